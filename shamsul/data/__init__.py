@@ -1,0 +1,1 @@
+"""Radiographs, labels and expert masks: from files on disk to shards at the model's resolution."""

@@ -1,0 +1,145 @@
+"""The exact way from a radiograph's own pixels to the model's frame, and back.
+
+A `Frame` is the pair of straight lines that takes a point of the radiograph to the model's frame,
+``u = scale_x * x + offset_x`` and ``v = scale_y * y + offset_y``, in continuous coordinates where
+pixel ``i`` covers the interval ``[i, i + 1)``. Resizing, padding and cropping are all of this form,
+so one inverse serves all three and no mask or heatmap is shifted by half a pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Geometry = Literal["stretch", "pad", "crop"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a radiograph of `height` x `width` pixels lies in a model frame of `size` x `size`."""
+
+    height: int
+    width: int
+    size: int
+    scale_y: float
+    scale_x: float
+    offset_y: float
+    offset_x: float
+
+    @classmethod
+    def fit(cls, height: int, width: int, size: int, geometry: Geometry) -> Frame:
+        """The frame of a radiograph under a geometry.
+
+        ``stretch`` maps each axis by itself (the studies did so); ``pad`` keeps the aspect ratio
+        and centres the whole radiograph between black borders; ``crop`` keeps the aspect ratio and
+        centres the radiograph so that it fills the frame, losing what lies outside.
+        """
+        scale_y, scale_x = size / height, size / width
+        if geometry == "pad":
+            # Whole model pixels, so that the border between radiograph and padding is sharp.
+            inner_y = max(round(height * min(scale_y, scale_x)), 1)
+            inner_x = max(round(width * min(scale_y, scale_x)), 1)
+            scale_y, scale_x = inner_y / height, inner_x / width
+            return cls(
+                height, width, size, scale_y, scale_x, (size - inner_y) // 2, (size - inner_x) // 2
+            )
+        if geometry == "crop":
+            scale_y = scale_x = max(scale_y, scale_x)
+        offset_y, offset_x = (size - scale_y * height) / 2, (size - scale_x * width) / 2
+        return cls(height, width, size, scale_y, scale_x, offset_y, offset_x)
+
+    def to_row(self) -> tuple[float, ...]:
+        """Seven numbers, for storage."""
+        return astuple(self)
+
+    @classmethod
+    def from_row(cls, row: Sequence[float] | NDArray[np.float64]) -> Frame:
+        """The inverse of `to_row`."""
+        height, width, size, *lines = row
+        return cls(int(height), int(width), int(size), *(float(number) for number in lines))
+
+
+def to_model(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
+    """Bring a radiograph to the model's frame with an antialiased bilinear filter.
+
+    Parameters
+    ----------
+    image : (height, width) uint8.
+    frame : the frame of that height and width.
+
+    Returns
+    -------
+    (size, size) uint8; black where the frame reaches beyond the radiograph.
+    """
+    top, bottom, y0, y1 = _shown(frame.offset_y, frame.scale_y, frame.height, frame.size)
+    left, right, x0, x1 = _shown(frame.offset_x, frame.scale_x, frame.width, frame.size)
+    shown = Image.fromarray(image).resize(
+        (right - left, bottom - top), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1)
+    )
+    model = np.zeros((frame.size, frame.size), np.uint8)
+    model[top:bottom, left:right] = np.asarray(shown)
+    return model
+
+
+def _shown(offset: float, scale: float, length: int, size: int) -> tuple[int, int, float, float]:
+    """Along one axis: the model pixels that show the radiograph, and what they show of it."""
+    first, last = max(round(offset), 0), min(round(offset + scale * length), size)
+    start, stop = (first - offset) / scale, (last - offset) / scale
+    return first, last, max(start, 0.0), min(stop, float(length))
+
+
+def to_original(
+    heatmap: NDArray[np.floating], frame: Frame, outside: float = 0.0
+) -> NDArray[np.float32]:
+    """Bring a heatmap back to the radiograph's own pixels by bilinear interpolation.
+
+    Under `stretch` this is ``interpolate(..., mode="bilinear", align_corners=False)`` of torch and
+    ``INTER_LINEAR`` of OpenCV.
+
+    Parameters
+    ----------
+    heatmap : (h, w), of any resolution, covering the model's frame evenly.
+    frame : the frame of the radiograph.
+    outside : value where a crop kept the radiograph from the model.
+
+    Returns
+    -------
+    (height, width) float32.
+    """
+    heatmap = np.asarray(heatmap, np.float32)
+    down = _Line.along(frame.height, frame.scale_y, frame.offset_y, frame.size, heatmap.shape[0])
+    across = _Line.along(frame.width, frame.scale_x, frame.offset_x, frame.size, heatmap.shape[1])
+    rows = heatmap[:, across.low] * (1 - across.weight) + heatmap[:, across.high] * across.weight
+    weight = down.weight[:, None]
+    original = rows[down.low] * (1 - weight)
+    original += rows[down.high] * weight
+    original[~down.seen] = outside
+    original[:, ~across.seen] = outside
+    return original
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Bilinear sampling along one axis: two neighbours, the second one's weight, seen or not."""
+
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    weight: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+
+    @classmethod
+    def along(cls, length: int, scale: float, offset: float, size: int, cells: int) -> _Line:
+        model = (np.arange(length) + 0.5) * scale + offset
+        cell = np.clip(model * (cells / size) - 0.5, 0, cells - 1)
+        low = np.floor(cell).astype(np.intp)
+        return cls(
+            low,
+            np.minimum(low + 1, cells - 1),
+            (cell - low).astype(np.float32),
+            (model >= 0) & (model <= size),
+        )

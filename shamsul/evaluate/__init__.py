@@ -1,0 +1,1 @@
+"""From heatmaps to segmentations, scores and statistics; needs no torch."""

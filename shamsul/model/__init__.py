@@ -1,0 +1,1 @@
+"""The classifier: backbones, training, checkpoints and prediction."""

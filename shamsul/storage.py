@@ -1,0 +1,184 @@
+"""Files that stages hand to one another: HDF5 shards and Parquet tables.
+
+Every file is written under a temporary name in the same folder and then renamed, so that a killed
+job leaves no half file behind. No torch here: scoring and report read these files without it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shamsul.data.geometry import Frame
+from shamsul.errors import InputError
+
+SCHEMA_VERSION = 1
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a Parquet table; the same rows give the same bytes."""
+    with replacing(path) as temporary:
+        table.reset_index(drop=True).to_parquet(temporary, index=False)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a Parquet table.
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated or not Parquet.
+    """
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable Parquet table ({error}); delete it and run again")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Radiographs of one shard at the model's resolution, in the order of its manifest.
+
+    Attributes
+    ----------
+    image : (N, H, W) uint8, grey values 0-255.
+    image_id : (N,) str.
+    frames : N frames; the way back to each radiograph's own pixels.
+    """
+
+    image: NDArray[np.uint8]
+    image_id: list[str]
+    frames: list[Frame]
+
+    def __len__(self) -> int:
+        return len(self.image_id)
+
+
+def write_images(images: Images, path: str | Path) -> None:
+    """Write an image shard: datasets `image`, `image_id` and `frame` (N, 7 float64)."""
+    rows = [frame.to_row() for frame in images.frames]
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        file.create_dataset("image", data=images.image)
+        file.create_dataset("image_id", data=images.image_id, dtype=h5py.string_dtype())
+        file.create_dataset("frame", data=np.array(rows, dtype=np.float64).reshape(-1, 7))
+
+
+def read_images(path: str | Path) -> Images:
+    """Read an image shard."""
+    with _open(path) as file:
+        return Images(
+            file["image"][:],
+            [name.decode() for name in file["image_id"][:]],
+            [Frame.from_row(row) for row in file["frame"][:]],
+        )
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """Heatmaps of one method on one shard.
+
+    Attributes
+    ----------
+    heatmap : (N, C, h, w) float32, signed where the method is; at the method's own resolution,
+        covering the model's frame evenly.
+    image_id : (N,) str.
+    explained : (N, C) bool; where False the heatmap is all zero and means nothing.
+    classes : (C,) str.
+    method : the name under which the run knows the method.
+    parameters : the method's parameters.
+    checkpoint : digest of the weights that were explained.
+    """
+
+    heatmap: NDArray[np.float32]
+    image_id: list[str]
+    explained: NDArray[np.bool_]
+    classes: list[str]
+    method: str
+    parameters: dict[str, Any]
+    checkpoint: str
+
+
+def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
+    """Write a heatmap shard.
+
+    Raises
+    ------
+    ValueError
+        Shapes disagree, or a value is not finite: names the method, image and class.
+    """
+    count, classes = heatmaps.explained.shape
+    if heatmaps.heatmap.shape[:2] != (count, classes) or len(heatmaps.image_id) != count:
+        raise ValueError(f"{heatmaps.method}: {heatmaps.heatmap.shape} heatmaps for {count} images")
+    broken = np.argwhere(~np.isfinite(heatmaps.heatmap).all(axis=(2, 3)))
+    if len(broken):
+        image, index = broken[0]
+        raise ValueError(
+            f"{heatmaps.method}: relevance is not finite for image {heatmaps.image_id[image]}, "
+            f"class {heatmaps.classes[index]} ({len(broken)} heatmaps in this shard)"
+        )
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        file.attrs["method"] = heatmaps.method
+        file.attrs["parameters"] = json.dumps(heatmaps.parameters, sort_keys=True)
+        file.attrs["checkpoint"] = heatmaps.checkpoint
+        file.attrs["classes"] = heatmaps.classes
+        file.create_dataset("heatmap", data=heatmaps.heatmap.astype(np.float32))
+        file.create_dataset("image_id", data=heatmaps.image_id, dtype=h5py.string_dtype())
+        file.create_dataset("explained", data=heatmaps.explained)
+
+
+def read_heatmaps(path: str | Path) -> Heatmaps:
+    """Read a heatmap shard."""
+    with _open(path) as file:
+        return Heatmaps(
+            file["heatmap"][:],
+            [name.decode() for name in file["image_id"][:]],
+            file["explained"][:],
+            list(file.attrs["classes"]),
+            file.attrs["method"],
+            json.loads(file.attrs["parameters"]),
+            file.attrs["checkpoint"],
+        )
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: not a readable shard ({error}); delete it and run again") from None
