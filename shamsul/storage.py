@@ -65,7 +65,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable Parquet table ({error}); delete it and run again")
+        raise _unreadable(path, "Parquet table", error) from None
 
 
 @dataclass(frozen=True)
@@ -181,4 +181,8 @@ def _open(path: str | Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except (OSError, KeyError) as error:
-        raise InputError(f"{path}: not a readable shard ({error}); delete it and run again") from None
+        raise _unreadable(path, "shard", error) from None
+
+
+def _unreadable(path: str | Path, kind: str, error: Exception) -> InputError:
+    return InputError(f"{path}: not a readable {kind} ({error}); delete it and run again")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
 
 import shamsul.explain
-from shamsul.config import explain_errors, unknown
+from shamsul.settings import explain_errors, unknown
 from shamsul.errors import InputError
 from shamsul.explain.base import Explainer
 
@@ -65,3 +66,13 @@ def build(entries: Iterable[dict[str, Any]], backbone: str) -> dict[str, Explain
             faults = "; ".join(explain_errors(error, cls))
             raise InputError(f"{place} ({name}): {faults}") from None
     return built
+
+
+def entry(explainer: Explainer) -> dict[str, Any]:
+    """The configuration entry that builds this explainer, every default written out."""
+    return {"method": explainer.method, **explainer.model_dump()}
+
+
+def module(explainer: Explainer) -> str:
+    """Path of the file that the method is written in."""
+    return str(sys.modules[type(explainer).__module__].__file__)

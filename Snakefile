@@ -1,0 +1,29 @@
+"""shamsul: from radiographs to a report on explanation methods.
+
+Rules are in rules/, one file per stage; what they share is in rules/common.smk; the work is done
+by the programs in scripts/, which call the library in shamsul/.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# A configuration given with --configfile replaces the default experiment whole; it is not merged
+# with it.
+if not workflow.overwrite_configfiles:
+
+    configfile: workflow.source_path("config.yaml")
+
+
+include: "rules/common.smk"
+include: "rules/prepare.smk"
+include: "rules/train.smk"
+include: "rules/explain.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RUN}/report.html",

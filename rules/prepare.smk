@@ -1,0 +1,96 @@
+"""Radiographs, labels and masks: from their files to shards at the model's resolution."""
+
+from shamsul.data.settings import PHANTOM_FILES, PhantomSource
+
+
+rule phantom:
+    """Generate a source of phantoms as a tree of CheXpert's and CheXlocalize's form."""
+    input:
+        code=program("phantom"),
+    output:
+        [
+            f"{RUN}/phantom/{{source}}/{file}"
+            for files in PHANTOM_FILES.values()
+            for names in files.values()
+            for file in names
+        ],
+    params:
+        settings=lambda wildcards: next(
+            shamsul.config.canonical(source)
+            for source in CONFIG.data.sources
+            if source.name == wildcards.source
+        ),
+        directory=subpath(output[0], ancestor=2),
+    log:
+        f"{RUN}/logs/phantom/{{source}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/phantom/{{source}}.tsv"
+    threads: 2
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    conda:
+        "../envs/tables.yaml"
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --threads {threads}"
+        " --directory {params.directory:q} 2>&1 | tee {log:q}"
+
+
+checkpoint manifest:
+    """List every image and mask, divide patients among splits and images among shards."""
+    input:
+        files=list(sources.input_files(CONFIG.data, ROOTS)),
+        code=program("manifest"),
+    output:
+        manifest=f"{RUN}/manifest.parquet",
+        masks=f"{RUN}/masks.parquet",
+        shards=[
+            f"{RUN}/shards/{shard}.{kind}"
+            for split in SPLITS
+            for shard in SHARDS[split]
+            for kind in ("parquet", "masks.parquet")
+        ],
+    params:
+        settings=CONFIG.part(
+            "classes", "data.sources", "data.views", "data.exclude", "data.shards"
+        ),
+        shards=subpath(output.shards[0], parent=True),
+    log:
+        f"{RUN}/logs/manifest.log",
+    benchmark:
+        f"{RUN}/benchmarks/manifest.tsv"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        "../envs/tables.yaml"
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --roots {ROOTS_JSON:q}"
+        " --threads {threads} --manifest {output.manifest:q} --masks {output.masks:q}"
+        " --shards {params.shards:q} 2>&1 | tee {log:q}"
+
+
+rule images:
+    """Bring the radiographs of a shard to the model's frame, once."""
+    input:
+        manifest=shard_table("parquet"),
+        code=program("images"),
+    output:
+        images=ensure(f"{RUN}/images/{{shard}}.h5", non_empty=True),
+    params:
+        settings=CONFIG.part("data.size", "data.geometry"),
+    log:
+        f"{RUN}/logs/images/{{shard}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/images/{{shard}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../envs/tables.yaml"
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --roots {ROOTS_JSON:q}"
+        " --threads {threads} --manifest {input.manifest:q} --images {output.images:q}"
+        " 2>&1 | tee {log:q}"

@@ -1,0 +1,113 @@
+"""The classifier: trained here or given, its predictions, and how well it classifies."""
+
+if CONFIG.model.checkpoint is None:
+
+    rule train:
+        """Train the classifier; killed and started again it goes on from the last epoch."""
+        input:
+            images=images("train", "tune"),
+            train=shard_tables("parquet", "train"),
+            tune=shard_tables("parquet", "tune"),
+            code=program("train"),
+        output:
+            checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
+            history=f"{RUN}/tables/history.parquet",
+        params:
+            settings=CONFIG.part("seed", "classes", "data.size", "model", "train"),
+            train=images("train"),
+            tune=images("tune"),
+            # Not an output: Snakemake deletes the outputs of a job that is killed.
+            state=f"{RUN}/model/training.state",
+        log:
+            f"{RUN}/logs/train.log",
+        benchmark:
+            f"{RUN}/benchmarks/train.tsv"
+        threads: CONFIG.train.threads
+        resources:
+            mem_mb=16000,
+            runtime=2880,
+            gpu=GPU,
+        conda:
+            "../envs/torch.yaml"
+        shell:
+            "python {input.code[0]} --settings {params.settings:q} --train-images {params.train:q}"
+            " --train-manifests {input.train:q} --tune-images {params.tune:q}"
+            " --tune-manifests {input.tune:q} --device {DEVICE} --batch-size {BATCH_SIZE}"
+            " --state {params.state:q} --checkpoint {output.checkpoint:q}"
+            " --history {output.history:q} 2>&1 | tee {log:q}"
+
+else:
+
+    rule import_checkpoint:
+        """Take a checkpoint that was trained elsewhere; nothing is trained."""
+        input:
+            source=CONFIG.model.checkpoint,
+            code=program("import_checkpoint"),
+        output:
+            checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
+            history=f"{RUN}/tables/history.parquet",
+        params:
+            settings=CONFIG.part("classes", "data.size", "model.backbone"),
+        log:
+            f"{RUN}/logs/import_checkpoint.log",
+        benchmark:
+            f"{RUN}/benchmarks/import_checkpoint.tsv"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=10,
+        conda:
+            "../envs/torch.yaml"
+        shell:
+            "python {input.code[0]} --settings {params.settings:q} --source {input.source:q}"
+            " --checkpoint {output.checkpoint:q} --history {output.history:q} 2>&1 | tee {log:q}"
+
+
+rule predict:
+    """Logit and probability of every class of every tune and test image."""
+    input:
+        checkpoint=f"{RUN}/model/checkpoint.pt",
+        images=images(*EXPLAINED),
+        code=program("predict"),
+    output:
+        predictions=ensure(f"{RUN}/predictions.parquet", non_empty=True),
+    log:
+        f"{RUN}/logs/predict.log",
+    benchmark:
+        f"{RUN}/benchmarks/predict.tsv"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=GPU,
+    conda:
+        "../envs/torch.yaml"
+    shell:
+        "python {input.code[0]} --checkpoint {input.checkpoint:q} --images {input.images:q}"
+        " --device {DEVICE} --batch-size {BATCH_SIZE} --predictions {output.predictions:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule classify:
+    """AUROC and AUPRC of each class, with patient-bootstrap intervals."""
+    input:
+        predictions=f"{RUN}/predictions.parquet",
+        manifests=shard_tables("parquet", *EXPLAINED),
+        code=program("classify"),
+    output:
+        table=f"{RUN}/tables/classification.parquet",
+    params:
+        settings=CONFIG.part("seed", "evaluate.replicates", "evaluate.confidence"),
+    log:
+        f"{RUN}/logs/classify.log",
+    benchmark:
+        f"{RUN}/benchmarks/classify.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/tables.yaml"
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --predictions {input.predictions:q}"
+        " --manifests {input.manifests:q} --table {output.table:q} 2>&1 | tee {log:q}"

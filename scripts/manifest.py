@@ -1,0 +1,49 @@
+"""List every image with its split, labels and file facts, and every mask; per run and per shard."""
+
+import argparse
+import json
+from pathlib import Path
+
+from shamsul import cli
+from shamsul.data import manifest
+from shamsul.data.settings import Data
+from shamsul.settings import SPLITS
+from shamsul.storage import write_table
+
+
+def main() -> None:
+    """Parse the arguments, build the manifest, write it whole and in shards."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--settings",
+        type=json.loads,
+        required=True,
+        help="classes, and of data: sources, views, exclude, shards (JSON)",
+    )
+    parser.add_argument("--roots", type=json.loads, required=True, help="source: folder (JSON)")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--masks", type=Path, required=True)
+    parser.add_argument("--shards", type=Path, required=True, help="folder of the shards' tables")
+    arguments = parser.parse_args()
+    classes = tuple(arguments.settings.pop("classes"))
+    data = Data.model_validate(arguments.settings)
+    roots = {name: Path(folder) for name, folder in arguments.roots.items()}
+    images, masks = manifest.build(data, classes, roots, arguments.threads)
+    for split in SPLITS:
+        part = images[images["split"] == split]
+        number = [manifest.shard(name, data.shards[split]) for name in part["image_id"]]
+        for shard in range(data.shards[split]):
+            rows = part[[each == shard for each in number]]
+            name = f"{split}-{shard:04d}"
+            write_table(rows, arguments.shards / f"{name}.parquet")
+            write_table(
+                masks[masks["image_id"].isin(rows["image_id"])],
+                arguments.shards / f"{name}.masks.parquet",
+            )
+    write_table(images, arguments.manifest)
+    write_table(masks, arguments.masks)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,24 @@
+"""Generate a phantom source: radiographs, labels and masks in CheXpert's and CheXlocalize's form."""
+
+import argparse
+import json
+from pathlib import Path
+
+from shamsul import cli
+from shamsul.data.phantom import export
+from shamsul.data.settings import PhantomSource
+
+
+def main() -> None:
+    """Parse the arguments and write the tree."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="the source (JSON)")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--directory", type=Path, required=True)
+    arguments = parser.parse_args()
+    source = PhantomSource.model_validate(arguments.settings)
+    export(arguments.directory, source.seed, source, workers=arguments.threads)
+
+
+if __name__ == "__main__":
+    cli.run(main)

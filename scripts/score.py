@@ -1,0 +1,33 @@
+"""Score one method's heatmaps of one shard against the experts' masks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from shamsul import cli
+from shamsul.evaluate.scores import score
+from shamsul.storage import read_heatmaps, read_images, read_table, write_table
+
+
+def main() -> None:
+    """Read a shard's heatmaps, images and masks; write its scores."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: classes")
+    parser.add_argument("--heatmaps", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--masks", type=Path, required=True)
+    parser.add_argument("--scores", type=Path, required=True, help="table to write")
+    arguments = parser.parse_args()
+    scores = score(
+        read_heatmaps(arguments.heatmaps),
+        read_images(arguments.images),
+        read_table(arguments.masks),
+        arguments.settings["classes"],
+    )
+    write_table(scores, arguments.scores)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,18 @@
+"""What the programs in `scripts/` share: how they log, and how they fail."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+
+from shamsul.errors import InputError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a program: log to standard error, and end with one line where the input is at fault."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")

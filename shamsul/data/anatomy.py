@@ -1,0 +1,321 @@
+"""The healthy part of a phantom: a patient's build, a projection, and what it casts on the detector.
+
+Everything is drawn in chest coordinates: the unit is half the inner width of the thorax, ``x``
+grows to the image's right (the patient's left), ``y`` grows downwards from the lung apices. A
+`Canvas` carries them to pixels. Layers are path lengths times attenuation coefficients, and the
+detector sees ``exp(-sum)`` plus scatter plus quantum noise (Beer and Lambert).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy.ndimage import gaussian_filter
+
+Field = NDArray[np.float32]
+"""(height, width) float32: one value for each pixel of a radiograph."""
+Points = NDArray[np.float64]
+"""(n, 2) float64: x and y in chest coordinates."""
+
+RIGHT, LEFT = -1, 1
+"""The patient's sides, as the sign of x in the image."""
+
+
+def stream(seed: int, *names: object) -> np.random.Generator:
+    """A random generator of its own for each purpose, so that no draw depends on another's count."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, np.uint32))
+
+
+def curve(*points: tuple[float, float], steps: int = 8) -> Points:
+    """A smooth open line (Catmull-Rom spline) through the points."""
+    p = np.array([points[0], *points, points[-1]], float)
+    t = np.linspace(0, 1, steps, endpoint=False)[:, None, None]
+    a, b, c, d = p[:-3], p[1:-2], p[2:-1], p[3:]
+    line = b + t / 2 * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+    return np.concatenate([line.swapaxes(0, 1).reshape(-1, 2), p[-1:]])
+
+
+def tube(line: Points, width: float | NDArray[np.float64]) -> Points:
+    """The outline of a band of that width about a line; or of each of many, (..., n, 2)."""
+    along = np.empty_like(line)
+    along[..., 1:-1, :] = line[..., 2:, :] - line[..., :-2, :]
+    along[..., 0, :] = line[..., 1, :] - line[..., 0, :]
+    along[..., -1, :] = line[..., -1, :] - line[..., -2, :]
+    normal = along[..., ::-1] * (-1, 1)
+    normal *= width / 2 / np.maximum(np.hypot(along[..., :1], along[..., 1:]), 1e-9)
+    return np.concatenate([line + normal, (line - normal)[..., ::-1, :]], axis=-2)
+
+
+def ellipse(x: float, y: float, rx: float, ry: float) -> Points:
+    """The outline of an upright ellipse."""
+    angle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], 1)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What stays the same in a patient from study to study."""
+
+    sex: str
+    age: int
+    lung: float
+    """Depth of the right diaphragm dome below the apices, in full inspiration."""
+    fat: float
+    breast: float
+    spacing: float
+    """Distance between neighbouring ribs at the spine."""
+    tilt: float
+    """How far a rib falls from the spine to its front end."""
+    ctr: float
+    """Cardiothoracic ratio when healthy, in a PA projection."""
+    knob: float
+    """Half width of the aortic knob."""
+    scoliosis: float
+    bone: float
+    """Bone mineral, falling with age."""
+
+    @classmethod
+    def of(cls, seed: int, patient_id: str) -> Build:
+        """The build of a patient, from seed and name alone."""
+        rng = stream(seed, patient_id, "build")
+        sex = "Female" if rng.random() < 0.45 else "Male"
+        age = int(np.clip(rng.normal(58, 18), 18, 90))
+        return cls(
+            sex=sex,
+            age=age,
+            lung=rng.uniform(1.5, 1.72) - 0.04 * (sex == "Female"),
+            fat=float(np.clip(rng.gamma(3, 0.05), 0.05, 0.4)),
+            breast=rng.uniform(0.5, 1.0) if sex == "Female" else 0.0,
+            spacing=rng.uniform(0.172, 0.192),
+            tilt=rng.uniform(0.9, 1.15),
+            ctr=rng.uniform(0.36, 0.45),
+            knob=rng.uniform(0.20, 0.23) + 0.03 * max(age - 50, 0) / 40,
+            scoliosis=rng.normal(0, 0.015),
+            bone=rng.uniform(0.85, 1.15) - 0.25 * max(age - 50, 0) / 40,
+        )
+
+
+@dataclass(frozen=True)
+class View:
+    """One exposure: the size of the radiograph, the pose, the beam and the window."""
+
+    height: int
+    width: int
+    ap: bool
+    scale: float
+    angle: float
+    shift_x: float
+    shift_y: float
+    inspiration: float
+    """By how much the diaphragm stands higher than in full inspiration."""
+    turn: float
+    """Displacement of the spine against the front of the chest, by a turn of the patient."""
+    scatter: float
+    noise: float
+    low: float
+    high: float
+    gamma: float
+
+    @classmethod
+    def of(cls, seed: int, image_id: str, ap: bool, height: int) -> View:
+        """The exposure of an image, from seed and name alone."""
+        rng = stream(seed, image_id, "view")
+        rows = round(height * rng.uniform(0.9, 1.1))
+        columns = round(rows * rng.uniform(0.82, 1.25))
+        fit = min(rows / 2.55, columns / 2.25)
+        loose = 1.6 if ap else 1.0
+        return cls(
+            height=rows,
+            width=columns,
+            ap=ap,
+            scale=fit * rng.uniform(0.93, 1.04),
+            angle=np.deg2rad(np.clip(rng.normal(0, 1.4 * loose), -7, 7)),
+            shift_x=np.clip(rng.normal(0, 0.02 * loose), -0.06, 0.06) * columns,
+            shift_y=np.clip(rng.normal(0, 0.015 * loose), -0.04, 0.04) * rows,
+            inspiration=rng.uniform(0.0, 0.14) + 0.08 * ap,
+            turn=float(np.clip(rng.normal(0, 0.02 * loose), -0.07, 0.07)),
+            scatter=rng.uniform(0.18, 0.28) + 0.06 * ap,
+            noise=rng.uniform(0.008, 0.02),
+            low=rng.uniform(0.20, 0.40),
+            high=rng.uniform(2.75, 3.15),
+            gamma=rng.uniform(0.85, 1.15),
+        )
+
+
+class Canvas:
+    """Draws chest coordinates on the pixels of one radiograph, antialiased."""
+
+    def __init__(self, view: View):
+        self.shape = view.height, view.width
+        cos, sin = np.cos(view.angle) * view.scale, np.sin(view.angle) * view.scale
+        self._matrix = np.array([[cos, sin], [-sin, cos]])
+        # The point between the lungs lies in the middle of the radiograph.
+        centre = np.array([view.width / 2 + view.shift_x, view.height / 2 + view.shift_y])
+        self._offset = centre - np.array([0.0, 0.9]) @ self._matrix
+        self.scale = view.scale
+
+    @cached_property
+    def grid(self) -> tuple[Field, Field]:
+        """Chest coordinates (x, y) of the pixels' centres."""
+        inverse = np.linalg.inv(self._matrix)
+        rows = np.arange(self.shape[0], dtype=np.float32)[:, None] + (0.5 - self._offset[1])
+        columns = np.arange(self.shape[1], dtype=np.float32)[None] + (0.5 - self._offset[0])
+        x, y = (columns * inverse[0, k] + rows * inverse[1, k] for k in (0, 1))
+        return x.astype(np.float32), y.astype(np.float32)
+
+    def pixels(self, points: Points) -> Points:
+        """Chest coordinates (..., 2) as continuous pixel coordinates x, y."""
+        return points @ self._matrix + self._offset
+
+    def layer(self, *shapes: tuple[Points, int]) -> Image.Image:
+        """Outlines (n, 2), or many (m, n, 2), filled with a grey value, later ones on top.
+
+        Drawn at twice the resolution and averaged, so that edges are smooth.
+        """
+        image = Image.new("L", (2 * self.shape[1], 2 * self.shape[0]))
+        draw = ImageDraw.Draw(image)
+        for points, grey in shapes:
+            # PIL counts from pixels' centres.
+            place = (2 * self.pixels(points) - 0.5).reshape(-1, 2 * points.shape[-2]).tolist()
+            for outline in place:
+                draw.polygon(outline, fill=grey)
+        return image.reduce(2)
+
+    def field(self, *shapes: tuple[Points, int], weight: float = 1) -> Field:
+        """`layer` as numbers; grey value 255 is `weight`."""
+        return np.asarray(self.layer(*shapes)) * np.float32(weight / 255)
+
+    def fill(self, *outlines: Points) -> Field:
+        """1 within the outlines, 0 outside, between at the edge."""
+        return self.field(*((outline, 255) for outline in outlines))
+
+    def rounded(self, *outlines: Points, edge: float, depth: float) -> tuple[Field, Field]:
+        """Path length through a rounded body, and the mask of its shadow.
+
+        Full resolution at the edge, where it is a share `edge` of its thickness; that grows
+        inwards over about the distance `depth`.
+        """
+        layer = self.layer(*((outline, 255) for outline in outlines))
+        inner = np.asarray(layer.reduce(4)) * np.float32(1 / 255)
+        inner = gaussian_filter(inner, depth * self.scale / 4, mode="nearest", truncate=2)
+        profile = edge + (1 - edge) * np.sqrt(np.clip(2 * inner - 1, 0, 1))
+        mask = np.asarray(layer) * np.float32(1 / 255)
+        return mask * self.enlarged(profile, 4), mask
+
+    def enlarged(self, coarse: Field, pixel: float) -> Field:
+        """A coarse field whose pixels have that size spread over the radiograph, smoothly."""
+        down = _spread(self.shape[0], coarse.shape[0], pixel)
+        return (down @ coarse) @ _spread(self.shape[1], coarse.shape[1], pixel).T
+
+    def cloud(self, rng: np.random.Generator, size: float) -> Field:
+        """Smooth noise of about unit variance, whose grains have that size."""
+        pixel = size * self.scale
+        rows, columns = (int(n / pixel) + 2 for n in self.shape)
+        grains = rng.standard_normal((rows, columns), dtype=np.float32)
+        return self.enlarged(grains * np.float32(1.7), pixel)
+
+
+@lru_cache(maxsize=64)
+def _spread(length: int, cells: int, pixel: float) -> Field:
+    """(length, cells) weights of quadratic B-splines, one a cell; the ends are repeated."""
+    place = (np.arange(length) + 0.5) / pixel - 0.5
+    weights = np.zeros((length, cells), np.float32)
+    nearest = np.floor(place + 0.5)
+    t = place - nearest
+    for shift, weight in ((-1, (0.5 - t) ** 2 / 2), (0, 0.75 - t**2), (1, (0.5 + t) ** 2 / 2)):
+        cell = np.clip(nearest + shift, 0, cells - 1).astype(int)
+        np.add.at(weights, (np.arange(length), cell), weight.astype(np.float32))
+    return weights
+
+
+def wall(y: NDArray[np.floating] | float) -> Any:
+    """Distance from the midline to the inner chest wall at a height."""
+    t = np.clip(1 - np.asarray(y) / 1.35, 0, 1)
+    return 0.36 + 0.625 * np.sqrt(1 - t**2.3)
+
+
+@dataclass(frozen=True)
+class Chest:
+    """Outlines of one patient's organs in one projection, in chest coordinates."""
+
+    build: Build
+    view: View
+    ctr: float
+    """Cardiothoracic ratio as projected."""
+    widening: float
+    """Factor on the width of the upper mediastinum."""
+
+    def dome(self, side: int) -> float:
+        """Height of the diaphragm; the right one stands higher, over the liver."""
+        return self.build.lung - self.view.inspiration + (0.07 if side == LEFT else 0.0)
+
+    def angle(self, side: int) -> float:
+        """Height of the costophrenic angle."""
+        return self.dome(side) + 0.30
+
+    def diaphragm(self, side: int) -> Points:
+        """From the costophrenic angle over the dome to the midline."""
+        dome = self.dome(side)
+        line = curve(
+            (0.985, dome + 0.30), (0.83, dome + 0.1), (0.5, dome), (0.24, dome + 0.03),
+            (0.03, dome + 0.13),
+        )  # fmt: skip
+        return line * (side, 1)
+
+    def lung(self, side: int) -> Points:
+        """Outline of a lung, hidden partly by the mediastinum."""
+        y = np.concatenate([np.linspace(0, 1, 16) ** 2.2 * 0.5, np.linspace(0.56, 1.35, 12)])
+        lateral = np.stack([wall(y), y], 1)
+        apex = curve((0.04, 0.3), (0.15, 0.09), (0.26, 0.015), steps=4)
+        return np.concatenate([apex * (side, 1), lateral * (side, 1), self.diaphragm(side)])
+
+    @property
+    def heart(self) -> Points:
+        """Outline of the heart, resting on the diaphragm."""
+        line = curve(
+            (0.02, 0.70), (-0.17, 0.86), (-0.29, 1.06), (-0.335, 1.28), (-0.28, 1.5), (-0.1, 1.62),
+            (0.22, 1.68), (0.48, 1.63), (0.57, 1.47), (0.535, 1.25), (0.40, 1.0), (0.25, 0.82),
+            (0.14, 0.71), (0.02, 0.70),
+        )  # fmt: skip
+        size = self.ctr / 0.46
+        base = self.dome(LEFT) + 0.10
+        return (line - (0, 1.65)) * (size, size**0.6) + (-self.view.turn, base)
+
+    @property
+    def mediastinum(self) -> Points:
+        """Outline of the great vessels and the middle of the chest, from the neck down."""
+        knob, wide = self.build.knob, self.widening
+        right = curve((-0.13, -0.6), (-0.13, -0.1), (-0.17, 0.25), (-0.185, 0.6), (-0.19, 0.9),
+                      (-0.16, 1.2), (-0.14, 1.9))  # fmt: skip
+        left = curve((0.13, 1.9), (0.16, 1.2), (0.23, 0.9), (0.215, 0.76), (0.17, 0.67),
+                     (knob + 0.02, 0.53), (knob, 0.42), (0.15, 0.31), (0.14, 0.1), (0.13, -0.1),
+                     (0.13, -0.6))  # fmt: skip
+        line = np.concatenate([right, left])
+        # Widest at the height of the arch, unchanged at the neck and behind the heart.
+        bulge = np.exp(-(((line[:, 1] - 0.5) / 0.42) ** 4))
+        line[:, 0] *= 1 + (wide - 1) * bulge
+        return line - (self.view.turn, 0)
+
+    def hilum(self, side: int) -> tuple[float, float]:
+        """Where the vessels of a lung come from."""
+        return side * 0.2, 0.74 if side == RIGHT else 0.69
+
+    def rib(self, number: int, side: int) -> tuple[Points, float]:
+        """The midline of a rib (0-9) as a tilted ring seen from the front, and its width.
+
+        40 points: the first 24 behind, the rest in front.
+        """
+        angle = np.concatenate([np.linspace(0.05, 1, 24), np.linspace(1.04, 1.62, 16)]) * np.pi / 2
+        start = -0.16 + self.build.spacing * number
+        fall = (0.30 + 0.048 * number) * self.build.tilt
+        reach = wall(max(start + fall / 2, 0.02)) + 0.02
+        x = 0.1 + (reach - 0.1) * np.sin(angle) ** 0.85
+        y = start + fall * (1 - np.cos(angle)) / 2 - 0.05 * np.sin(2 * angle)
+        return np.stack([side * x, y], 1), 0.072 + 0.003 * min(number, 6)

@@ -1,0 +1,164 @@
+"""CheXpert's radiographs and labels, CheXlocalize's masks.
+
+Irvin et al., AAAI 2019; Saporta et al., Nature Machine Intelligence 2022. The published archives
+disagree about names: paths in the CSV files begin with `CheXpert-v1.0/` or `CheXpert-v1.0-small/`
+where the folder on disk often does not, the validation set's folder is `valid` or `val`, and
+CheXlocalize writes "Airspace Opacity" for CheXpert's "Lung Opacity".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from shamsul.data.masks import MASK_COLUMNS, area, encode, from_polygons
+from shamsul.data.records import (
+    COLUMNS,
+    numbers,
+    read_csv,
+    require_columns,
+    require_files,
+)
+from shamsul.data.settings import ChexpertSource
+from shamsul.errors import InputError
+from shamsul.labels import CHEXLOCALIZE_NAMES
+
+PLACE = re.compile(r"(patient\w+)/(study\w+)/(view\d+_(frontal|lateral))\.\w+$")
+SEXES = {"Female": "F", "Male": "M", "F": "F", "M": "M"}
+
+
+def check(source: ChexpertSource, root: Path, classes: tuple[str, ...]) -> None:
+    """Raise an InputError where a file or a label column is missing."""
+    require_files(source.name, root, [*source.files(), source.images])
+    require_columns(root / source.labels, ["Path", *classes], "label column")
+
+
+def read(source: ChexpertSource, root: Path, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The images that the CSV file lists, as a table (see `shamsul.data.records`)."""
+    file = root / source.labels
+    table = read_csv(file)
+    places = [PLACE.search(path) for path in table["Path"]]
+    if None in places:
+        row = places.index(None)
+        raise InputError(
+            f"{file}: row {row + 2}, column 'Path': {table['Path'][row]!r} is not of the form "
+            ".../patientN/studyN/viewN_frontal.jpg"
+        )
+    found = [place for place in places if place]
+    images = pd.DataFrame(index=table.index)
+    images["image_id"] = ["_".join(place.groups()[:3]) for place in found]
+    images["patient_id"] = [place[1] for place in found]
+    images["study_id"] = [f"{place[1]}_{place[2]}" for place in found]
+    images["view"] = [place[4] for place in found]
+    images["projection"] = _column(table, "AP/PA").where(lambda text: text.isin(["AP", "PA"]))
+    folder = root / source.images
+    images["path"] = [
+        str(PurePosixPath(source.images) / _on_disk(folder, path, file, row))
+        for row, path in enumerate(table["Path"])
+    ]
+    images["sex"] = _column(table, "Sex").map(SEXES)
+    images["age"] = numbers(table, "Age", file) if "Age" in table else float("nan")
+    for name in classes:
+        images[name] = numbers(table, name, file)
+        wrong = ~images[name].isin([1, 0, -1]) & images[name].notna()
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            raise InputError(
+                f"{file}: row {row + 2}, column {name!r}: {table[name][row]!r}; "
+                "allowed are 1, 0, -1 (uncertain) and blank (not mentioned)"
+            )
+    return images[[*COLUMNS, *classes]]
+
+
+def _column(table: pd.DataFrame, name: str) -> pd.Series:
+    return table[name].str.strip() if name in table else pd.Series("", index=table.index)
+
+
+def _on_disk(folder: Path, path: str, file: Path, row: int) -> str:
+    """Where a CSV path lies under `folder`, whichever of its leading folders are missing there."""
+    parts = PurePosixPath(path).parts
+    for start in range(len(parts) - 3):
+        rest = parts[start:]
+        for first in (rest[0], {"valid": "val", "val": "valid"}.get(rest[0])):
+            if first and (folder / first).joinpath(*rest[1:]).is_file():
+                return str(PurePosixPath(first, *rest[1:]))
+    raise InputError(
+        f"{file}: row {row + 2}: no file for {path!r} under {folder}; "
+        "is the folder of images the right one?"
+    )
+
+
+def masks(source: ChexpertSource, root: Path, images: pd.DataFrame) -> pd.DataFrame:
+    """Masks of the listed images: run lengths first, polygons where there are none."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    wanted = set(images["image_id"])
+    for file, reader in (
+        (source.annotations, _polygons),
+        (source.segmentations, _run_lengths),
+        (source.markers, _run_lengths),
+    ):
+        if file:
+            content = _read_json(root / file)
+            if content and not wanted & set(content):
+                raise InputError(
+                    f"{root / file}: none of its {len(content)} images, such as "
+                    f"{next(iter(content))!r}, is among the {len(wanted)} of source {source.name}"
+                )
+            for image_id in sorted(wanted & set(content)):
+                for row in reader(content[image_id], f"{root / file}: {image_id}"):
+                    rows[image_id, row["class"]] = {"image_id": image_id, **row}
+    kept = [row for _, row in sorted(rows.items()) if area(row)]
+    table = pd.DataFrame(kept, columns=["image_id", "class", "height", "width", "counts"])
+    return table.assign(annotator="chexlocalize", kind="segmentation")[MASK_COLUMNS]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected one object with an entry per image")
+    return content
+
+
+def _run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
+    rows = []
+    try:
+        for name, mask in entry.items():
+            height, width = (int(side) for side in mask["size"])
+            rows.append(
+                {
+                    "class": CHEXLOCALIZE_NAMES.get(name, name),
+                    "height": height,
+                    "width": width,
+                    "counts": str(mask["counts"]),
+                }
+            )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{place}: not a COCO run-length mask ({error!r})") from None
+    return rows
+
+
+def _polygons(entry: Any, place: str) -> list[dict[str, Any]]:
+    rows = []
+    try:
+        height, width = (int(side) for side in entry["img_size"])
+        for name, polygons in entry.items():
+            if name != "img_size":
+                counts = encode(from_polygons(polygons, height, width))
+                rows.append(
+                    {
+                        "class": CHEXLOCALIZE_NAMES.get(name, name),
+                        "height": height,
+                        "width": width,
+                        "counts": counts,
+                    }
+                )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{place}: not a polygon annotation ({error!r})") from None
+    return rows

@@ -1,0 +1,85 @@
+"""Radiographs from their files, and image shards made of them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from shamsul.data.geometry import Frame, Geometry, to_model
+from shamsul.errors import InputError
+from shamsul.progress import track
+from shamsul.storage import Images
+
+
+def load(path: Path) -> NDArray[np.uint8]:
+    """A radiograph as 8-bit grey values.
+
+    16-bit files are scaled by 1/257, colour is turned to luminance, transparency is dropped.
+
+    Returns
+    -------
+    (height, width) uint8.
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated or not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith("I"):
+                wide = np.asarray(image, np.int64)
+                return (np.clip(wide, 0, 65535) / 257 + 0.5).astype(np.uint8)
+            if image.mode in ("RGBA", "LA", "P"):
+                return np.asarray(image.convert("RGBA").convert("L"))
+            return np.asarray(image.convert("L"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{path}: not a readable image ({error}); replace it, or add it to data.exclude"
+        ) from None
+
+
+def shard(
+    manifest: pd.DataFrame,
+    roots: dict[str, Path],
+    size: int,
+    geometry: Geometry,
+    threads: int = 1,
+) -> Images:
+    """Bring the images of a manifest to the model's frame.
+
+    Parameters
+    ----------
+    manifest : rows of the shard; the result is in their order.
+    roots : folder of each source by its name.
+    size : side of the model's frame in pixels.
+    geometry : how a radiograph is fitted to it.
+    threads : images read at once.
+    """
+
+    def one(row: tuple[str, str, int, int]) -> tuple[NDArray[np.uint8], Frame]:
+        source, path, height, width = row
+        image = load(roots[source] / path)
+        if image.shape != (height, width):
+            raise InputError(
+                f"{roots[source] / path}: is {image.shape[0]} x {image.shape[1]} pixels, was "
+                f"{height} x {width} when the manifest was made; run with --forcerun manifest"
+            )
+        frame = Frame.fit(height, width, size, geometry)
+        return to_model(image, frame), frame
+
+    rows = list(manifest[["source", "path", "height", "width"]].itertuples(index=False, name=None))
+    images = np.zeros((len(rows), size, size), np.uint8)
+    frames = []
+    with ThreadPoolExecutor(threads) as pool:
+        for index, (image, frame) in enumerate(
+            track(pool.map(one, rows), "images resized", len(rows))
+        ):
+            images[index] = image
+            frames.append(frame)
+    return Images(images, list(manifest["image_id"]), frames)

@@ -1,0 +1,198 @@
+"""The manifest: one row per image, the split and shard that it belongs to, and its masks.
+
+No image, patient or file of the tune or test split may train. The manifest is where this is
+made so: patients are divided as a whole, by a hash of their name, and what two sources share is
+an error that names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from shamsul.data.records import COLUMNS
+from shamsul.data.settings import ChexpertSource, Data, NihSource
+from shamsul.data.sources import ADAPTERS, expand
+from shamsul.errors import InputError
+from shamsul.labels import MARKER
+from shamsul.progress import track
+from shamsul.settings import SPLITS, Split
+
+logger = logging.getLogger(__name__)
+
+MANIFEST_COLUMNS = [
+    "image_id",
+    "patient_id",
+    "study_id",
+    "view",
+    "projection",
+    "split",
+    "source",
+    "path",
+    "height",
+    "width",
+    "sha256",
+    "sex",
+    "age",
+]
+"""Of the manifest, before one column per class; see `shamsul.data.records.COLUMNS`."""
+
+
+def build(
+    data: Data, classes: tuple[str, ...], roots: dict[str, Path], threads: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The manifest and the masks of all sources.
+
+    Parameters
+    ----------
+    data : configuration of the data.
+    classes : what the model predicts; one label column each.
+    roots : folder of each source by its name.
+    threads : files read at once.
+
+    Returns
+    -------
+    manifest : columns `MANIFEST_COLUMNS` and the classes, ordered by split and image_id.
+    masks : columns `shamsul.data.masks.MASK_COLUMNS`, ordered by image_id and class.
+
+    Raises
+    ------
+    InputError
+        A file is missing or unreadable, a label is not a label, an image or patient is in two
+        splits, or a mask is of another shape than its image.
+    """
+    parts, masks = [], []
+    for source in [part for source in data.sources for part in expand(source)]:
+        root = roots[source.name]
+        adapter = ADAPTERS[source.adapter]
+        images = adapter.read(source, root, classes)
+        images = images[images["view"].isin(data.views) & ~images["image_id"].isin(data.exclude)]
+        if images.empty:
+            raise InputError(
+                f"data source {source.name}: no image left of views {', '.join(data.views)}"
+            )
+        images = images.assign(
+            source=source.name, split=[assign(source, name) for name in images["patient_id"]]
+        ).reset_index(drop=True)
+        images = _with_files(images, root, threads)
+        parts.append(images)
+        masks.append(adapter.masks(source, root, images))
+    manifest = pd.concat(parts, ignore_index=True)
+    _check_disjoint(manifest, {source.name: source.adapter for source in data.sources})
+    _check_present(manifest)
+    order = manifest["split"].map(SPLITS.index)
+    manifest = manifest.assign(order=order).sort_values(["order", "image_id"])
+    all_masks = pd.concat(masks, ignore_index=True).sort_values(["image_id", "class"])
+    _check_masks(manifest, all_masks)
+    return (
+        manifest[[*MANIFEST_COLUMNS, *classes]].reset_index(drop=True),
+        all_masks[all_masks["class"].isin([*classes, MARKER])].reset_index(drop=True),
+    )
+
+
+def assign(source: ChexpertSource | NihSource, patient_id: str) -> Split:
+    """The split of a patient; under fractions by a hash of the name, whoever else there is."""
+    if isinstance(source.split, str):
+        return source.split
+    at = _hash(patient_id) / 2**64
+    for split, fraction in source.split.items():
+        at -= fraction
+        if at < 0:
+            return split
+    return split  # the fractions' rounding error
+
+
+def shard(image_id: str, shards: int) -> int:
+    """The shard of an image: a hash of its name, so that adding an image moves no other."""
+    return _hash(image_id) % shards
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def _with_files(images: pd.DataFrame, root: Path, threads: int) -> pd.DataFrame:
+    """Add height, width and sha256 of each image's file."""
+    paths = [root / path for path in images["path"]]
+    with ThreadPoolExecutor(threads) as pool:
+        facts = list(track(pool.map(_file_facts, paths), "manifest: images read", len(paths)))
+    found = pd.DataFrame(facts, columns=["height", "width", "sha256"], index=images.index)
+    return pd.concat([images, found], axis=1)
+
+
+def _file_facts(path: Path) -> tuple[int, int, str]:
+    try:
+        content = path.read_bytes()
+        with Image.open(path) as image:
+            width, height = image.size
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{path}: not a readable image ({error}); replace it, or add it to data.exclude"
+        ) from None
+    return height, width, hashlib.sha256(content).hexdigest()
+
+
+def _check_disjoint(manifest: pd.DataFrame, adapters: dict[str, str]) -> None:
+    """Raise an InputError where an image is listed twice, or splits share a patient or a file."""
+    twice = manifest[manifest["image_id"].duplicated(keep=False)].sort_values("image_id")
+    if len(twice):
+        raise InputError(
+            f"image {twice['image_id'].iloc[0]} is listed {len(twice)} times, "
+            f"in {' and '.join(sorted(set(twice['source'])))}; add it to data.exclude or list it once"
+        )
+    # Datasets number their patients independently: the same number in two of them is two people.
+    dataset = manifest["source"].map(adapters)
+    for what, key in (
+        ("patient", dataset + "/" + manifest["patient_id"]),
+        ("file content (sha256)", manifest["sha256"]),
+    ):
+        splits = manifest.groupby(key)["split"].nunique()
+        for value in splits.index[splits > 1]:
+            shared = manifest[key == value]
+            listed = ", ".join(
+                f"{row.image_id} ({row.split})" for row in shared.head(4).itertuples()
+            )
+            raise InputError(
+                f"the same {what} is in two splits: {listed}; "
+                f"{(splits > 1).sum()} such cases; add the images to data.exclude in one of them"
+            )
+
+
+def _check_present(manifest: pd.DataFrame) -> None:
+    for split in SPLITS:
+        if not (manifest["split"] == split).any() and split != "train":
+            raise InputError(
+                f"no image is in the {split} split; give one of data.sources `split: {split}`"
+            )
+
+
+def _check_masks(manifest: pd.DataFrame, masks: pd.DataFrame) -> None:
+    """Raise an InputError where a mask is not of its image's shape.
+
+    A mask may be finer or coarser than the image (CheXlocalize's are of full resolution, also
+    where the small release of CheXpert is used), but it must be of the same aspect ratio.
+    """
+    sizes = masks.merge(
+        manifest[["image_id", "height", "width"]], on="image_id", suffixes=("", "_")
+    )
+    ratio = (sizes["height"] / sizes["width"]) / (sizes["height_"] / sizes["width_"])
+    wrong = sizes[(ratio - 1).abs() > 0.02]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise InputError(
+            f"mask of {row['class']} for image {row['image_id']} is {row['height']} x "
+            f"{row['width']} pixels, the image {row['height_']} x {row['width_']}: "
+            f"not the same radiograph ({len(wrong)} such masks)"
+        )
+    labelled = manifest.set_index("image_id")
+    negative = sum(
+        name in labelled and labelled.at[image_id, name] == 0
+        for image_id, name in zip(masks["image_id"], masks["class"], strict=True)
+    )
+    if negative:
+        logger.warning("%d masks are of a class that the image is labelled negative for", negative)

@@ -1,0 +1,74 @@
+"""What a dataset adapter returns, and how it reads a CSV file that cannot be trusted.
+
+An adapter is a module with three functions: `check(source, root, classes)`, called before any job
+starts; `read(source, root, classes)`, the images as a table with the columns `COLUMNS` and one
+per class; `masks(source, root, images)`, their masks as a table with the columns of
+`shamsul.data.masks`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from shamsul.errors import InputError
+from shamsul.settings import unknown
+
+COLUMNS = ["image_id", "patient_id", "study_id", "view", "projection", "path", "sex", "age"]
+"""Of an adapter's table, before the columns of the classes.
+
+view : `frontal` or `lateral`. projection : `AP`, `PA` or missing. path : relative to the source's
+folder. sex : `F`, `M` or missing. age : years. Classes: 1, 0, -1 uncertain, missing where not
+mentioned.
+"""
+
+
+def require_files(name: str, root: Path, files: Iterable[str]) -> None:
+    """Raise an InputError where one of a source's files is not there."""
+    for file in files:
+        if not (root / file).exists():
+            raise InputError(
+                f"data source {name}: {root / file} does not exist; set data.root (now {root}) "
+                "or the environment variable SHAMSUL_DATA to the folder that the data lies in"
+            )
+
+
+def header(path: Path) -> list[str]:
+    """Column names of a CSV file."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return next(csv.reader(file), [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a readable CSV file ({error})") from None
+
+
+def require_columns(path: Path, wanted: Iterable[str], kind: str) -> None:
+    """Raise an InputError where a CSV file lacks one of the wanted columns."""
+    columns = header(path)
+    for column in wanted:
+        if column not in columns:
+            raise InputError(f"{path}: {unknown(column, columns, kind)}")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV file as text, every cell a string, empty where it is blank."""
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable CSV file ({error})") from None
+
+
+def numbers(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
+    """A column of numbers, missing where blank; a cell that is neither is an InputError."""
+    text = table[column].str.strip()
+    values = pd.to_numeric(text.where(text != ""), errors="coerce")
+    wrong = values.isna() & (text != "")
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise InputError(
+            f"{path}: row {row + 2}, column {column!r}: {text.iloc[row]!r} is not a number"
+        )
+    return values.astype("float64")

@@ -1,0 +1,17 @@
+"""Configuration of the report."""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt
+
+from shamsul.settings import Section
+
+
+class Report(Section):
+    """What the HTML report shows."""
+
+    title: str = "Which explanation can be trusted?"
+    gallery: PositiveInt = 6
+    """Number of radiographs shown with their heatmaps."""
+
+

@@ -1,0 +1,68 @@
+import subprocess
+import sys
+
+import pytest
+
+from shamsul import code
+
+
+def names(*programs):
+    return {str(file.relative_to(code.PROJECT)) for file in code.files(*programs)}
+
+
+def test_imports_are_followed_however_deep():
+    found = names(code.PROJECT / "scripts" / "manifest.py")
+    assert {"scripts/manifest.py", "shamsul/data/nih.py", "shamsul/data/masks.py"} <= found
+    assert {"shamsul/__init__.py", "shamsul/data/__init__.py"} <= found
+    assert "shamsul/config.py" not in found and "shamsul/explain/lrp.py" not in found
+
+
+def test_imports_inside_functions_count_and_those_for_types_do_not(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from shamsul import config\n"
+        "def run():\n    from shamsul.data import geometry\n"
+    )
+    found = {file.name for file in code.files(program)}
+    assert "geometry.py" in found and "config.py" not in found
+
+
+def test_a_method_depends_on_its_own_module_only():
+    explain = code.PROJECT / "shamsul" / "explain"
+    found = names(code.PROJECT / "scripts" / "explain.py", explain / "cam.py")
+    assert "shamsul/explain/cam.py" in found
+    assert not {"shamsul/explain/lrp.py", "shamsul/explain/surrogate.py"} & found
+
+
+# What a program really imports, against what its syntax says.
+LOADED = """
+import runpy, sys
+sys.argv = ["x", "--help"]
+try:
+    runpy.run_path({path!r}, run_name="__main__")
+except SystemExit:
+    pass
+import pathlib
+for module in list(sys.modules.values()):
+    file = getattr(module, "__file__", None)
+    if file and module.__name__.split(".")[0] == "shamsul":
+        print(pathlib.Path(file).resolve())
+"""
+TABLE_PROGRAMS = ["manifest", "images", "classify", "score", "localise", "runtime", "report"]
+
+
+@pytest.mark.parametrize(
+    "program", [file.stem for file in sorted((code.PROJECT / "scripts").glob("*.py"))]
+)
+def test_nothing_is_imported_that_is_not_listed(program):
+    path = code.PROJECT / "scripts" / f"{program}.py"
+    source = LOADED.format(path=str(path)) + "print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=code.PROJECT
+    )
+    *_, last = lines = done.stdout.splitlines()
+    loaded = {line for line in lines if line.endswith(".py") and "/shamsul/" in line}
+    assert loaded <= {str(file) for file in code.files(path)}
+    if program in TABLE_PROGRAMS:
+        assert last == "False", "a job of tables and images has no use for torch"

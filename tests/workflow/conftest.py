@@ -1,0 +1,97 @@
+"""A small experiment, run once for all tests of the workflow."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from shamsul.code import PROJECT
+
+SMALL = {
+    "run": "small",
+    "data": {
+        "size": 64,
+        "sources": [
+            {
+                "adapter": "phantom",
+                "height": 96,
+                "patients": {"train": 16, "tune": 8, "test": 8},
+            }
+        ],
+        "shards": {"train": 2, "tune": 1, "test": 2},
+    },
+    "model": {"backbone": "densenet_small", "weights": "random"},
+    "train": {"epochs": 1, "batch_size": 16, "threads": 1},
+    "explain": {
+        "methods": [
+            {"method": "grad_cam"},
+            {"method": "lime", "samples": 20, "segments": 8},
+            {"method": "random"},
+        ]
+    },
+    "evaluate": {"replicates": 50},
+}
+
+
+class Experiment:
+    """A folder with a configuration in which Snakemake can be run."""
+
+    def __init__(self, folder: Path, configuration: dict) -> None:
+        self.folder = folder
+        self.configuration = configuration
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / self.configuration["run"]
+
+    def snakemake(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.configuration))
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile")),
+                *("--directory", str(self.folder), "--configfile", "config.yaml"),
+                *("--cores", "2", "--workflow-profile", "none", "--scheduler", "greedy"),
+                *("--max-checksum-file-size", "100000000", *options),
+            ],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            timeout=1200,
+        )
+        if check and done.returncode:
+            raise AssertionError(done.stdout + done.stderr)
+        return done
+
+    def would_run(self) -> set[tuple[str, str]]:
+        """(rule, wildcards) of the jobs that a dry run announces; the target rule left out."""
+        done = self.snakemake("--dry-run")
+        jobs = re.findall(
+            r"^\s*(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", done.stdout, re.MULTILINE
+        )
+        found = set()
+        for rule, details in jobs:
+            wildcards = re.search(r"wildcards: (.*)", details)
+            found.add((rule, wildcards[1] if wildcards else ""))
+        return found - {("all", "")}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Experiment:
+    """The small experiment, run to its report."""
+    experiment = Experiment(tmp_path_factory.mktemp("experiment"), SMALL)
+    experiment.snakemake()
+    return experiment
+
+
+@pytest.fixture
+def experiment(finished, tmp_path) -> Experiment:
+    """A copy of the finished experiment, to change as one likes."""
+    folder = tmp_path / "experiment"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return Experiment(folder, yaml.safe_load(yaml.safe_dump(SMALL)))

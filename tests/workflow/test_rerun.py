@@ -1,0 +1,80 @@
+"""What reruns when something changes: exactly what depends on it."""
+
+import hashlib
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+AFTER_SCORES = {("localise", ""), ("runtime", ""), ("report", "")}
+
+
+def heatmaps(*methods):
+    shards = ("tune-0000", "test-0000", "test-0001")
+    return {
+        (rule, f"method={method}, shard={shard}")
+        for rule in ("heatmaps", "score")
+        for method in methods
+        for shard in shards
+    }
+
+
+def test_the_run_ends_in_a_report_and_a_second_one_has_nothing_to_do(finished):
+    assert (finished.results / "report.html").stat().st_size > 10_000
+    assert "Nothing to be done" in finished.snakemake().stdout + finished.snakemake().stderr
+
+
+def test_the_order_of_keys_and_the_spelling_of_a_number_rerun_nothing(experiment):
+    train = experiment.configuration["train"]
+    experiment.configuration["train"] = dict(reversed(train.items())) | {"weight_decay": 0}
+    experiment.configuration["compute"] = {"batch_size": 7, "device": "cpu"}
+    assert experiment.would_run() == set()
+
+
+def test_a_lime_parameter_reruns_lime_and_what_follows(experiment):
+    experiment.configuration["explain"]["methods"][1]["samples"] = 21
+    assert experiment.would_run() == heatmaps("lime") | AFTER_SCORES
+
+
+def test_a_report_setting_reruns_the_report(experiment):
+    experiment.configuration["report"] = {"title": "Another"}
+    before = digests(experiment)
+    assert experiment.would_run() == {("report", "")}
+    experiment.snakemake()
+    after = digests(experiment)
+    assert {name for name in after if after[name] != before.get(name)} == {"report.html"}
+    assert "Another" in (experiment.results / "report.html").read_text()
+
+
+def test_a_threshold_reruns_no_heatmap(experiment):
+    experiment.configuration["evaluate"]["fixed_threshold"] = 0.4
+    assert experiment.would_run() == AFTER_SCORES
+
+
+def test_a_method_added_runs_alone(experiment):
+    experiment.configuration["explain"]["methods"].append({"method": "lrp_z"})
+    assert experiment.would_run() == heatmaps("lrp_z") | AFTER_SCORES
+
+
+def test_a_lost_shard_is_made_again(experiment):
+    (experiment.results / "heatmaps" / "lime" / "test-0001.h5").unlink()
+    shard = "method=lime, shard=test-0001"
+    assert experiment.would_run() >= {("heatmaps", shard), ("score", shard)}
+
+
+def test_the_same_run_elsewhere_has_the_same_tables(finished, tmp_path):
+    again = type(finished)(tmp_path, finished.configuration)
+    again.snakemake()
+    one, other = digests(finished), digests(again)
+    tables = {name for name in one if name.endswith(".parquet")}
+    timed = {"tables/runtime.parquet", "tables/history.parquet"}
+    assert {name for name in tables if one[name] != other[name]} <= timed
+    assert len(tables) > 20
+
+
+def digests(experiment):
+    return {
+        str(file.relative_to(experiment.results)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(experiment.results.rglob("*"))
+        if file.is_file() and not {"logs", "benchmarks"} & set(file.parts)
+    }
