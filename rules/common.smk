@@ -49,10 +49,15 @@ wildcard_constraints:
 
 
 def program(name, *more):
-    """A script and all that it imports from this project; the script comes first."""
+    """A script and all that it imports from this project; the script comes first.
+
+    `more` are further files of the project that it reads or imports.
+    """
     script = PROJECT / "scripts" / f"{name}.py"
-    files = shamsul.code.files(script, *(Path(file) for file in more))
-    return [os.path.relpath(file) for file in [script, *(f for f in files if f != script)]]
+    files = shamsul.code.files(script, *(PROJECT / file for file in more))
+    return [
+        os.path.relpath(file) for file in [script, *(f for f in files if f != script)]
+    ]
 
 
 def shard_table(kind):
@@ -72,7 +77,11 @@ def shard_tables(kind, *splits):
 
     def paths(wildcards):
         checkpoints.manifest.get()
-        return [f"{RUN}/shards/{shard}.{kind}" for split in splits for shard in SHARDS[split]]
+        return [
+            f"{RUN}/shards/{shard}.{kind}"
+            for split in splits
+            for shard in SHARDS[split]
+        ]
 
     return paths
 

@@ -10,18 +10,18 @@ rule score:
         code=program("score"),
     output:
         scores=ensure(f"{RUN}/scores/{{method}}/{{shard}}.parquet", non_empty=True),
-    params:
-        settings=shamsul.config.canonical({"classes": CONFIG.scored_classes}),
     log:
         f"{RUN}/logs/score/{{method}}/{{shard}}.log",
     benchmark:
         f"{RUN}/benchmarks/score/{{method}}/{{shard}}.tsv"
+    conda:
+        "../envs/tables.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/tables.yaml"
+    params:
+        settings=shamsul.config.canonical({"classes": CONFIG.scored_classes}),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --heatmaps {input.heatmaps:q}"
         " --images {input.images:q} --masks {input.masks:q} --scores {output.scores:q}"
@@ -44,18 +44,18 @@ rule localise:
         localisation=f"{RUN}/tables/localisation.parquet",
         comparisons=f"{RUN}/tables/comparisons.parquet",
         thresholds=f"{RUN}/tables/thresholds.parquet",
-    params:
-        settings=CONFIG.part("seed", "evaluate"),
     log:
         f"{RUN}/logs/localise.log",
     benchmark:
         f"{RUN}/benchmarks/localise.tsv"
+    conda:
+        "../envs/tables.yaml"
     threads: 1
     resources:
         mem_mb=8000,
         runtime=60,
-    conda:
-        "../envs/tables.yaml"
+    params:
+        settings=CONFIG.part("seed", "evaluate"),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --scores {input.scores:q}"
         " --manifests {input.manifests:q} --predictions {input.predictions:q}"

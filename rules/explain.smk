@@ -20,22 +20,24 @@ rule heatmaps:
         checkpoint=f"{RUN}/model/checkpoint.pt",
         images=f"{RUN}/images/{{shard}}.h5",
         # The method's own module and what that imports, and no other method's.
-        code=lambda wildcards: program("explain", registry.module(METHODS[wildcards.method])),
+        code=lambda wildcards: program(
+            "explain", registry.module(METHODS[wildcards.method])
+        ),
     output:
         heatmaps=ensure(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", non_empty=True),
-    params:
-        settings=method_settings,
     log:
         f"{RUN}/logs/heatmaps/{{method}}/{{shard}}.log",
     benchmark:
         f"{RUN}/benchmarks/heatmaps/{{method}}/{{shard}}.tsv"
+    conda:
+        "../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=GPU,
-    conda:
-        "../envs/torch.yaml"
+    params:
+        settings=method_settings,
     shell:
         "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
         " --images {input.images:q} --device {DEVICE} --batch-size {BATCH_SIZE}"

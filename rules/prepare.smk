@@ -11,9 +11,18 @@ rule phantom:
         [
             f"{RUN}/phantom/{{source}}/{file}"
             for files in PHANTOM_FILES.values()
-            for names in files.values()
-            for file in names
+            for file in files.values()
         ],
+    log:
+        f"{RUN}/logs/phantom/{{source}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/phantom/{{source}}.tsv"
+    conda:
+        "../envs/tables.yaml"
+    threads: 2
+    resources:
+        mem_mb=1000,
+        runtime=60,
     params:
         settings=lambda wildcards: next(
             shamsul.config.canonical(source)
@@ -21,16 +30,6 @@ rule phantom:
             if source.name == wildcards.source
         ),
         directory=subpath(output[0], ancestor=2),
-    log:
-        f"{RUN}/logs/phantom/{{source}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/phantom/{{source}}.tsv"
-    threads: 2
-    resources:
-        mem_mb=1000,
-        runtime=60,
-    conda:
-        "../envs/tables.yaml"
     shell:
         "python {input.code[0]} --settings {params.settings:q} --threads {threads}"
         " --directory {params.directory:q} 2>&1 | tee {log:q}"
@@ -50,21 +49,21 @@ checkpoint manifest:
             for shard in SHARDS[split]
             for kind in ("parquet", "masks.parquet")
         ],
+    log:
+        f"{RUN}/logs/manifest.log",
+    benchmark:
+        f"{RUN}/benchmarks/manifest.tsv"
+    conda:
+        "../envs/tables.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
     params:
         settings=CONFIG.part(
             "classes", "data.sources", "data.views", "data.exclude", "data.shards"
         ),
         shards=subpath(output.shards[0], parent=True),
-    log:
-        f"{RUN}/logs/manifest.log",
-    benchmark:
-        f"{RUN}/benchmarks/manifest.tsv"
-    threads: 2
-    resources:
-        mem_mb=4000,
-        runtime=120,
-    conda:
-        "../envs/tables.yaml"
     shell:
         "python {input.code[0]} --settings {params.settings:q} --roots {ROOTS_JSON:q}"
         " --threads {threads} --manifest {output.manifest:q} --masks {output.masks:q}"
@@ -78,18 +77,18 @@ rule images:
         code=program("images"),
     output:
         images=ensure(f"{RUN}/images/{{shard}}.h5", non_empty=True),
-    params:
-        settings=CONFIG.part("data.size", "data.geometry"),
     log:
         f"{RUN}/logs/images/{{shard}}.log",
     benchmark:
         f"{RUN}/benchmarks/images/{{shard}}.tsv"
+    conda:
+        "../envs/tables.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/tables.yaml"
+    params:
+        settings=CONFIG.part("data.size", "data.geometry"),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --roots {ROOTS_JSON:q}"
         " --threads {threads} --manifest {input.manifest:q} --images {output.images:q}"

@@ -12,23 +12,23 @@ if CONFIG.model.checkpoint is None:
         output:
             checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
             history=f"{RUN}/tables/history.parquet",
+        log:
+            f"{RUN}/logs/train.log",
+        benchmark:
+            f"{RUN}/benchmarks/train.tsv"
+        conda:
+            "../envs/torch.yaml"
+        threads: CONFIG.train.threads
+        resources:
+            mem_mb=16000,
+            runtime=2880,
+            gpu=GPU,
         params:
             settings=CONFIG.part("seed", "classes", "data.size", "model", "train"),
             train=images("train"),
             tune=images("tune"),
             # Not an output: Snakemake deletes the outputs of a job that is killed.
             state=f"{RUN}/model/training.state",
-        log:
-            f"{RUN}/logs/train.log",
-        benchmark:
-            f"{RUN}/benchmarks/train.tsv"
-        threads: CONFIG.train.threads
-        resources:
-            mem_mb=16000,
-            runtime=2880,
-            gpu=GPU,
-        conda:
-            "../envs/torch.yaml"
         shell:
             "python {input.code[0]} --settings {params.settings:q} --train-images {params.train:q}"
             " --train-manifests {input.train:q} --tune-images {params.tune:q}"
@@ -46,18 +46,18 @@ else:
         output:
             checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
             history=f"{RUN}/tables/history.parquet",
-        params:
-            settings=CONFIG.part("classes", "data.size", "model.backbone"),
         log:
             f"{RUN}/logs/import_checkpoint.log",
         benchmark:
             f"{RUN}/benchmarks/import_checkpoint.tsv"
+        conda:
+            "../envs/torch.yaml"
         threads: 1
         resources:
             mem_mb=4000,
             runtime=10,
-        conda:
-            "../envs/torch.yaml"
+        params:
+            settings=CONFIG.part("classes", "data.size", "model.backbone"),
         shell:
             "python {input.code[0]} --settings {params.settings:q} --source {input.source:q}"
             " --checkpoint {output.checkpoint:q} --history {output.history:q} 2>&1 | tee {log:q}"
@@ -75,13 +75,13 @@ rule predict:
         f"{RUN}/logs/predict.log",
     benchmark:
         f"{RUN}/benchmarks/predict.tsv"
+    conda:
+        "../envs/torch.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=60,
         gpu=GPU,
-    conda:
-        "../envs/torch.yaml"
     shell:
         "python {input.code[0]} --checkpoint {input.checkpoint:q} --images {input.images:q}"
         " --device {DEVICE} --batch-size {BATCH_SIZE} --predictions {output.predictions:q}"
@@ -96,18 +96,18 @@ rule classify:
         code=program("classify"),
     output:
         table=f"{RUN}/tables/classification.parquet",
-    params:
-        settings=CONFIG.part("seed", "evaluate.replicates", "evaluate.confidence"),
     log:
         f"{RUN}/logs/classify.log",
     benchmark:
         f"{RUN}/benchmarks/classify.tsv"
+    conda:
+        "../envs/tables.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/tables.yaml"
+    params:
+        settings=CONFIG.part("seed", "evaluate.replicates", "evaluate.confidence"),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --predictions {input.predictions:q}"
         " --manifests {input.manifests:q} --table {output.table:q} 2>&1 | tee {log:q}"

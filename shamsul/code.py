@@ -19,6 +19,8 @@ PROJECT = PACKAGE.parent
 def files(*programs: Path) -> list[Path]:
     """The programs and every module of this package that they import, sorted.
 
+    A file that is no Python (a template) stands for itself.
+
     Imports inside functions count. Those under ``if TYPE_CHECKING:`` do not: they never run.
     """
     found: set[Path] = set()
@@ -34,6 +36,8 @@ def files(*programs: Path) -> list[Path]:
 @functools.cache
 def _imported(file: Path) -> list[Path]:
     """Modules of this package that a file imports itself, and their packages' `__init__`."""
+    if file.suffix != ".py":
+        return []
     modules: list[Path] = []
     for name in _names(ast.parse(file.read_text(), filename=str(file))):
         parts = name.split(".")
@@ -50,8 +54,8 @@ def _imported(file: Path) -> list[Path]:
 def _names(node: ast.AST) -> Iterator[str]:
     """Dotted names that a syntax tree imports; `from a import b` gives `a.b` and with it `a`."""
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        for child in node.orelse:
-            yield from _names(child)
+        for statement in node.orelse:
+            yield from _names(statement)
         return
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)

@@ -13,18 +13,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
+from shamsul.data.settings import *  # noqa: F403  (temporary)
 from shamsul.data.settings import Data
 from shamsul.errors import InputError
 from shamsul.evaluate.settings import Evaluate
 from shamsul.explain.settings import Explain
 from shamsul.labels import CLASSES, LOCALISED
-from shamsul.model.settings import Model, Train
+from shamsul.model.settings import (
+    BACKBONES,  # noqa: F401  (temporary)
+    Model,
+    Train,
+)
 from shamsul.report.settings import Report
 from shamsul.settings import Section, explain_errors, unknown
-from shamsul.data.settings import *  # noqa: F403  (temporary)
-from shamsul.model.settings import BACKBONES  # noqa: F401  (temporary)
 
 
 class Compute(Section):

@@ -29,7 +29,7 @@ COLUMNS = {
 
 kind : `segmentation` or `box`, of the mask. inside, outside : 256 counts each, pixels by level of
 the heatmap, in the mask and out of it. hit : in [0, 1]. area : pixels in the mask. height, width :
-of the radiograph, in pixels.
+of the mask, in pixels.
 """
 
 
@@ -55,7 +55,7 @@ def score(
     Raises
     ------
     InputError
-        A mask has no heatmap, is malformed, or is not of its radiograph's size.
+        A mask has no heatmap or is malformed.
     """
     frames = dict(zip(images.image_id, images.frames, strict=True))
     row_of = {image_id: row for row, image_id in enumerate(heatmaps.image_id)}
@@ -70,13 +70,8 @@ def score(
                 "a mask; delete the heatmap shard and run again, or leave the class out of "
                 "evaluate.classes"
             )
-        frame = frames.get(image_id)
-        if frame is None or (frame.height, frame.width) != (mask["height"], mask["width"]):
-            size = f"{frame.height} x {frame.width}" if frame else "not in the image shard"
-            raise InputError(
-                f"mask of image {image_id!r}, class {name!r}: it is {mask['height']} x "
-                f"{mask['width']} pixels, the radiograph is {size}"
-            )
+        # CheXlocalize's masks are of full resolution, also where the small radiographs are used.
+        frame = frames[image_id].at(mask["height"], mask["width"])
         original = relevance(heatmaps.heatmap[row, column], frame)
         expert = decode(mask)
         inside, outside = histograms(quantise(original), expert)
@@ -90,8 +85,8 @@ def score(
                 "outside": outside.astype("int32"),
                 "hit": hit(original, expert),
                 "area": int(inside.sum()),
-                "height": frame.height,
-                "width": frame.width,
+                "height": mask["height"],
+                "width": mask["width"],
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)

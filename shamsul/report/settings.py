@@ -13,5 +13,3 @@ class Report(Section):
     title: str = "Which explanation can be trusted?"
     gallery: PositiveInt = 6
     """Number of radiographs shown with their heatmaps."""
-
-

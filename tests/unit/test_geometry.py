@@ -33,6 +33,16 @@ def test_the_frame_survives_storage():
     assert Frame.from_row(np.array(frame.to_row())) == frame
 
 
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_a_finer_mask_has_the_same_frame(geometry):
+    frame, finer = (Frame.fit(k * 90, k * 120, 64, geometry) for k in (1, 3))
+    assert frame.at(270, 360).to_row() == pytest.approx(finer.to_row(), abs=0.51)
+    heatmap = np.random.default_rng(0).random((8, 8))
+    coarse = to_original(heatmap, frame)
+    fine = to_original(heatmap, frame.at(270, 360))[1::3, 1::3]
+    np.testing.assert_allclose(coarse, fine, atol=1e-5)
+
+
 @given(sides, sides)
 def test_stretch_back_is_torchs_and_opencvs_bilinear(height, width):
     heatmap = np.random.default_rng(height * width).normal(size=(7, 9)).astype(np.float32)

@@ -1,0 +1,55 @@
+"""Write the report of a run as one HTML file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from shamsul import cli
+from shamsul.report.page import Results, render
+from shamsul.report.provenance import provenance
+from shamsul.storage import read_table, replacing
+
+TABLES = (
+    "classification",
+    "history",
+    "localisation",
+    "per_image",
+    "comparisons",
+    "thresholds",
+    "runtime",
+    "predictions",
+)
+
+
+def main() -> None:
+    """Read what a run has made; write the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: config")
+    for name in TABLES:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
+    for name in ("manifests", "masks", "heatmaps", "images"):
+        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
+    parser.add_argument("--roots", type=json.loads, required=True, help="JSON: source, folder")
+    parser.add_argument("--digests", type=Path, nargs="+", required=True, help="inputs to name")
+    parser.add_argument("--html", type=Path, required=True, help="file to write")
+    arguments = parser.parse_args()
+    results = Results(
+        **{name: read_table(getattr(arguments, name)) for name in TABLES},
+        manifest=pd.concat([read_table(path) for path in arguments.manifests]),
+        masks=pd.concat([read_table(path) for path in arguments.masks]),
+        heatmaps=arguments.heatmaps,
+        images=arguments.images,
+        roots={name: Path(folder) for name, folder in arguments.roots.items()},
+        provenance=provenance(arguments.digests),
+    )
+    html = render(results, arguments.settings["config"])
+    with replacing(arguments.html) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    cli.run(main)

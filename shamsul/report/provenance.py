@@ -1,0 +1,56 @@
+"""Where a report comes from: code, versions, machine and the digests of what went in."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import shamsul
+
+PACKAGES = ("snakemake", "torch", "torchvision", "lime", "shap", "numpy", "pandas", "h5py")
+
+
+def provenance(files: Iterable[Path]) -> dict[str, str]:
+    """Names and values, in the order to be shown.
+
+    Parameters
+    ----------
+    files : whose sha256 is given; one that is not there is left out.
+    """
+    found = {
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "shamsul": f"{shamsul.__version__}, commit {_commit()}",
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+    }
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # the report's own environment may be smaller than that of the other stages
+    for file in files:
+        if file.is_file():
+            with file.open("rb") as content:
+                found[f"sha256 of {file}"] = hashlib.file_digest(content, "sha256").hexdigest()
+    return found
+
+
+def _commit() -> str:
+    """The commit of the code that runs, marked where files differ from it."""
+    folder = Path(shamsul.__file__).parent.parent
+    try:
+        commit = _git(folder, "rev-parse", "--short=12", "HEAD")
+        return commit + (" with changes" if _git(folder, "status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

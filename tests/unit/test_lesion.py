@@ -1,0 +1,140 @@
+"""A lesion in a known corner of a non-square radiograph, through prepare, explain, score and back.
+
+The classifier is small enough to be known: its first feature map is what is bright, its second what
+is of middling brightness; one class looks at each. So the true heatmap is known, and a heatmap on
+the wrong class, a transposed axis or a shift of a few pixels is seen.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from shamsul.data import images, manifest, masks
+from shamsul.data.settings import ChexpertSource, Data
+from shamsul.evaluate.scores import score
+from shamsul.evaluate.segmentation import iou, otsu
+from shamsul.explain.cam import GradCam
+from shamsul.explain.lrp import LrpZ
+from shamsul.explain.surrogate import KernelShap, Lime
+from shamsul.storage import Heatmaps, read_heatmaps, read_images, write_heatmaps, write_images
+
+HEIGHT, WIDTH, SIDE = 150, 240, 30
+# (top, left): inside what a centre crop keeps (columns 45 to 195), and in opposite corners of it.
+LESIONS = {"Lung Opacity": (8, 52), "Edema": (112, 158)}
+BRIGHTNESS = {"Lung Opacity": 250, "Edema": 100}
+
+
+class BrightAndMiddling(torch.nn.Module):
+    """Logit of a class: how much of the image is bright, or of middling brightness."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.classes = tuple(classes)
+        self.backbone, self.size, self.batch_size = "toy", 96, 16
+        self.network = self
+        bright = torch.tensor([float(name == "Lung Opacity") for name in classes])
+        self.choice = torch.stack([bright, 1 - bright])
+
+    def normalise(self, grey):
+        return torch.as_tensor(grey).float()[:, None].repeat(1, 3, 1, 1) / 255
+
+    def split(self, batch):
+        grey = batch.mean(1, keepdim=True)
+        features = torch.cat([(grey - 0.6).relu(), (0.4 - (grey - 0.45).abs()).relu()], 1)
+        features[:, 1] *= grey[:, 0] > 0.2
+        pooled = torch.nn.functional.avg_pool2d(features, 4)
+        return pooled, lambda maps: maps.mean((2, 3)) @ self.choice * 50
+
+    def forward(self, batch):
+        features, head = self.split(batch)
+        return head(features)
+
+    def predict(self, batch):
+        with torch.no_grad():
+            return self(batch)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A test split of one radiograph with both lesions; train and tune are something else."""
+    header = ["Path", "Lung Opacity", "Edema"]
+    for number, split in enumerate(("train", "tune", "test")):
+        pixels = np.full((HEIGHT, WIDTH), number, np.uint8)
+        if split == "test":
+            pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+            for name, (top, left) in LESIONS.items():
+                pixels[top : top + SIDE, left : left + SIDE] = BRIGHTNESS[name]
+        place = f"{split}/patient{number}/study1/view1_frontal.png"
+        (tmp_path / place).parent.mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / place)
+        pd.DataFrame([[place, 1, 1]], columns=header).to_csv(tmp_path / f"{split}.csv", index=False)
+    return tmp_path
+
+
+def expert(image_id):
+    rows = []
+    for name, (top, left) in LESIONS.items():
+        mask = np.zeros((HEIGHT, WIDTH), bool)
+        mask[top : top + SIDE, left : left + SIDE] = True
+        rows.append((image_id, name, "e", "segmentation", HEIGHT, WIDTH, masks.encode(mask)))
+    return pd.DataFrame(rows, columns=masks.MASK_COLUMNS)
+
+
+METHODS = [
+    (GradCam(), 0.75),
+    (LrpZ(), 0.75),
+    # A superpixel may reach beyond the lesion, whose share of the image is 0.025.
+    (Lime(samples=200, segments=40, fill="black"), 0.3),
+    (KernelShap(samples=200, segments=40, fill="black"), 0.3),
+]
+
+
+@pytest.mark.parametrize("geometry", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize(
+    ("method", "least"), METHODS, ids=lambda value: getattr(value, "method", "")
+)
+@pytest.mark.parametrize("classes", [("Lung Opacity", "Edema"), ("Edema", "Lung Opacity")])
+def test_the_heatmap_is_on_the_right_class_and_the_right_pixels(
+    tree, tmp_path, geometry, method, least, classes
+):
+    sources = tuple(
+        ChexpertSource(adapter="chexpert", name=s, split=s, labels=f"{s}.csv", images=".")
+        for s in ("train", "tune", "test")
+    )
+    table, _ = manifest.build(
+        Data(sources=sources), ("Lung Opacity", "Edema"), {s.name: tree for s in sources}
+    )
+    test = table[table["split"] == "test"]
+    write_images(images.shard(test, {"test": tree}, 96, geometry), tmp_path / "images.h5")
+    shard = read_images(tmp_path / "images.h5")
+    model = BrightAndMiddling(classes)
+    heatmap = method.explain(model, model.normalise(shard.image), torch.arange(2), seeds=[3])
+    explained = np.ones((1, 2), bool)
+    made = Heatmaps(
+        heatmap.numpy(), shard.image_id, explained, list(classes), method.method, {}, "none"
+    )
+    write_heatmaps(made, tmp_path / "heatmaps.h5")
+    scores = score(
+        read_heatmaps(tmp_path / "heatmaps.h5"), shard, expert(shard.image_id[0]), classes
+    ).set_index("class")
+    for name in classes:
+        row = scores.loc[name]
+        assert row["hit"] > least
+        threshold = otsu(row["inside"] + row["outside"])
+        assert iou(row["inside"], row["outside"])[threshold] > least
+
+
+@pytest.mark.parametrize("method", [method for method, _ in METHODS], ids=lambda m: m.method)
+def test_permuting_the_classes_permutes_the_heatmaps(method):
+    grey = np.zeros((2, 96, 96), np.uint8)
+    grey[:, 5:30, 10:40], grey[:, 60:90, 50:70] = 250, 100
+    model = BrightAndMiddling(("Lung Opacity", "Edema"))
+    batch = model.normalise(grey)
+    forth = method.explain(model, batch, torch.tensor([0, 1]), seeds=[1, 2])
+    back = method.explain(model, batch, torch.tensor([1, 0]), seeds=[1, 2])
+    np.testing.assert_allclose(forth, back.flip(1), rtol=1e-5, atol=1e-7)
+    alone = method.explain(model, batch[1:], torch.tensor([1]), seeds=[2])
+    np.testing.assert_allclose(alone[0, 0], forth[1, 1], rtol=1e-4, atol=1e-6)
+    assert not np.allclose(forth[:, 0], forth[:, 1])

@@ -1,0 +1,412 @@
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from shamsul.data.geometry import Frame, to_original
+from shamsul.data.masks import MASK_COLUMNS, encode
+from shamsul.evaluate import summaries, tables
+from shamsul.evaluate.scores import score
+from shamsul.labels import CLASSES, LOCALISED
+from shamsul.report import figures, overlay
+from shamsul.report.gallery import choose
+from shamsul.report.page import Results, render
+from shamsul.storage import Heatmaps, Images, write_heatmaps, write_images, write_table
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
+SIGNED = ("lrp_z", "kernel_shap")
+
+
+def configuration(methods, classes=CLASSES, rules=("otsu", "fixed", "tuned")):
+    return {
+        "run": "fake",
+        "seed": 7,
+        "classes": list(classes),
+        "explain": {"methods": [{"method": method} for method in methods]},
+        "evaluate": {
+            "classes": list(LOCALISED),
+            "rules": list(rules),
+            "fixed_threshold": 0.5,
+            "min_masks": 10,
+            "replicates": 200,
+            "confidence": 0.95,
+            "baseline": "random",
+        },
+        "report": {"title": "Phantoms explained", "gallery": 6},
+    }
+
+
+def make(
+    folder,
+    methods=("grad_cam", "lrp_z", "random"),
+    classes=("Cardiomegaly", "Edema"),
+    count=24,
+    kind="segmentation",
+    prefix="image",
+):
+    """Radiographs with bright ellipses, their masks, heatmaps near and far, and all tables."""
+    generator = np.random.default_rng(0)
+    config = configuration(methods, classes)
+    names, frames, rows, masks, small = [], [], [], [], []
+    maps = {method: np.zeros((count, len(classes), 14, 14), np.float32) for method in methods}
+    for i in range(count):
+        name, height, width = f"{prefix}{i:03d}", 150 + 7 * (i % 5), 180 - 9 * (i % 4)
+        frame = Frame.fit(height, width, 56, "pad")
+        y, x = np.mgrid[:height, :width]
+        lungs = sum(
+            np.exp(-((((x / width - c) / 0.16) ** 2 + ((y / height - 0.5) / 0.3) ** 2) ** 2))
+            for c in (0.28, 0.72)
+        )
+        image = 150 - 95 * lungs + generator.normal(0, 6, (height, width))
+        labels = dict.fromkeys(classes, 0.0)
+        for c, finding in enumerate(classes):
+            if generator.random() > 0.75 / (1 + c / 4):
+                continue
+            labels[finding] = 1.0
+            middle = generator.uniform(0.25, 0.75, 2)
+            reach = generator.uniform(0.07, 0.16, 2)
+            mask = ((y / height - middle[0]) / reach[0]) ** 2 + (
+                (x / width - middle[1]) / reach[1]
+            ) ** 2 < 1
+            image += 45 * mask
+            masks.append((name, finding, "x", kind, height, width, encode(mask)))
+            v, u = np.mgrid[:14, :14]
+            v = ((v + 0.5) * 4 - frame.offset_y) / frame.scale_y / height - middle[0]
+            u = ((u + 0.5) * 4 - frame.offset_x) / frame.scale_x / width - middle[1]
+            for m, method in enumerate(methods):
+                blob = np.exp(-(((u - 0.04 * m) / 0.15) ** 2) - (v / 0.15) ** 2)
+                blob = blob + generator.normal(0, 0.1 + 0.08 * m, blob.shape)
+                if method == "random":
+                    blob = generator.random(blob.shape)
+                maps[method][i, c] = blob if method in SIGNED else np.maximum(blob, 0)
+        path = f"{i:03d}.png"
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / path)
+        split = "tune" if i % 3 == 0 else "test"
+        rows.append((name, f"p{i // 2}", split, "fake", path, height, width, *labels.values()))
+        names.append(name)
+        frames.append(frame)
+        small.append(np.zeros((56, 56), np.uint8))
+    columns = ["image_id", "patient_id", "split", "source", "path", "height", "width", *classes]
+    manifest = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(masks, columns=MASK_COLUMNS)
+    images = Images(np.array(small), names, frames)
+    write_images(images, folder / "images.h5")
+    scores = []
+    for method in methods:
+        explained = np.ones((count, len(classes)), bool)
+        shard = Heatmaps(maps[method], names, explained, list(classes), method, {}, "0" * 64)
+        write_heatmaps(shard, folder / f"{re.sub('[^a-z_]', '', method)}.h5")
+        scores.append(score(shard, images, table, classes))
+    predictions = pd.DataFrame(
+        [(i, c, 0.0, generator.random()) for i in names for c in classes],
+        columns=["image_id", "class", "logit", "probability"],
+    )
+    settings, seed = config["evaluate"], config["seed"]
+    gathered = tables.gather(pd.concat(scores), manifest)
+    thresholds = tables.tune(gathered, settings)
+    per_image = tables.per_image(gathered, thresholds, manifest, predictions, settings)
+    classification = pd.DataFrame(
+        [("test", c, 0.8, 0.7, 0.88, 0.5, 0.4, 0.62, 5, 16) for c in classes],
+        columns=[
+            *("split", "class", "auroc", "auroc_low", "auroc_high"),
+            *("auprc", "auprc_low", "auprc_high", "n_positive", "n"),
+        ],
+    )
+    history = pd.DataFrame(
+        {
+            "epoch": range(1, 9),
+            "train_loss": 0.2 + 0.4 / np.arange(1, 9),
+            "tune_loss": 0.3 + 0.3 / np.arange(1, 9),
+            "tune_auroc": 0.93 - 0.4 / np.arange(1, 9),
+        }
+    )
+    runtime = pd.DataFrame(
+        [
+            ("train", "", 125.0, 200.0, 900.0),
+            ("score", "a", 1.5, 1, 300),
+            ("score", "b", 2.5, 2, 350),
+        ],
+        columns=["rule", "job", "seconds", "cpu_seconds", "max_rss_mb"],
+    )
+    results = Results(
+        classification=classification,
+        history=history,
+        localisation=summaries.localisation(per_image, settings, seed),
+        per_image=per_image,
+        comparisons=summaries.comparisons(per_image, settings, seed),
+        thresholds=thresholds,
+        runtime=runtime,
+        predictions=predictions,
+        manifest=manifest,
+        masks=table,
+        heatmaps=sorted(path for path in folder.glob("*.h5") if path.name != "images.h5"),
+        images=[folder / "images.h5"],
+        roots={"fake": folder},
+        provenance={"commit": "25afe0e", "versions": {"numpy": np.__version__, "torch": "2.14"}},
+    )
+    return results, config
+
+
+class Page(HTMLParser):
+    """Everything that a test wants to know of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text, self.attributes, self.open = [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *attr) for attr in attrs]
+        if tag not in ("meta", "img", "input", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def html(made):
+    return render(*made)
+
+
+def test_page_is_well_formed_and_self_contained(html):
+    page = Page(html)
+    assert page.open == []
+    assert not set(page.tags) & {"script", "link", "iframe", "object", "base"}
+    for tag, name, value in page.attributes:
+        if name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+            assert value.startswith(("data:image/jpeg;base64,", "#")), (tag, name, value)
+        assert not name.startswith("on")
+    assert not re.search(r"url\(|@import|https?:", html)
+    identifiers = [value for _, name, value in page.attributes if name == "id"]
+    assert len(set(identifiers)) == len(identifiers)
+    links = {value[1:] for _, name, value in page.attributes if name == "href"}
+    assert links <= set(identifiers)
+
+
+def test_page_is_accessible(html):
+    assert html.count("<img ") == len(re.findall(r'<img [^>]*alt="[^"]+"', html)) > 0
+    assert html.count("<svg ") == len(re.findall(r'<svg [^>]*role="img"', html)) > 0
+    assert html.count("<th ") == len(re.findall(r'<th [^>]*scope="', html))
+    assert "<th>" not in html
+
+
+def test_page_shows_the_tables_values(made, html):
+    results, _ = made
+    text = " ".join("".join(Page(html).text).split())
+    summary = results.localisation.query("split == 'test' and threshold_rule == 'otsu'")
+    for row in summary[summary["metric"] == "iou"].itertuples():
+        assert f"{row.mean:.2f}" in text
+        assert f"{row.low:.2f} to {row.high:.2f}" in text
+    for name in ("IoU, Otsu", "IoU, tuned", "Hit rate", "train", "2 min 05 s", "25afe0e"):
+        assert name in text
+
+
+def test_headline_names_the_best_method_and_its_verdicts(made, html):
+    results, _ = made
+    pooled = results.localisation.query(
+        "split == 'test' and `class` == 'pooled' and metric == 'iou' and threshold_rule == 'otsu'"
+    ).sort_values("mean", ascending=False)
+    best, second = pooled["method"].iloc[0], pooled["method"].iloc[1]
+    assert best == "grad_cam" and second == "lrp_z"
+    row = " ".join(re.search(r"IoU, Otsu</th>(.*?)</tr>", html, re.S).group(1).split())
+    assert f">{best}<" in row and f"than {second}" in row
+    against = results.comparisons.query(
+        "`class` == 'pooled' and metric == 'iou' and threshold_rule == 'otsu'"
+    ).set_index(["method_a", "method_b"])
+    assert against.loc[(best, "random"), "p_adjusted"] < 0.05
+    assert row.count('class="verdict better"') == 1 + (
+        against.loc[(best, second), "p_adjusted"] < 0.05
+    )
+
+
+def test_difference_is_turned_round_with_its_interval():
+    from shamsul.report.localisation import Lookup
+
+    row = {"class": "pooled", "method_a": "a", "method_b": "b", "difference": 0.2}
+    lookup = Lookup(pd.DataFrame([{**row, "low": 0.1, "high": 0.4, "p_adjusted": 0.01}]), 0.05)
+    found = lookup("pooled", "b", "a")
+    assert (found.value, found.low, found.high) == (-0.2, -0.4, -0.1)
+    assert found.verdict == "worse" and lookup("pooled", "a", "b").verdict == "better"
+    assert lookup("pooled", "a", "c") is None
+
+
+def test_same_results_give_the_same_page(made, html):
+    assert render(*made) == html
+
+
+def test_hostile_names_are_escaped(tmp_path):
+    evil = "<script>alert('x')</script>\"&"
+    results, config = make(
+        tmp_path, methods=(f"cam{evil}", "random"), classes=(evil, "Edema"), prefix=evil[:8]
+    )
+    config["report"]["title"] = evil
+    results.provenance["versions"][evil] = evil
+    html = render(results, config)
+    page = Page(html)
+    assert page.open == [] and "script" not in page.tags
+    assert "<script" not in html.lower()
+    assert evil in "".join(page.text)
+
+
+def empty(table):
+    return table.iloc[:0]
+
+
+def test_everything_empty_still_makes_a_page(made):
+    results, config = made
+    names = "classification history localisation per_image comparisons thresholds runtime masks"
+    bare = {name: empty(getattr(results, name)) for name in names.split()}
+    html = render(Results(**{**vars(results), **bare, "provenance": {}}), config)
+    text = "".join(Page(html).text)
+    assert "No test image has an expert mask" in text
+    assert "the checkpoint was given" in text
+    assert "<img" not in html and not re.search(r"\bnan\b", text, re.I)
+
+
+def test_a_history_without_columns_is_no_history(made):
+    results, config = made
+    html = render(Results(**{**vars(results), "history": pd.DataFrame()}), config)
+    assert "the checkpoint was given" in html
+
+
+def test_one_method_one_class_and_one_patient(tmp_path):
+    results, config = make(tmp_path, methods=("grad_cam",), classes=("Edema",), count=3)
+    html = render(results, config)
+    text = " ".join("".join(Page(html).text).split())
+    assert "1 explanation method on" in text
+    assert not re.search(r"\bnan\b", text, re.I)
+
+
+def test_boxes_are_kept_apart_and_said_to_be_boxes(tmp_path):
+    results, config = make(tmp_path, kind="box")
+    html = render(results, config)
+    assert "Box overlap is not mask IoU" in html
+    assert "Box IoU, Otsu" in html and not re.search(r">IoU, Otsu<", html)
+
+
+def test_gallery_takes_the_middle_and_the_best_of_the_largest_classes():
+    rows = [
+        (f"i{i}", "test", name, method, "otsu", "iou", value)
+        for name, values in {"A": [0.1, 0.5, 0.9, 0.2, 0.3], "B": [0.7, 0.6]}.items()
+        for i, value in enumerate(values)
+        for method in ("cam", "random")
+    ]
+    names = ["image_id", "split", "class", "method", "threshold_rule", "metric", "value"]
+    table = pd.DataFrame(rows, columns=names)
+    # The control's values would turn the order round, but do not count.
+    control = table["method"] == "random"
+    table.loc[control, "value"] = 10 * (1 - table.loc[control, "value"])
+    tune = table.assign(split="tune", value=1.0, image_id="tune")
+    found = choose(pd.concat([table, tune]), "iou", "otsu", "random", 10)
+    assert [(c.class_name, c.image_id) for c in found] == [
+        *(("A", "i4"), ("A", "i2"), ("B", "i1"), ("B", "i0"), ("A", "i0"))
+    ]
+    assert choose(table.sample(frac=1, random_state=3), "iou", "otsu", "random", 3) == found[:3]
+
+
+@pytest.mark.parametrize("geometry", ["stretch", "pad", "crop"])
+def test_overlay_lies_where_to_original_puts_it(geometry):
+    frame = Frame.fit(480, 300, 64, geometry)
+    heatmap = np.zeros((16, 16))
+    heatmap[10:12, 4:6] = 1
+    picture = np.zeros((240, 150, 3))
+    coloured = overlay.overlay(picture, heatmap, frame, signed=False).sum(axis=2)
+    expected = to_original(heatmap, frame).reshape(240, 2, 150, 2).mean(axis=(1, 3))
+    assert coloured[expected > 0.9].min() > coloured[expected < 0.1].max()
+
+
+def test_signed_overlay_is_red_for_and_blue_against():
+    frame = Frame.fit(20, 20, 2, "stretch")
+    picture = overlay.overlay(np.full((20, 20, 3), 128.0), np.array([[1, 0], [0, -1]]), frame, True)
+    red, _, blue = picture[2, 2]
+    assert red > blue + 60
+    red, _, blue = picture[-2, -2]
+    assert blue > red + 60
+    nothing = overlay.overlay(np.full((20, 20, 3), 128.0), np.zeros((2, 2)), frame, True)
+    assert (nothing == 128).all()
+
+
+def test_outline_is_the_rim_of_the_mask():
+    mask = np.zeros((240, 120), bool)
+    mask[50:100, 30:80] = True
+    drawn = overlay.outline(np.zeros((240, 120, 3)), mask).any(axis=2)
+    assert drawn.sum() == 4 * 50 - 4
+    assert drawn[50, 30:80].all() and drawn[50:100, 79].all() and not drawn[51:99, 31:79].any()
+
+
+def test_ramp_is_legible_and_grows_darker():
+    def luminance(colour):
+        channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(channels > 0.04045, ((channels + 0.055) / 1.055) ** 2.4, channels / 12.92)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    previous = 2.0
+    for share in np.linspace(0, 1, 101):
+        background, text = (luminance(colour) for colour in figures.ramp(share))
+        low, high = sorted((background, text))
+        assert (high + 0.05) / (low + 0.05) >= 4.5
+        assert background < previous
+        previous = background
+
+
+def test_box_of_a_sample_by_hand():
+    box = figures.Box.of([0, 0.1, 0.2, 0.3, 0.4, 1.0])
+    # Quartiles 0.125 and 0.375, so whiskers reach from -0.25 to 0.75: 1.0 lies beyond.
+    assert (box.q1, box.median, box.q3) == pytest.approx((0.125, 0.25, 0.375))
+    assert (box.low, box.high) == pytest.approx((0, 0.4))
+    assert box.beyond.tolist() == [1.0] and box.count == 6
+    assert box.mean == pytest.approx(2 / 6)
+
+
+def test_program_writes_the_page(made, html, tmp_path):
+    results, config = made
+    arguments = ["--settings", json.dumps({"config": config})]
+    for name in (
+        *("classification", "history", "localisation", "per_image", "comparisons"),
+        *("thresholds", "runtime", "predictions", "manifest", "masks"),
+    ):
+        path = tmp_path / f"{name}.parquet"
+        write_table(getattr(results, name), path)
+        flag = {"manifest": "manifests", "per_image": "per-image"}.get(name, name)
+        arguments += [f"--{flag}", path]
+    arguments += ["--heatmaps", *results.heatmaps, "--images", *results.images]
+    arguments += ["--roots", json.dumps({k: str(v) for k, v in results.roots.items()})]
+    arguments += ["--provenance", json.dumps(results.provenance), "--html", tmp_path / "r.html"]
+    command = [sys.executable, SCRIPT, *arguments]
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "r.html").read_text() == html
+
+
+def test_a_radiograph_that_is_gone_is_one_line(made, tmp_path):
+    results, config = made
+    with pytest.raises(ValueError, match=r"\.png"):
+        render(Results(**{**vars(results), "roots": {"fake": tmp_path}}), config)
+
+
+def test_report_imports_no_torch():
+    code = (
+        "import sys; sys.path.insert(0, 'scripts'); import report; "
+        "sys.exit(bool({'torch', 'sklearn', 'skimage', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPT.parents[1], check=False)
+    assert done.returncode == 0
