@@ -29,7 +29,7 @@ rule phantom:
             for source in CONFIG.data.sources
             if source.name == wildcards.source
         ),
-        directory=subpath(output[0], ancestor=2),
+        directory=f"{RUN}/phantom/{{source}}",
     shell:
         "python {input.code[0]} --settings {params.settings:q} --threads {threads}"
         " --directory {params.directory:q} 2>&1 | tee {log:q}"
@@ -63,7 +63,7 @@ checkpoint manifest:
         settings=CONFIG.part(
             "classes", "data.sources", "data.views", "data.exclude", "data.shards"
         ),
-        shards=subpath(output.shards[0], parent=True),
+        shards=f"{RUN}/shards",
     shell:
         "python {input.code[0]} --settings {params.settings:q} --roots {ROOTS_JSON:q}"
         " --threads {threads} --manifest {output.manifest:q} --masks {output.masks:q}"

@@ -4,9 +4,9 @@
 def shown_configuration():
     """The configuration that the report shows: all that can change a result."""
     shown = CONFIG.model_dump(exclude={"compute": True, "data": {"root"}})
-    shown["explain"]["methods"] = {
-        name: registry.entry(method) for name, method in METHODS.items()
-    }
+    shown["explain"]["methods"] = [
+        {"name": name, **registry.entry(method)} for name, method in METHODS.items()
+    ]
     return shown
 
 

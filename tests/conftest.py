@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from shamsul.code import PROJECT
+from tests.experiment import SMALL, Experiment
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +26,19 @@ def real_data() -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Experiment:
+    """The small experiment, run to its report."""
+    experiment = Experiment(tmp_path_factory.mktemp("experiment"), SMALL)
+    experiment.snakemake()
+    return experiment
+
+
+@pytest.fixture
+def experiment(finished, tmp_path) -> Experiment:
+    """A copy of the finished experiment, to change as one likes."""
+    folder = tmp_path / "experiment"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return Experiment(folder, yaml.safe_load(yaml.safe_dump(SMALL)))

@@ -3,7 +3,8 @@
 import copy
 
 import pytest
-from tests.workflow.conftest import SMALL, Experiment
+
+from tests.experiment import SMALL, Experiment
 
 pytestmark = pytest.mark.xdist_group("workflow")
 

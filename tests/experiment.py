@@ -1,14 +1,12 @@
-"""A small experiment, run once for all tests of the workflow."""
+"""A small experiment in a folder of its own, for the tests of the workflow."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
 from shamsul.code import PROJECT
@@ -79,19 +77,3 @@ class Experiment:
             wildcards = re.search(r"wildcards: (.*)", details)
             found.add((rule, wildcards[1] if wildcards else ""))
         return found - {("all", "")}
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Experiment:
-    """The small experiment, run to its report."""
-    experiment = Experiment(tmp_path_factory.mktemp("experiment"), SMALL)
-    experiment.snakemake()
-    return experiment
-
-
-@pytest.fixture
-def experiment(finished, tmp_path) -> Experiment:
-    """A copy of the finished experiment, to change as one likes."""
-    folder = tmp_path / "experiment"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    return Experiment(folder, yaml.safe_load(yaml.safe_dump(SMALL)))

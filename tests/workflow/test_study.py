@@ -1,0 +1,62 @@
+"""The full study's configuration on a tree as the published archives lay it out; given weights."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from shamsul.code import PROJECT
+from tests.experiment import Experiment
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def test_the_full_study_on_a_tree_of_phantoms(tmp_path):
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "shamsul.data.phantom", "export", str(tmp_path / "data")),
+            *("--patients", "train=12,tune=6,test=6", "--height", "96"),
+            *("--lateral", "--annotations"),
+        ],
+        check=True,
+        cwd=PROJECT,
+    )
+    configuration = yaml.safe_load((PROJECT / "configs" / "chexpert.yaml").read_text())
+    # The study itself, but for sizes that a processor can manage in a minute.
+    configuration["data"] |= {"size": 64, "shards": {"train": 2, "tune": 1, "test": 1}}
+    configuration["model"] = {"backbone": "densenet_small", "weights": "random"}
+    configuration["train"]["epochs"] = 1
+    configuration["evaluate"] = {"replicates": 50}
+    for method in configuration["explain"]["methods"]:
+        if "samples" in method:
+            method |= {"samples": 20, "segments": 8}
+    experiment = Experiment(tmp_path, configuration)
+    experiment.snakemake()
+
+    manifest = pd.read_parquet(experiment.results / "manifest.parquet")
+    assert set(manifest["view"]) == {"frontal", "lateral"}
+    assert manifest.groupby("patient_id")["split"].nunique().max() == 1
+    masks = pd.read_parquet(experiment.results / "masks.parquet")
+    assert "Lung Opacity" in set(masks["class"]) and "Airspace Opacity" not in set(masks["class"])
+    scored = pd.read_parquet(experiment.results / "tables" / "per_image.parquet")
+    pairs = scored[scored["metric"] == "hit_rate"].groupby("method").size()
+    assert len(pairs) == 8 and (pairs == len(masks)).all(), "every method on every mask"
+    assert scored["value"].between(0, 1).all()
+    assert (experiment.results / "report.html").is_file()
+
+
+def test_given_weights_are_explained_and_nothing_trains(finished, tmp_path):
+    weights = finished.results / "model" / "checkpoint.pt"
+    configuration = finished.configuration | {
+        "run": "given",
+        "model": {"backbone": "densenet_small", "checkpoint": str(weights)},
+    }
+    experiment = Experiment(tmp_path, configuration)
+    experiment.snakemake(f"{experiment.results.relative_to(tmp_path)}/predictions.parquet")
+    assert not (experiment.results / "benchmarks" / "train.tsv").exists()
+    given, trained = (
+        pd.read_parquet(run.results / "predictions.parquet") for run in (experiment, finished)
+    )
+    pd.testing.assert_frame_equal(given, trained)
