@@ -1,11 +1,12 @@
-"""Generate a phantom source: radiographs, labels and masks in CheXpert's and CheXlocalize's form."""
+"""Generate a phantom source: radiographs, labels and masks as CheXpert and CheXlocalize do."""
 
 import argparse
 import json
 from pathlib import Path
 
-from shamsul import cli
 from shamsul.data.phantom import export
+
+from shamsul import cli
 from shamsul.data.settings import PhantomSource
 
 

@@ -1,4 +1,4 @@
-"""The healthy part of a phantom: a patient's build, a projection, and what it casts on the detector.
+"""The healthy part of a phantom: a patient's build, the exposure, and the outlines of the organs.
 
 Everything is drawn in chest coordinates: the unit is half the inner width of the thorax, ``x``
 grows to the image's right (the patient's left), ``y`` grows downwards from the lung apices. A
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
+from scipy.sparse import csr_array
 
 Field = NDArray[np.float32]
 """(height, width) float32: one value for each pixel of a radiograph."""
@@ -28,7 +29,7 @@ RIGHT, LEFT = -1, 1
 
 
 def stream(seed: int, *names: object) -> np.random.Generator:
-    """A random generator of its own for each purpose, so that no draw depends on another's count."""
+    """A random generator for each purpose, so that no draw depends on how many others there are."""
     digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, np.uint32))
 
@@ -152,7 +153,7 @@ class View:
 class Canvas:
     """Draws chest coordinates on the pixels of one radiograph, antialiased."""
 
-    def __init__(self, view: View):
+    def __init__(self, view: View) -> None:
         self.shape = view.height, view.width
         cos, sin = np.cos(view.angle) * view.scale, np.sin(view.angle) * view.scale
         self._matrix = np.array([[cos, sin], [-sin, cos]])
@@ -164,11 +165,12 @@ class Canvas:
     @cached_property
     def grid(self) -> tuple[Field, Field]:
         """Chest coordinates (x, y) of the pixels' centres."""
-        inverse = np.linalg.inv(self._matrix)
-        rows = np.arange(self.shape[0], dtype=np.float32)[:, None] + (0.5 - self._offset[1])
-        columns = np.arange(self.shape[1], dtype=np.float32)[None] + (0.5 - self._offset[0])
-        x, y = (columns * inverse[0, k] + rows * inverse[1, k] for k in (0, 1))
-        return x.astype(np.float32), y.astype(np.float32)
+        inverse = np.linalg.inv(self._matrix).astype(np.float32)
+        rows = np.arange(self.shape[0], dtype=np.float32) + np.float32(0.5 - self._offset[1])
+        columns = np.arange(self.shape[1], dtype=np.float32) + np.float32(0.5 - self._offset[0])
+        x = columns * inverse[0, 0] + (rows * inverse[1, 0])[:, None]
+        y = columns * inverse[0, 1] + (rows * inverse[1, 1])[:, None]
+        return x, y
 
     def pixels(self, points: Points) -> Points:
         """Chest coordinates (..., 2) as continuous pixel coordinates x, y."""
@@ -203,36 +205,40 @@ class Canvas:
         inwards over about the distance `depth`.
         """
         layer = self.layer(*((outline, 255) for outline in outlines))
-        inner = np.asarray(layer.reduce(4)) * np.float32(1 / 255)
-        inner = gaussian_filter(inner, depth * self.scale / 4, mode="nearest", truncate=2)
+        coarse = 4 if depth < 0.1 else 8
+        inner = np.asarray(layer.reduce(coarse)) * np.float32(1 / 255)
+        inner = gaussian_filter(inner, depth * self.scale / coarse, mode="nearest", truncate=2)
         profile = edge + (1 - edge) * np.sqrt(np.clip(2 * inner - 1, 0, 1))
         mask = np.asarray(layer) * np.float32(1 / 255)
-        return mask * self.enlarged(profile, 4), mask
+        path = self.enlarged(profile, coarse)
+        path *= mask
+        return path, mask
 
-    def enlarged(self, coarse: Field, pixel: float) -> Field:
+    def enlarged(self, coarse: Field, pixel: int) -> Field:
         """A coarse field whose pixels have that size spread over the radiograph, smoothly."""
-        down = _spread(self.shape[0], coarse.shape[0], pixel)
-        return (down @ coarse) @ _spread(self.shape[1], coarse.shape[1], pixel).T
+        # Sparse, not BLAS: its threads would get in each other's way and may round differently.
+        across = _spread(self.shape[1], coarse.shape[1], pixel) @ coarse.T
+        return _spread(self.shape[0], coarse.shape[0], pixel) @ np.ascontiguousarray(across.T)
 
     def cloud(self, rng: np.random.Generator, size: float) -> Field:
         """Smooth noise of about unit variance, whose grains have that size."""
-        pixel = size * self.scale
-        rows, columns = (int(n / pixel) + 2 for n in self.shape)
+        pixel = max(round(size * self.scale), 1)
+        rows, columns = (n // pixel + 2 for n in self.shape)
         grains = rng.standard_normal((rows, columns), dtype=np.float32)
         return self.enlarged(grains * np.float32(1.7), pixel)
 
 
-@lru_cache(maxsize=64)
-def _spread(length: int, cells: int, pixel: float) -> Field:
-    """(length, cells) weights of quadratic B-splines, one a cell; the ends are repeated."""
+@lru_cache(maxsize=4096)
+def _spread(length: int, cells: int, pixel: int) -> csr_array:
+    """Sparse (length, cells) weights of quadratic B-splines, one a cell; the ends are repeated."""
     place = (np.arange(length) + 0.5) / pixel - 0.5
-    weights = np.zeros((length, cells), np.float32)
     nearest = np.floor(place + 0.5)
     t = place - nearest
-    for shift, weight in ((-1, (0.5 - t) ** 2 / 2), (0, 0.75 - t**2), (1, (0.5 + t) ** 2 / 2)):
-        cell = np.clip(nearest + shift, 0, cells - 1).astype(int)
-        np.add.at(weights, (np.arange(length), cell), weight.astype(np.float32))
-    return weights
+    weights = np.stack([(0.5 - t) ** 2 / 2, 0.75 - t**2, (0.5 + t) ** 2 / 2], axis=1)
+    around = np.clip(nearest[:, None] + (-1, 0, 1), 0, cells - 1)
+    starts = np.arange(0, 3 * length + 1, 3)
+    values = weights.ravel().astype(np.float32), around.ravel().astype(np.int32), starts
+    return csr_array(values, shape=(length, cells))
 
 
 def wall(y: NDArray[np.floating] | float) -> Any:
@@ -299,23 +305,28 @@ class Chest:
                      (0.13, -0.6))  # fmt: skip
         line = np.concatenate([right, left])
         # Widest at the height of the arch, unchanged at the neck and behind the heart.
-        bulge = np.exp(-(((line[:, 1] - 0.5) / 0.42) ** 4))
-        line[:, 0] *= 1 + (wide - 1) * bulge
+        if wide > 1:
+            bulge = 0.16 * wide * np.exp(-(((line[:, 1] - 0.5) / 0.42) ** 4))
+            line[:, 0] = np.sign(line[:, 0]) * np.maximum(np.abs(line[:, 0]), bulge)
         return line - (self.view.turn, 0)
 
     def hilum(self, side: int) -> tuple[float, float]:
         """Where the vessels of a lung come from."""
         return side * 0.2, 0.74 if side == RIGHT else 0.69
 
-    def rib(self, number: int, side: int) -> tuple[Points, float]:
-        """The midline of a rib (0-9) as a tilted ring seen from the front, and its width.
+    @cached_property
+    def ribs(self) -> tuple[Points, NDArray[np.float64]]:
+        """Midlines of the ribs as tilted rings seen from the front, and their widths.
 
-        40 points: the first 24 behind, the rest in front.
+        Lines are (10, 2, 40, 2): from the top, right and left, 24 points behind and the rest in
+        front, x and y; widths are (10,).
         """
         angle = np.concatenate([np.linspace(0.05, 1, 24), np.linspace(1.04, 1.62, 16)]) * np.pi / 2
+        number = np.arange(10)[:, None]
         start = -0.16 + self.build.spacing * number
         fall = (0.30 + 0.048 * number) * self.build.tilt
-        reach = wall(max(start + fall / 2, 0.02)) + 0.02
+        reach = wall(np.maximum(start + fall / 2, 0.02)) + 0.02
         x = 0.1 + (reach - 0.1) * np.sin(angle) ** 0.85
         y = start + fall * (1 - np.cos(angle)) / 2 - 0.05 * np.sin(2 * angle)
-        return np.stack([side * x, y], 1), 0.072 + 0.003 * min(number, 6)
+        lines = np.stack([np.stack([side * x, y], -1) for side in (RIGHT, LEFT)], 1)
+        return lines, 0.072 + 0.003 * np.minimum(number[:, 0], 6)

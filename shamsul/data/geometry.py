@@ -9,7 +9,7 @@ so one inverse serves all three and no mask or heatmap is shifted by half a pixe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -52,6 +52,16 @@ class Frame:
             scale_y = scale_x = max(scale_y, scale_x)
         offset_y, offset_x = (size - scale_y * height) / 2, (size - scale_x * width) / 2
         return cls(height, width, size, scale_y, scale_x, offset_y, offset_x)
+
+    def at(self, height: int, width: int) -> Frame:
+        """The frame of the same radiograph in another resolution, as its mask may have."""
+        return replace(
+            self,
+            height=height,
+            width=width,
+            scale_y=self.scale_y * self.height / height,
+            scale_x=self.scale_x * self.width / width,
+        )
 
     def to_row(self) -> tuple[float, ...]:
         """Seven numbers, for storage."""

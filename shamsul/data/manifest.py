@@ -15,7 +15,6 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from shamsul.data.records import COLUMNS
 from shamsul.data.settings import ChexpertSource, Data, NihSource
 from shamsul.data.sources import ADAPTERS, expand
 from shamsul.errors import InputError
@@ -67,7 +66,7 @@ def build(
         splits, or a mask is of another shape than its image.
     """
     parts, masks = [], []
-    for source in [part for source in data.sources for part in expand(source)]:
+    for source in expand(data.sources):
         root = roots[source.name]
         adapter = ADAPTERS[source.adapter]
         images = adapter.read(source, root, classes)
@@ -143,7 +142,7 @@ def _check_disjoint(manifest: pd.DataFrame, adapters: dict[str, str]) -> None:
     if len(twice):
         raise InputError(
             f"image {twice['image_id'].iloc[0]} is listed {len(twice)} times, "
-            f"in {' and '.join(sorted(set(twice['source'])))}; add it to data.exclude or list it once"
+            f"in {' and '.join(sorted(set(twice['source'])))}; list it once"
         )
     # Datasets number their patients independently: the same number in two of them is two people.
     dataset = manifest["source"].map(adapters)

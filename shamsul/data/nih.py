@@ -152,7 +152,7 @@ def masks(source: NihSource, root: Path, images: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (image_id, name), group in boxes.groupby(["image_id", "class"]):
         annotator = "+".join(sorted(set(group["annotator"])))
-        height, width = (int(side) for side in sizes.loc[image_id])
+        height, width = (int(side) for side in sizes.loc[str(image_id)])
         scale = np.array([width, height, width, height]) / source.box_frame
         mask = from_boxes(group[BOX_COLUMNS].to_numpy() * scale, height, width)
         rows.append((image_id, name, annotator, "box", height, width, encode(mask)))

@@ -22,7 +22,7 @@ class Confounder(Section):
 
 
 class PhantomSource(Section):
-    """Generated radiographs: train, tune and test at once, in CheXpert's and CheXlocalize's form."""
+    """Generated radiographs: several splits at once, as CheXpert and CheXlocalize write them."""
 
     adapter: Literal["phantom"]
     name: str = "phantom"
@@ -42,25 +42,20 @@ class PhantomSource(Section):
 
     def files(self) -> list[str]:
         """Label and mask files, relative to the source's folder."""
-        return [
-            file
-            for split in self.splits
-            for files in PHANTOM_FILES[split].values()
-            for file in files
-        ]
+        return [file for split in self.splits for file in PHANTOM_FILES[split].values()]
 
 
-PHANTOM_FILES: dict[Split, dict[str, list[str]]] = {
-    "train": {"labels": ["CheXpert-v1.0-small/train.csv"]},
+PHANTOM_FILES: dict[Split, dict[str, str]] = {
+    "train": {"labels": "CheXpert-v1.0-small/train.csv"},
     "tune": {
-        "labels": ["CheXpert/val_labels.csv"],
-        "masks": ["CheXlocalize/gt_segmentations_val.json"],
-        "markers": ["CheXlocalize/marker_segmentations_val.json"],
+        "labels": "CheXpert/val_labels.csv",
+        "masks": "CheXlocalize/gt_segmentations_val.json",
+        "markers": "CheXlocalize/marker_segmentations_val.json",
     },
     "test": {
-        "labels": ["CheXpert/test_labels.csv"],
-        "masks": ["CheXlocalize/gt_segmentations_test.json"],
-        "markers": ["CheXlocalize/marker_segmentations_test.json"],
+        "labels": "CheXpert/test_labels.csv",
+        "masks": "CheXlocalize/gt_segmentations_test.json",
+        "markers": "CheXlocalize/marker_segmentations_test.json",
     },
 }
 """Where the phantom generator writes, as the published archives name it; markers are its own."""

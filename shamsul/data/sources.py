@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -13,27 +13,29 @@ from shamsul.data.settings import (
     Data,
     NihSource,
     PhantomSource,
+    Source,
 )
 
 ADAPTERS: dict[str, ModuleType] = {"chexpert": chexpert, "nih": nih}
 
 
-def expand(source: PhantomSource | ChexpertSource | NihSource) -> list[ChexpertSource | NihSource]:
+def expand(sources: Iterable[Source]) -> Iterator[ChexpertSource | NihSource]:
     """The sources to read from disk: a phantom is a CheXpert tree with one source per split."""
-    if not isinstance(source, PhantomSource):
-        return [source]
-    return [
-        ChexpertSource(
-            adapter="chexpert",
-            name=source.name,
-            split=split,
-            labels=PHANTOM_FILES[split]["labels"][0],
-            images=str(Path(PHANTOM_FILES[split]["labels"][0]).parent),
-            segmentations=PHANTOM_FILES[split].get("masks", [None])[0],
-            markers=PHANTOM_FILES[split].get("markers", [None])[0],
-        )
-        for split in source.splits
-    ]
+    for source in sources:
+        if not isinstance(source, PhantomSource):
+            yield source
+            continue
+        for split in source.splits:
+            files = PHANTOM_FILES[split]
+            yield ChexpertSource(
+                adapter="chexpert",
+                name=source.name,
+                split=split,
+                labels=files["labels"],
+                images=str(Path(files["labels"]).parent),
+                segmentations=files.get("masks"),
+                markers=files.get("markers"),
+            )
 
 
 def roots(data: Data, data_root: Path, phantom: Path) -> dict[str, Path]:
@@ -45,7 +47,7 @@ def roots(data: Data, data_root: Path, phantom: Path) -> dict[str, Path]:
 
 
 def check(data: Data, classes: tuple[str, ...], data_root: Path) -> None:
-    """Raise an InputError where a source on disk lacks a file or a column; before any job starts."""
+    """Raise an InputError where a source on disk lacks a file or a column."""
     for source in data.sources:
         if not isinstance(source, PhantomSource):
             ADAPTERS[source.adapter].check(source, data_root, classes)

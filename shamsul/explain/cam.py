@@ -20,8 +20,8 @@ else:
 class GradCam(Explainer):
     """Grad-CAM (Selvaraju et al., ICCV 2017), Eqs. 1 and 2.
 
-    ``map_c = ReLU(sum_k w_ck A_k)`` with ``w_ck`` the mean over cells of the gradient of the logit of
-    class `c` with respect to the feature map ``A_k``. The backbone runs forward once for all classes;
+    ``map_c = ReLU(sum_k w_ck A_k)`` with ``w_ck`` the mean over cells of the gradient of class c's
+    logit with respect to the feature map ``A_k``. The backbone runs forward once for all classes;
     gradients go through the head only.
     """
 
@@ -37,14 +37,14 @@ class GradCam(Explainer):
         """Maps of the resolution of the last feature maps: (N, C, h, w), not negative."""
         with torch.no_grad():
             activations, head = model.split(images)
-        activations = activations.detach()
         with torch.enable_grad():
-            leaf = activations.clone().requires_grad_()
-            logits = head(leaf.clone())  # A head may start with a ReLU that works in place.
+            activations = activations.detach().requires_grad_()
+            logits = head(activations.clone())  # A head may start with an in-place ReLU.
+            # Images do not mix in the head, so one backward pass of a sum serves them all.
+            sums = logits.sum(0).unbind()
         maps = []
         for index in classes.tolist():
-            # Images do not mix in the head, so one backward pass of the sum serves them all.
-            (gradient,) = torch.autograd.grad(logits[:, index].sum(), leaf, retain_graph=True)
+            (gradient,) = torch.autograd.grad(sums[index], activations, retain_graph=True)
             weights = gradient.mean((2, 3), keepdim=True)
-            maps.append((weights * activations).sum(1).relu())
+            maps.append((weights * activations.detach()).sum(1).relu())
         return torch.stack(maps, 1)

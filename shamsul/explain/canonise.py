@@ -8,9 +8,9 @@ to the left (conv, BN)
     ``BN(W x + d) = (s W) x + (s d + b)`` with ``s = gamma / sqrt(variance + eps)`` and
     ``b = beta - s mean``;
 to the right (BN, ReLU, conv), as DenseNet has it
-    ``ReLU(s x + b) = s (c(x) - t)`` with ``t = -b / s``, where ``c`` clamps `x` at `t`, from below if
-    ``s > 0`` and from above if ``s < 0``. The next layer takes ``s`` into its weights and ``-s t``
-    through them into its bias; average pooling between the two changes nothing.
+    ``ReLU(s x + b) = s (c(x) - t)`` with ``t = -b / s``, where ``c`` clamps ``x`` at ``t``, from
+    below if ``s > 0`` and from above if ``s < 0``. The next layer takes ``s`` into its weights and
+    ``-s t`` through them into its bias; average pooling between the two changes nothing.
 
 Only layers without zero padding can follow a merge to the right, because a border of zeros is not
 a border of `t`. In torchvision's DenseNet these are 1 x 1 convolutions and the classifier.
@@ -45,12 +45,12 @@ def canonised(network: nn.Module) -> nn.Module:
 
     Parameters
     ----------
-    network : a torchvision DenseNet, ResNet or VGG, or a module made of convolutions, linear layers,
-        ReLU and pooling. It is not changed: what is merged is new, what is not merged is shared.
+    network : a torchvision DenseNet, ResNet or VGG, or a module made of convolutions, linear
+        layers, ReLU and pooling. It is not changed: merged tensors are new, others are shared.
 
     Returns
     -------
-    The network to run LRP on. All its functions with parameters are `Conv2d` and `Linear` modules.
+    The network to run LRP on; only its `Conv2d` and `Linear` modules have parameters.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _understood() -> tuple[type[nn.Module], ...]:
 
 
 def _densenet(network: torchvision.models.DenseNet) -> nn.Module:
-    """Merge to the right what a DenseNet normalises ahead of a layer; make its last steps modules."""
+    """Merge batch norms ahead of a layer into it; make the last steps modules."""
     for layer in network.modules():
         if isinstance(layer, torchvision.models.densenet._DenseLayer):
             layer.relu1 = _merge_right(layer.norm1, layer.conv1)

@@ -5,13 +5,14 @@ inputs. Written as ``R = x G``, every rule is a gradient whose layer has been al
 everything between linear layers (ReLU, pooling, addition, concatenation) hands on ``G`` as it hands
 on a gradient. For example epsilon:
 
-    ``R_i = sum_j x_i w_ij R_j / (z_j + eps sign z_j)``  is  ``G_i = sum_j w_ij G_j z_j / (z_j + ...)``
+    ``R_i = sum_j x_i w_ij R_j / (z_j + eps sign z_j)``  becomes
+    ``G_i = sum_j w_ij G_j |z_j| / (|z_j| + eps)``.
 
-So a forward pass in which each linear layer keeps its value and gets the rule's gradient is all there
-is to do: denominators are computed once for all classes, each class is one ordinary backward
-pass, and since nothing is divided by a small activation the result cannot overflow where the
-textbook form does. Additions and average pooling then split relevance in proportion to their
-inputs, max pooling gives it to the largest.
+So a forward pass in which each linear layer keeps its value and gets the rule's gradient is all
+there is to do: denominators are computed once for all classes, each class is one ordinary
+backward pass, and epsilon damps where in the textbook form it divides and may overflow. Additions
+and average pooling then split relevance in proportion to their inputs, max pooling gives it to
+the largest.
 
 Networks are canonised first (see `canonise.py`). Relevance that reaches a bias, or the threshold of
 a clamp, is absorbed there; without biases a map sums to its seed.
@@ -38,7 +39,7 @@ else:
 STABILISER = 1e-6
 """Added to denominators that sum contributions of one sign, so that none is zero."""
 IMAGES_AT_ONCE = 4
-"""Images whose activations are kept for the backward passes of all classes."""
+"""Images whose activations are kept at a time, for the backward passes of all classes."""
 
 Seed = Literal["logit", "probability"]
 
@@ -91,15 +92,14 @@ class LayerwiseRelevance(Explainer):
     ) -> Tensor:
         """Relevance of pixels, summed over the three input channels: (N, C, H, W)."""
         network = self.prepared(model)
-        # Parts of about equal size: a part of one image would be rounded differently from others.
-        parts = images.tensor_split(-(-len(images) // IMAGES_AT_ONCE)) if len(images) else []
-        maps = [self._relevance(network, part, classes) for part in parts]
-        return torch.cat(maps) if maps else images.new_zeros(0, len(classes), *images.shape[2:])
+        parts = images.split(IMAGES_AT_ONCE)
+        return torch.cat([self._relevance(network, part, classes) for part in parts])
 
     def _relevance(self, network: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
         with torch.enable_grad():
             images = images.detach().requires_grad_()
             logits = network(images)
+            outputs = logits.unbind(1)
         seed = torch.ones_like(logits)  # G = R / z: one where the relevance is the logit itself.
         if self.seed_with == "probability":
             value = logits.detach()
@@ -107,14 +107,14 @@ class LayerwiseRelevance(Explainer):
         maps = []
         for index in classes.tolist():
             (gradient,) = torch.autograd.grad(
-                logits[:, index], images, seed[:, index], retain_graph=True
+                outputs[index], images, seed[:, index], retain_graph=True
             )
             maps.append((gradient * images.detach()).sum(1))
         return torch.stack(maps, 1)
 
 
 class LrpZ(LayerwiseRelevance):
-    """LRP-0, also called LRP-z: inputs share relevance as they contribute to the sum, bias included.
+    """LRP-0, also called LRP-z: inputs share relevance as they contribute to ``z``.
 
     On networks of ReLU, pooling and linear layers this is input times gradient (Shrikumar et al.,
     2016, arXiv 1605.01713), whatever becomes of batch norms, and is computed as such.
@@ -166,12 +166,13 @@ class LrpAlpha2Beta1(LayerwiseRelevance):
 
 
 class DeepTaylor(LayerwiseRelevance):
-    """Deep Taylor decomposition by the z+ rule (alpha 1, beta 0) at every layer, the first included.
+    """Deep Taylor decomposition by the z+ rule (alpha 1, beta 0) at every layer.
 
-    Only positive contributions receive relevance, also those of negative pixels through negative
-    weights; pixel bounds (the z-B rule of the paper) are not used. iNNvestigate 1.0, which the study
-    ran, does the same. Seeded by the probability, for the reason given at `LrpAlpha2Beta1`.
-    Additions and poolings of inputs of both signs are the only source of negative relevance.
+    Only positive contributions receive relevance, in the first layer also those of negative pixels
+    through negative weights: the pixels' bounds (the paper's z-B rule) are not used. The study's
+    iNNvestigate 1.0 did the same. Seeded by the probability, for the reason given at
+    `LrpAlpha2Beta1`; relevance is then negative only where an addition or a pooling has inputs of
+    both signs.
     """
 
     method: ClassVar[str] = "deep_taylor"

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 import shamsul.explain
-from shamsul.settings import explain_errors, unknown
 from shamsul.errors import InputError
 from shamsul.explain.base import Explainer
+from shamsul.settings import explain_errors, unknown
 
 
 @functools.cache

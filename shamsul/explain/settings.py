@@ -14,5 +14,3 @@ class Explain(Section):
     """Each `{method: NAME, ...its parameters}`, with `name:` where a method appears twice."""
     classes: tuple[str, ...] | None = None
     """Classes to explain; all of them when absent."""
-
-

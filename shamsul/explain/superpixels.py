@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import lazy_loader as lazy
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from skimage import segmentation
-else:
-    segmentation = lazy.load("skimage.segmentation", suppress_warning=True)
 
 
 def slic(
@@ -30,6 +22,8 @@ def slic(
     -------
     (H, W) labels 0 to M - 1, all of them in use.
     """
+    from skimage import segmentation  # Here, because it is slow to import.
+
     labels = segmentation.slic(
         np.asarray(image, np.float64),
         n_segments=segments,

@@ -30,6 +30,8 @@ else:
 
 Predictor = Callable[[NDArray], NDArray[np.float64]]
 """From subsets (n, M), one where a superpixel is shown and zero where filled, to outputs (n, C)."""
+TILE = 16
+"""Perturbed images are made in multiples of this: the least that a forward pass is made of."""
 BLUR = 0.1
 """Width of the blur of `fill: blur`, as a fraction of the image's side."""
 
@@ -49,7 +51,7 @@ class Surrogate(Explainer):
     sigma: Annotated[float, Field(ge=0)] = 1.0
     """Width in pixels of the smoothing before SLIC."""
     fill: Literal["mean", "blur", "black"] = "mean"
-    """What hides a superpixel: its own mean, the blurred radiograph, or black, as the model sees them."""
+    """What hides a superpixel: its own mean, the blurred radiograph, or black (model input)."""
     output: Literal["logit", "probability"] = "logit"
     """The output that is explained."""
 
@@ -62,8 +64,8 @@ class Surrogate(Explainer):
             )
         return self
 
-    def weights(self, predict: Predictor, superpixels: int, seed: int) -> NDArray[np.float64]:
-        """Weight of each superpixel for each class: (M, C)."""
+    def weights(self, predict: Predictor, shape: tuple[int, int], seed: int) -> NDArray[np.float64]:
+        """Weights of that shape, (M, C): of each superpixel for each class."""
         raise NotImplementedError
 
     def explain(
@@ -75,8 +77,9 @@ class Surrogate(Explainer):
         for n, (image, seed) in enumerate(zip(images, seeds, strict=True)):
             grey = ((image - black) / (white - black)).mean(0)
             labels = slic(grey.cpu().numpy(), self.segments, self.compactness, self.sigma)
-            predict = self._predictor(model, image, self._filled(image, black, labels), labels, classes)
-            weights = self.weights(predict, int(labels.max()) + 1, seed)
+            filled = self._filled(image, black, labels)
+            predict = self._predictor(model, image, filled, labels, classes)
+            weights = self.weights(predict, (int(labels.max()) + 1, len(classes)), seed)
             maps[n] = torch.from_numpy(weights[labels]).permute(2, 0, 1)
         return maps
 
@@ -108,7 +111,7 @@ class Surrogate(Explainer):
             shown = torch.from_numpy(subsets > 0.5).to(image.device)
             outputs = [
                 model.predict(torch.where(part[:, None, where], image, filled))[:, classes]
-                for part in shown.split(model.batch_size)
+                for part in shown.split(-(-model.batch_size // TILE) * TILE)
             ]
             values = torch.cat(outputs)
             if self.output == "probability":
@@ -121,23 +124,22 @@ class Surrogate(Explainer):
 class Lime(Surrogate):
     """LIME: ridge regression on random halves, weighted by their nearness to the whole image.
 
-    The lime package's defaults: cosine distance, kernel width 0.25, ridge penalty 1, all superpixels.
+    As the lime package does by default: cosine distance, kernel width 0.25, ridge penalty 1.
     """
 
     method: ClassVar[str] = "lime"
     title: ClassVar[str] = "LIME"
     citation: ClassVar[str] = "Ribeiro et al., KDD 2016"
 
-    def weights(self, predict: Predictor, superpixels: int, seed: int) -> NDArray[np.float64]:
-        """Ridge coefficients: (M, C)."""
+    def weights(self, predict: Predictor, shape: tuple[int, int], seed: int) -> NDArray[np.float64]:
+        """Ridge coefficients."""
         from lime.lime_image import LimeImageExplainer
 
         # To lime the radiograph is one row of M pixels, each a segment, one if shown, zero if not.
-        row = np.ones((1, superpixels, 3))
-        outputs = predict(np.ones((1, superpixels))).shape[1]
+        superpixels, outputs = shape
         with _no_progress_bar():
             explanation = LimeImageExplainer(random_state=seed).explain_instance(
-                row,
+                np.ones((1, superpixels, 3)),
                 lambda rows: predict(rows[:, 0, :, 0]),
                 labels=range(outputs),
                 top_labels=None,
@@ -146,7 +148,7 @@ class Lime(Surrogate):
                 batch_size=self.samples,
                 segmentation_fn=lambda _: np.arange(superpixels)[None],
             )
-        weights = np.zeros((superpixels, outputs))
+        weights = np.zeros(shape)
         for output, pairs in explanation.local_exp.items():
             for superpixel, weight in pairs:
                 weights[superpixel, output] = weight
@@ -164,14 +166,15 @@ class KernelShap(Surrogate):
     title: ClassVar[str] = "Kernel SHAP"
     citation: ClassVar[str] = "Lundberg and Lee, NeurIPS 2017"
 
-    def weights(self, predict: Predictor, superpixels: int, seed: int) -> NDArray[np.float64]:
-        """Shapley values: (M, C)."""
+    def weights(self, predict: Predictor, shape: tuple[int, int], seed: int) -> NDArray[np.float64]:
+        """Shapley values."""
         import shap
 
+        everything = np.ones((1, shape[0]))
         with _global_seed(seed):
-            explainer = shap.KernelExplainer(predict, np.zeros((1, superpixels)))
+            explainer = shap.KernelExplainer(predict, np.zeros_like(everything))
             values = explainer.shap_values(
-                np.ones((1, superpixels)), nsamples=self.samples, l1_reg=False, silent=True
+                everything, nsamples=self.samples, l1_reg=False, silent=True
             )
         return np.asarray(values)[0]
 
@@ -189,7 +192,7 @@ def _planes(image: Tensor) -> Iterator[NDArray[np.float64]]:
 
 @contextlib.contextmanager
 def _global_seed(seed: int) -> Iterator[None]:
-    """Seed numpy's global generator, which shap draws from and no argument replaces; put it back."""
+    """Seed numpy's global generator, and put it back: shap draws from no other."""
     state = np.random.get_state()
     np.random.seed(seed)
     try:

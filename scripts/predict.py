@@ -1,0 +1,42 @@
+"""Predict every class of every image of some shards: rule `predict`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+# cuBLAS sums in a fixed order only with a workspace of fixed size; read when CUDA starts.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+import pandas as pd
+import torch
+
+from shamsul import cli, storage
+from shamsul.model import checkpoint, predict
+from shamsul.model.classifier import resolve_device
+from shamsul.progress import track
+
+
+def main() -> None:
+    """Parse the arguments, predict, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--images", type=Path, nargs="+", required=True)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--predictions", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = resolve_device(arguments.device)
+    classifier = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
+    tables = [
+        predict.predictions(classifier, storage.read_images(path))
+        for path in track(arguments.images, "predict: shards")
+    ]
+    storage.write_table(pd.concat(tables), arguments.predictions)
+
+
+if __name__ == "__main__":
+    cli.run(main)

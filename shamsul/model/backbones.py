@@ -1,0 +1,138 @@
+"""Backbones by name: torchvision's networks with a head of one logit per class."""
+
+from __future__ import annotations
+
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision import models
+from torchvision.models import WeightsEnum
+from torchvision.models.vision_transformer import interpolate_embeddings
+
+from shamsul.errors import InputError
+from shamsul.model.weights import StateDict, load, state_dict
+
+PATCH = 16
+"""Side in pixels of a patch of vit_b_16."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """How to make a network, the name of its last linear layer, and its ImageNet weights."""
+
+    make: Callable[..., nn.Module]
+    head: str
+    imagenet: WeightsEnum | None
+
+
+def _densenet_small() -> nn.Module:
+    """DenseNet-BC of three blocks, 0.2 million weights: trains on a processor in minutes."""
+    return models.DenseNet(growth_rate=16, block_config=(2, 4, 6), num_init_features=24)
+
+
+BACKBONES = {
+    "densenet_small": Backbone(_densenet_small, "classifier", None),
+    "densenet121": Backbone(
+        models.densenet121, "classifier", models.DenseNet121_Weights.IMAGENET1K_V1
+    ),
+    "resnet18": Backbone(models.resnet18, "fc", models.ResNet18_Weights.IMAGENET1K_V1),
+    "resnet50": Backbone(models.resnet50, "fc", models.ResNet50_Weights.IMAGENET1K_V1),
+    "vgg16": Backbone(models.vgg16, "classifier.6", models.VGG16_Weights.IMAGENET1K_V1),
+    "efficientnet_b0": Backbone(
+        models.efficientnet_b0, "classifier.1", models.EfficientNet_B0_Weights.IMAGENET1K_V1
+    ),
+    "convnext_tiny": Backbone(
+        models.convnext_tiny, "classifier.2", models.ConvNeXt_Tiny_Weights.IMAGENET1K_V1
+    ),
+    "vit_b_16": Backbone(models.vit_b_16, "heads.head", models.ViT_B_16_Weights.IMAGENET1K_V1),
+}
+
+
+def build(backbone: str, classes: int, size: int, weights: str, seed: int) -> nn.Module:
+    """A network with a fresh head.
+
+    Parameters
+    ----------
+    backbone : a name in `BACKBONES`.
+    classes : number of logits.
+    size : side in pixels of the images.
+    weights : `imagenet`, `random`, or a file of torchvision weights, whose head is not used.
+    seed : of the random weights; torch's own random state is left as it is.
+
+    Returns
+    -------
+    A network (N, 3, size, size) -> (N, classes), in training mode.
+
+    Raises
+    ------
+    InputError
+        There are no such weights, they do not fit, or the backbone cannot see images of `size`.
+    """
+    kind = BACKBONES[backbone]
+    network = untrained(backbone, classes, size, seed)
+    if weights == "random":
+        return network
+    if weights == "imagenet":
+        found, source = _imagenet(backbone), "ImageNet weights"
+    elif Path(weights).is_file():
+        found, source = state_dict(weights, backbone), weights
+    else:
+        raise InputError(f"model.weights: {weights} is neither imagenet, random nor a file")
+    load(network, resized(found, backbone, size), source, without=kind.head)
+    return network
+
+
+def untrained(backbone: str, classes: int, size: int, seed: int) -> nn.Module:
+    """A network with random weights drawn from `seed`; see `build`."""
+    kind = BACKBONES[backbone]
+    arguments: dict[str, Any] = {}
+    if backbone == "vit_b_16":
+        if size % PATCH:
+            raise InputError(f"data.size: {backbone} needs a multiple of {PATCH}, not {size}")
+        arguments["image_size"] = size
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network = kind.make(**arguments)
+        parent, _, name = kind.head.rpartition(".")
+        old: Any = network.get_submodule(kind.head)
+        setattr(network.get_submodule(parent), name, nn.Linear(old.in_features, classes))
+    return network
+
+
+def resized(weights: StateDict, backbone: str, size: int) -> StateDict:
+    """The same weights for images of another size: interpolates a transformer's positions."""
+    positions = weights.get("encoder.pos_embedding")
+    if backbone != "vit_b_16" or positions is None or positions.ndim != 3:
+        return weights
+    grid = round((positions.shape[1] - 1) ** 0.5)
+    if grid < 1 or grid**2 + 1 != positions.shape[1] or positions.shape[0] != 1:
+        return weights  # `load` names the shape
+    return dict(interpolate_embeddings(size, PATCH, OrderedDict(weights)))
+
+
+def _imagenet(backbone: str) -> StateDict:
+    enum = BACKBONES[backbone].imagenet
+    if enum is None:
+        raise InputError(
+            f"model.weights: there are no ImageNet weights of {backbone}; set `weights: random`"
+        )
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)  # torch's download has none and would wait on a dead network
+    try:
+        enum.get_state_dict(check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"model.weights: cannot fetch the ImageNet weights of {backbone} ({error}); on a "
+            f"machine with network save {enum.url}, copy it here and set `weights: PATH`"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(patience)
+    # Read again from torch's cache, by the same way as a file of the user's.
+    cached = Path(torch.hub.get_dir(), "checkpoints", Path(enum.url).name)
+    return state_dict(cached, backbone)

@@ -1,0 +1,138 @@
+"""Checkpoints: a trained classifier in a file, and the import of one trained elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shamsul.errors import InputError
+from shamsul.model import weights
+from shamsul.model.backbones import BACKBONES, resized, untrained
+from shamsul.model.classifier import Classifier
+from shamsul.storage import replacing
+
+FORMAT = "shamsul checkpoint 1"
+
+
+def save(classifier: Classifier, path: str | Path, selection: Mapping[str, float]) -> None:
+    """Write a checkpoint; equal classifiers give equal bytes.
+
+    It is a dictionary of plain values and tensors that ``torch.load(weights_only=True)`` reads;
+    `state_dict` has torchvision's names.
+
+    Parameters
+    ----------
+    classifier : what to save.
+    path : where.
+    selection : how its weights were chosen, such as epoch and AUROC on tune.
+    """
+    content = {
+        "format": FORMAT,
+        "backbone": classifier.backbone,
+        "classes": list(classifier.classes),
+        "size": classifier.size,
+        "digest": classifier.digest(),
+        "selection": dict(selection),
+        "state_dict": {
+            name: tensor.detach().cpu().contiguous().clone()
+            for name, tensor in classifier.network.state_dict().items()
+        },
+    }
+    # Given a path instead of a file, torch.save would write the temporary name into the file.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
+
+
+def load(path: str | Path, device: torch.device | str = "cpu", batch_size: int = 32) -> Classifier:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, is no checkpoint of this program, or its weights are not those that
+        it was written with.
+    """
+    return _classifier(path, _checked(path, weights.read(path)), batch_size).to(device)
+
+
+def digest(path: str | Path) -> str:
+    """The digest of the weights in a checkpoint, as written there; `load` compares it with them."""
+    return _checked(path, weights.read(path))["digest"]
+
+
+def import_checkpoint(
+    path: str | Path, backbone: str, classes: Sequence[str], size: int
+) -> Classifier:
+    """A classifier from a checkpoint of ours or from a state dict of torchvision's names.
+
+    Parameters
+    ----------
+    path : the file; see `weights.state_dict` for the forms of a state dict that are understood.
+    backbone : the network that the weights are of.
+    classes : its outputs, in their order.
+    size : side in pixels of the images that it will see.
+
+    Raises
+    ------
+    InputError
+        The file is unreadable, or holds another network, other classes or another size.
+    """
+    content = weights.read(path)
+    if isinstance(content, Mapping) and content.get("format") == FORMAT:
+        classifier = _classifier(path, _checked(path, content))
+        for key, theirs, ours in (
+            ("model.backbone", classifier.backbone, backbone),
+            ("classes", list(classifier.classes), list(classes)),
+            ("data.size", classifier.size, size),
+        ):
+            if theirs != ours:
+                raise InputError(
+                    f"{path}: its {key} is {theirs}, not {ours} as configured; set {key}: {theirs}"
+                )
+        return classifier
+    head = BACKBONES[backbone].head
+    found = {
+        # CheXNet's published code has the linear layer in a Sequential with a sigmoid.
+        name.replace(f"{head}.0.", f"{head}.") if name.startswith(f"{head}.0.") else name: tensor
+        for name, tensor in weights.state_dict(path, backbone).items()
+    }
+    bias = found.get(f"{head}.bias")
+    if bias is not None and bias.shape != (len(classes),):
+        raise InputError(
+            f"{path}: its head has {bias.numel()} outputs, and `classes` lists {len(classes)}; "
+            "list the classes that it was trained on, in their order"
+        )
+    network = untrained(backbone, len(classes), size, seed=0)
+    weights.load(network, resized(found, backbone, size), path)
+    return Classifier(network, tuple(classes), backbone, size)
+
+
+def _checked(path: str | Path, content: Any) -> Mapping[str, Any]:
+    """The content of a checkpoint, if that is what it is."""
+    kinds = {"backbone": str, "classes": list, "size": int, "digest": str, "state_dict": dict}
+    if (
+        not isinstance(content, Mapping)
+        or content.get("format") != FORMAT
+        or any(not isinstance(content.get(key), kind) for key, kind in kinds.items())
+        or content["backbone"] not in BACKBONES
+        or not all(isinstance(name, str) for name in content["classes"])
+        or not all(
+            isinstance(name, str) and isinstance(tensor, torch.Tensor)
+            for name, tensor in content["state_dict"].items()
+        )
+    ):
+        raise InputError(f"{path}: not a checkpoint of this program; import it as model.checkpoint")
+    return content
+
+
+def _classifier(path: str | Path, content: Mapping[str, Any], batch_size: int = 32) -> Classifier:
+    backbone, classes, size = content["backbone"], tuple(content["classes"]), content["size"]
+    network = untrained(backbone, len(classes), size, seed=0)
+    weights.load(network, content["state_dict"], path)
+    classifier = Classifier(network, classes, backbone, size, batch_size)
+    if classifier.digest() != content["digest"]:
+        raise InputError(f"{path}: its weights are not those it was written with; make it again")
+    return classifier

@@ -1,0 +1,107 @@
+"""An epoch of training: the order of its images, how they are varied, and its learning rates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shamsul.model import losses
+
+WARM_UP = 0.05
+"""Share of the cosine schedule's steps in which the learning rate rises from zero."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is random in an epoch, drawn from (seed, epoch)."""
+
+    order: NDArray[np.intp]
+    """(N,) rows in the order in which they are seen."""
+    flip: NDArray[np.bool_]
+    """(N,) whether to mirror."""
+    shift: NDArray[np.intp]
+    """(N, 2) pixels down and to the right."""
+    values: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    """(N, C) targets and weights of the loss."""
+    torch_seed: int
+    """Of dropout and stochastic depth."""
+
+    @classmethod
+    def draw(
+        cls,
+        seed: int,
+        epoch: int,
+        labels: NDArray[np.float32],
+        policy: tuple[str, ...],
+        flip: bool,
+        reach: int,
+    ) -> Plan:
+        """The plan of an epoch.
+
+        Parameters
+        ----------
+        seed, epoch : all that it depends on, with the number of images.
+        labels, policy : see `losses.targets`.
+        flip : whether to mirror half of the images.
+        reach : largest translation in pixels.
+        """
+        rng = np.random.default_rng([seed, epoch])
+        count = len(labels)
+        order = rng.permutation(count)
+        mirrored = rng.random(count) < (0.5 if flip else 0.0)
+        shift = rng.integers(-reach, reach, size=(count, 2), endpoint=True)
+        return cls(
+            order, mirrored, shift, *losses.targets(labels, policy, rng), int(rng.integers(2**62))
+        )
+
+
+def batches(order: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
+    """Consecutive parts of an order; a last single image joins the part before it.
+
+    A batch norm has no variance to normalise a single value by.
+    """
+    ends = list(range(size, len(order), size))
+    if ends and len(order) - ends[-1] == 1:
+        ends.pop()
+    return np.split(order, ends)
+
+
+def augment(
+    pixels: NDArray[np.uint8], flip: NDArray[np.bool_], shift: NDArray[np.intp]
+) -> NDArray[np.uint8]:
+    """Mirrored and translated images.
+
+    Parameters
+    ----------
+    pixels : (N, S, S) uint8.
+    flip : (N,), whether to exchange left and right.
+    shift : (N, 2) pixels down and to the right; what comes into view is black.
+
+    Returns
+    -------
+    (N, S, S) uint8, a copy.
+    """
+    pixels = np.where(flip[:, None, None], pixels[:, :, ::-1], pixels)
+    reach = int(np.abs(shift).max(initial=0))
+    if reach == 0:
+        return pixels
+    size = pixels.shape[1]
+    padded = np.pad(pixels, ((0, 0), (reach, reach), (reach, reach)))
+    return np.stack(
+        [
+            image[reach - down : reach - down + size, reach - right : reach - right + size]
+            for image, (down, right) in zip(padded, shift, strict=True)
+        ]
+    )
+
+
+def cosine(step: int, steps: int) -> float:
+    """Share of the full learning rate at a step: a short linear rise, then half a cosine."""
+    rise = max(round(WARM_UP * steps), 1)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))

@@ -1,0 +1,62 @@
+"""Predictions of a classifier for whole shards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from shamsul.errors import InputError
+from shamsul.model.classifier import TILE, Classifier
+from shamsul.model.dataset import Pixels
+from shamsul.storage import Images
+
+
+def logits(classifier: Classifier, pixels: Pixels, count: int) -> NDArray[np.float32]:
+    """Logits of grey images, with no more than a few batches of them in memory as floats.
+
+    Parameters
+    ----------
+    classifier : in evaluation mode.
+    pixels : (count, S, S) uint8.
+
+    Returns
+    -------
+    (count, C) float32.
+    """
+    found = np.empty((count, len(classifier.classes)), np.float32)
+    step = max(TILE, classifier.batch_size) // TILE * TILE
+    for start in range(0, count, step):
+        rows = np.arange(start, min(start + step, count))
+        found[rows] = classifier.predict(classifier.normalise(pixels[rows])).cpu().numpy()
+    return found
+
+
+def predictions(classifier: Classifier, images: Images) -> pd.DataFrame:
+    """Predictions for a shard, one row per image and class, in their order.
+
+    Returns
+    -------
+    Columns image_id, class, logit (float32), probability (float64: the logit's sigmoid).
+
+    Raises
+    ------
+    InputError
+        The images are of another size than the classifier's.
+    """
+    if len(images) and images.image.shape[1:] != (classifier.size, classifier.size):
+        raise InputError(
+            f"images are of {images.image.shape[1:]} pixels, the checkpoint's of "
+            f"{classifier.size}; set data.size: {classifier.size}"
+        )
+    found = logits(classifier, images.image, len(images)).ravel()
+    count = len(classifier.classes)
+    return pd.DataFrame(
+        {
+            "image_id": pd.Series(np.repeat(np.array(images.image_id, object), count), dtype="str"),
+            "class": pd.Series(list(classifier.classes) * len(images), dtype="str"),
+            "logit": found,
+            "probability": torch.from_numpy(found).double().sigmoid().numpy(),
+        }
+    )

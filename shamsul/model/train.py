@@ -1,0 +1,341 @@
+"""Training: the same settings and data give the same weights, interrupted or not.
+
+Everything random in an epoch (order, mirroring, shifts, smoothed labels, dropout) is drawn from
+(seed, epoch) alone. So the random state at the end of an epoch is the number of that epoch, and
+what is kept for going on is weights, optimiser, schedule and history.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torchvision
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from shamsul.errors import InputError
+from shamsul.model import losses
+from shamsul.model.classifier import Classifier
+from shamsul.model.dataset import Dataset
+from shamsul.model.epoch import Plan, augment, batches, cosine
+from shamsul.model.predict import logits
+from shamsul.model.settings import Train
+from shamsul.model.weights import read
+from shamsul.progress import track
+from shamsul.storage import replacing
+
+logger = logging.getLogger(__name__)
+
+HISTORY_COLUMNS = ["epoch", "learning_rate", "train_loss", "tune_loss", "tune_auroc", "seconds"]
+"""`learning_rate` is the epoch's last; `seconds`, wall time, is the only one that two equal runs
+do not share."""
+
+
+def fit(
+    classifier: Classifier,
+    train: Dataset,
+    tune: Dataset,
+    settings: Train,
+    seed: int,
+    state: str | Path,
+    after_epoch: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """Train a classifier and leave it with the weights of its best epoch.
+
+    The best epoch has the highest mean AUROC on tune, the first of equal ones. After each epoch
+    all that is needed to go on is written to `state`; a run that finds it there, from the same
+    settings, data, torch and kind of device, goes on from it and ends with the same weights, bit
+    for bit, as one that was left alone. Remove the file once the result is safe.
+
+    Parameters
+    ----------
+    classifier : with its first weights, on the device to train on; changed in place.
+    train, tune : what to learn from and what to choose the epoch by.
+    settings : how to train.
+    seed : the only source of randomness.
+    state : file to go on from.
+    after_epoch : called with the number of each epoch when its state is safe.
+
+    Returns
+    -------
+    One row per epoch with `HISTORY_COLUMNS`; losses per label, AUROC in [0, 1].
+
+    Raises
+    ------
+    InputError
+        There is nothing to train on or to choose by, or the loss has become infinite.
+    """
+    _check(train, tune)
+    state = Path(state)
+    with _reproducible(settings.threads, classifier.device):
+        run = _Run(classifier, train, tune, settings, seed)
+        print_ = _fingerprint(run)
+        _resume(run, state, print_)
+        begun = time.monotonic()
+        first = len(run.history) + 1
+        for epoch in range(first, settings.epochs + 1):
+            if run.is_stale():
+                logger.info("stopped early: no better epoch for %d", settings.early_stopping)
+                break
+            run.epoch(epoch)
+            _save(run, state, print_)
+            row = run.history[-1]
+            spent = (time.monotonic() - begun) / (epoch - first + 1)
+            logger.info(
+                "epoch %d of %d: train loss %.4f, tune loss %.4f, tune AUROC %.4f, %.0f s left",
+                epoch,
+                settings.epochs,
+                row["train_loss"],
+                row["tune_loss"],
+                row["tune_auroc"],
+                spent * (settings.epochs - epoch),
+            )
+            if after_epoch is not None:
+                after_epoch(epoch)
+        classifier.network.load_state_dict(run.best)
+        classifier.eval()
+    return pd.DataFrame(run.history, columns=HISTORY_COLUMNS)
+
+
+def selection(history: pd.DataFrame) -> dict[str, float]:
+    """The epoch whose weights were kept, and its mean AUROC on tune."""
+    best = history.loc[history["tune_auroc"].idxmax()]
+    return {"epoch": int(best["epoch"]), "tune_auroc": float(best["tune_auroc"])}
+
+
+def mean_auroc(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> float:
+    """Mean AUROC over the classes that have positives and negatives.
+
+    Labels other than 0 and 1 are left out of their class. NaN where no class has both.
+    """
+    found = []
+    for label, score in zip(labels.T, scores.T, strict=True):
+        certain = (label == 0) | (label == 1)
+        if len(np.unique(label[certain])) == 2:
+            found.append(roc_auc_score(label[certain], score[certain]))
+    return float(np.mean(found)) if found else math.nan
+
+
+def _check(train: Dataset, tune: Dataset) -> None:
+    if len(train) < 2:
+        raise InputError(
+            f"the train split has {len(train)} images, too few to train; give one of data.sources "
+            "`split: train`, or give model.checkpoint"
+        )
+    if not len(tune):
+        raise InputError(
+            "the tune split has no images, and the epoch is chosen on it; give one of "
+            "data.sources `split: tune`"
+        )
+    if math.isnan(mean_auroc(tune.labels, np.zeros(tune.labels.shape))):
+        raise InputError(
+            f"no class has both a positive and a negative among the {len(tune)} images of the "
+            "tune split, and the epoch is chosen by AUROC; add images to it"
+        )
+
+
+class _Run:
+    """A training run between two epochs."""
+
+    def __init__(
+        self, classifier: Classifier, train: Dataset, tune: Dataset, settings: Train, seed: int
+    ) -> None:
+        self.classifier, self.network = classifier, classifier.network
+        self.train, self.tune = train, tune
+        self.settings, self.seed = settings, seed
+        self.device = classifier.device
+        self.policy = losses.policies(
+            classifier.classes, settings.uncertainty, settings.uncertainty_per_class
+        )
+        self.amp = settings.amp and has_bfloat16(self.device)
+        if self.device.type == "cuda":  # on a processor it is no faster
+            self.network.to(memory_format=torch.channels_last)
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
+        self.optimiser = kind(
+            self.network.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        # SHAMSUL's training code: a tenth, after more than one epoch without 0.0001 better.
+        self.plateau = ReduceLROnPlateau(
+            self.optimiser,
+            factor=0.1,
+            patience=1,
+            threshold=1e-4,
+            threshold_mode="abs",
+            min_lr=1e-8,
+        )
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, torch.Tensor] = {}
+
+    def best_epoch(self) -> int:
+        """Number of the epoch with the highest AUROC on tune, the first of equal ones."""
+        return 1 + int(np.argmax([row["tune_auroc"] for row in self.history]))
+
+    def is_stale(self) -> bool:
+        """Whether it is time to stop early."""
+        patience = self.settings.early_stopping
+        if patience is None or not self.history:
+            return False
+        return len(self.history) - self.best_epoch() >= patience
+
+    def epoch(self, epoch: int) -> None:
+        """Train for an epoch, score it on tune, and keep its weights where they are the best."""
+        begun = time.monotonic()
+        train_loss = self._learn(epoch)
+        self.network.eval()
+        scores = logits(self.classifier, self.tune.pixels, len(self.tune))
+        if not (math.isfinite(train_loss) and np.isfinite(scores).all()):
+            raise InputError(
+                f"training diverged: the loss of epoch {epoch} is not finite; lower "
+                f"train.learning_rate, now {self.settings.learning_rate:g}"
+            )
+        tune_loss = losses.certain_loss(scores, self.tune.labels)
+        rate = self.optimiser.param_groups[0]["lr"]
+        if self.settings.schedule == "plateau":
+            self.plateau.step(tune_loss)
+        self.history.append(
+            {
+                "epoch": epoch,
+                "learning_rate": float(rate),
+                "train_loss": train_loss,
+                "tune_loss": tune_loss,
+                "tune_auroc": mean_auroc(self.tune.labels, scores),
+                "seconds": time.monotonic() - begun,
+            }
+        )
+        if self.best_epoch() == epoch:
+            self.best = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
+
+    def _learn(self, epoch: int) -> float:
+        """One pass over the training images; returns the mean loss per label."""
+        settings = self.settings
+        reach = round(settings.shift * self.classifier.size)
+        plan = Plan.draw(self.seed, epoch, self.train.labels, self.policy, settings.flip, reach)
+        weights = plan.weights
+        if settings.class_weights == "balanced":
+            weights = losses.balance(plan.values, plan.weights)
+        groups = batches(plan.order, settings.batch_size)
+        torch.manual_seed(plan.torch_seed)  # dropout and stochastic depth
+        self.network.train()
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for number, rows in enumerate(track(groups, f"epoch {epoch}: batches")):
+            if settings.schedule == "cosine":
+                step, steps = (epoch - 1) * len(groups) + number, settings.epochs * len(groups)
+                for group in self.optimiser.param_groups:
+                    group["lr"] = settings.learning_rate * cosine(step, steps)
+            grey = augment(
+                self.train.pixels[rows], plan.flip[rows] & settings.flip, plan.shift[rows]
+            )
+            images = self.classifier.normalise(grey)
+            if self.device.type == "cuda":
+                images = images.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+                found = self.network(images)
+            counted = torch.tensor(float(plan.weights[rows].sum()), device=self.device)
+            loss = losses.loss(
+                found,
+                torch.from_numpy(plan.values[rows]).to(self.device),
+                torch.from_numpy(weights[rows]).to(self.device),
+                counted,
+            )
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            total += loss.detach() * counted
+        return float(total) / max(float(plan.weights.sum()), 1)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself; where it is emulated it is slow."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@contextmanager
+def _reproducible(threads: int, device: torch.device) -> Iterator[None]:
+    """Deterministic kernels on a set number of threads; torch's own state comes back after."""
+    debugging: Any = torch.utils.deterministic
+    before = torch.get_num_threads()
+    strict = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = debugging.fill_uninitialized_memory
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    try:
+        torch.set_num_threads(threads)
+        # Some pooling has no deterministic backward pass on a GPU: a warning then, not an error.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        debugging.fill_uninitialized_memory = False  # a debugging aid, and slow
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict, warn_only=warned)
+        debugging.fill_uninitialized_memory = filled
+
+
+def _fingerprint(run: _Run) -> str:
+    """What a state must have come from to be gone on from."""
+    facts = {
+        "settings": run.settings.model_dump(),
+        "seed": run.seed,
+        "classes": run.classifier.classes,
+        "size": run.classifier.size,
+        "weights": run.classifier.digest(),
+        "train": run.train.digest(),
+        "tune": run.tune.digest(),
+        "torch": f"{torch.__version__} {torchvision.__version__}",
+        "device": f"{run.device.type} {run.amp}",
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _save(run: _Run, state: Path, fingerprint: str) -> None:
+    content = {
+        "fingerprint": fingerprint,
+        "network": run.network.state_dict(),
+        "best": run.best,
+        "optimiser": run.optimiser.state_dict(),
+        "plateau": run.plateau.state_dict(),
+        "history": run.history,
+    }
+    with replacing(state) as temporary:
+        torch.save(content, temporary)
+
+
+def _resume(run: _Run, state: Path, fingerprint: str) -> None:
+    """Bring a run to where `state` left it, or leave it at its beginning."""
+    for leftover in state.parent.glob(f".{state.name}.*"):
+        leftover.unlink(missing_ok=True)  # of a run that was killed while it wrote
+    if not state.exists():
+        return
+    try:
+        content: dict[str, Any] = read(state)
+        found = content["fingerprint"]
+    except (InputError, KeyError, TypeError) as error:
+        logger.warning("training starts from the beginning: %s", error)
+        return
+    if found != fingerprint:
+        logger.info(
+            "training starts from the beginning: %s is of other settings, data or software", state
+        )
+        return
+    run.network.load_state_dict(content["network"])
+    run.optimiser.load_state_dict(content["optimiser"])
+    run.plateau.load_state_dict(content["plateau"])
+    run.best, run.history = content["best"], content["history"]
+    logger.info("training goes on after epoch %d, from %s", len(run.history), state)

@@ -1,0 +1,107 @@
+"""Canonisation keeps a network's outputs and never touches the network itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from shamsul.errors import InputError
+from shamsul.explain.canonise import canonised
+from shamsul.explain.lrp import DeepTaylor, LrpAlpha2Beta1
+from tests.networks import classifier, network
+
+NAMES = ("densenet_small", "densenet121", "resnet18", "resnet50", "vgg16")
+
+
+def outputs(net, size=64, dtype=torch.float32):
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        return net(images.to(dtype))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_canonised_network_has_the_same_outputs(name):
+    net = network(name)
+    torch.testing.assert_close(outputs(canonised(net)), outputs(net), rtol=1e-4, atol=1e-5)
+    net = net.double()
+    torch.testing.assert_close(
+        outputs(canonised(net), dtype=torch.float64),
+        outputs(net, dtype=torch.float64),
+        rtol=1e-9,
+        atol=1e-11,
+    )
+
+
+@pytest.mark.parametrize("architecture", ["densenet_small", "resnet50"])
+def test_no_batch_norm_is_left(architecture):
+    modules = canonised(network(architecture)).modules()
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in modules)
+
+
+def test_a_channel_whose_batch_norm_scale_is_zero_keeps_its_constant():
+    net = network("densenet_small").double()
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.weight.data[::3] = 0
+    torch.testing.assert_close(
+        outputs(canonised(net), dtype=torch.float64),
+        outputs(net, dtype=torch.float64),
+        rtol=1e-6,
+        atol=1e-8,
+    )
+
+
+@pytest.mark.parametrize("architecture", ["densenet_small", "densenet121", "resnet18", "vgg16"])
+def test_the_network_is_bit_identical_after_explaining_and_after_an_exception(architecture):
+    model = classifier(architecture)
+    before = {key: value.clone() for key, value in model.network.state_dict().items()}
+    expected = outputs(model.network)
+    images = torch.randn(2, 3, 32, 32)
+    LrpAlpha2Beta1().explain(model, images, torch.tensor([1]), [0, 1])
+    with pytest.raises(IndexError):  # In the middle of the backward passes.
+        LrpAlpha2Beta1().explain(model, images, torch.tensor([0, 99]), [0, 1])
+    after = model.network.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+    assert torch.equal(outputs(model.network), expected)
+    assert not any(module._forward_hooks for module in model.network.modules())
+    assert all(parameter.grad is None for parameter in model.network.parameters())
+
+
+def test_a_layer_without_a_rule_is_refused_by_name():
+    with pytest.raises(InputError, match="no rule for SiLU .layer 1"):
+        canonised(nn.Sequential(nn.Conv2d(3, 4, 1), nn.SiLU()))
+
+
+@pytest.mark.parametrize("architecture", ["densenet_small", "densenet121", "resnet18"])
+@pytest.mark.parametrize("method", [DeepTaylor, LrpAlpha2Beta1])
+def test_without_biases_relevance_sums_to_the_logit(architecture, method):
+    model = classifier(architecture, bias_free=True)
+    images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    maps = method(seed_with="logit").explain(model, images, torch.arange(4), [0] * 3)
+    logits = model.predict(images)
+    torch.testing.assert_close(maps.sum((2, 3)), logits, rtol=0.01, atol=0)
+
+
+@pytest.mark.parametrize("architecture", ["densenet_small", "resnet18"])
+@pytest.mark.parametrize("method", [DeepTaylor, LrpAlpha2Beta1])
+def test_without_biases_every_layer_conserves_relevance(architecture, method):
+    """R = x G: what arrives at a linear layer's outputs leaves by its inputs, in each image."""
+    model = classifier(architecture, bias_free=True)
+    prepared = method().prepared(model)
+    passed = []
+
+    def remember(layer, inputs, z):
+        passed.append((inputs[0], z))
+        return z.clone()  # What follows may work in place.
+
+    for layer in prepared.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(remember)
+    logits = prepared(torch.randn(2, 3, 64, 64).requires_grad_())
+    upper = torch.autograd.grad(logits[:, 1].sum(), [z for _, z in passed], retain_graph=True)
+    assert len(passed) > 20
+    for (x, z), gradient in zip(passed, upper, strict=True):
+        (lower,) = torch.autograd.grad(z, x, gradient, retain_graph=True)
+        left, arrived = ((t * g).flatten(1).sum(1) for t, g in ((x, lower), (z, gradient)))
+        torch.testing.assert_close(left, arrived, rtol=0.01, atol=1e-6)

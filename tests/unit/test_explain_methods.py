@@ -1,0 +1,233 @@
+"""What every explanation method must do, whatever its mathematics."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from shamsul.errors import InputError
+from shamsul.explain import registry
+from shamsul.explain.base import Explainer
+from shamsul.explain.superpixels import slic
+from tests.networks import Textures, classifier
+
+PARAMETERS = {
+    "lime": {"samples": 60, "segments": 16, "compactness": 10},
+    "kernel_shap": {"samples": 60, "segments": 16, "compactness": 10},
+}
+METHODS = tuple(registry.methods())
+SEEDED = ("lime", "kernel_shap", "random")
+
+
+@pytest.fixture(params=METHODS)
+def explainer(request):
+    return registry.methods()[request.param](**PARAMETERS.get(request.param, {}))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return classifier("densenet_small")
+
+
+@pytest.fixture(scope="module")
+def images(model):
+    generator = torch.Generator().manual_seed(5)
+    coarse = torch.rand(3, 1, 8, 8, generator=generator)
+    grey = torch.nn.functional.interpolate(coarse, size=64, mode="bilinear")[:, 0]
+    return model.normalise((255 * grey).to(torch.uint8))
+
+
+def test_the_methods_of_the_studies_are_there():
+    assert set(METHODS) >= {
+        "grad_cam", "lime", "kernel_shap", "lrp_z", "lrp_epsilon", "lrp_alpha2beta1",
+        "deep_taylor", "random",
+    }  # fmt: skip
+
+
+def test_shape_dtype_and_range(explainer, model, images):
+    maps = explainer.explain(model, images, torch.tensor([0, 2]), [1, 2, 3])
+    assert maps.shape[:2] == (3, 2) and maps.dim() == 4
+    assert maps.dtype == torch.float32 and not maps.requires_grad
+    assert maps.isfinite().all()
+    assert maps.abs().amax((2, 3)).min() > 0
+    if explainer.method in ("grad_cam", "random", "deep_taylor"):
+        assert maps.min() >= 0
+
+
+def test_classes_are_explained_each_by_itself_in_the_order_asked(explainer, model, images):
+    everything = explainer.explain(model, images, torch.arange(4), [1, 2, 3])
+    asked = torch.tensor([3, 0, 2])
+    torch.testing.assert_close(
+        explainer.explain(model, images, asked, [1, 2, 3]), everything[:, asked], rtol=0, atol=0
+    )
+
+
+def test_renumbering_the_models_classes_renumbers_the_maps(explainer):
+    order = (2, 0, 3, 1)
+    plain, renumbered = Textures(), Textures(order)
+    images = plain.normalise(plain.image((3, 1, 0, 2))[None])
+    torch.testing.assert_close(
+        explainer.explain(renumbered, images, torch.arange(4), [9]),
+        explainer.explain(plain, images, torch.tensor(order), [9]),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_maps_do_not_depend_on_the_other_images(explainer, model, images):
+    """Up to rounding, which depends on how many there are; bit for bit where that is the same."""
+    classes = torch.arange(4)
+    together = explainer.explain(model, images, classes, [1, 2, 3])
+    flipped = explainer.explain(model, images.flip(0), classes, [3, 2, 1]).flip(0)
+    pair = explainer.explain(model, images[1:], classes, [2, 3])
+    alone = explainer.explain(model, images[:1], classes, [1])
+    assert torch.equal(flipped, together)
+    torch.testing.assert_close(pair, together[1:], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(alone, together[:1], rtol=1e-3, atol=1e-5)
+
+
+def test_maps_do_not_depend_on_the_predictors_batch_size(explainer, model, images, monkeypatch):
+    expected = explainer.explain(model, images[:2], torch.arange(4), [1, 2])
+    monkeypatch.setattr(model, "batch_size", 7)
+    actual = explainer.explain(model, images[:2], torch.arange(4), [1, 2])
+    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("placed", [(0, 1, 2, 3), (2, 3, 1, 0)])
+def test_each_class_is_found_where_its_texture_is(explainer, placed):
+    if explainer.cost == "none":
+        pytest.skip("knows nothing of the model")
+    model = Textures()
+    images = model.normalise(model.image(placed)[None])
+    maps = explainer.explain(model, images, torch.arange(4), [4]).clamp(min=0)
+    maps = torch.nn.functional.interpolate(maps, size=(32, 32))[0]
+    quadrants = maps.reshape(4, 2, 16, 2, 16).sum((2, 4)).reshape(4, 4)
+    share = quadrants / quadrants.sum(1, keepdim=True)
+    for quadrant, index in enumerate(placed):
+        assert share[index, quadrant] > 0.8
+
+
+def test_randomness_comes_from_the_seed_and_leaves_no_trace(explainer, model, images):
+    np.random.seed(1)
+    torch.manual_seed(1)
+    state = np.random.get_state()[1].copy(), torch.get_rng_state()
+    first = explainer.explain(model, images[:1], torch.tensor([1]), [11])
+    again = explainer.explain(model, images[:1], torch.tensor([1]), [11])
+    other = explainer.explain(model, images[:1], torch.tensor([1]), [12])
+    assert np.array_equal(np.random.get_state()[1], state[0])
+    assert torch.equal(torch.get_rng_state(), state[1])
+    assert torch.equal(first, again)
+    assert torch.equal(first, other) == (explainer.method not in SEEDED)
+
+
+def test_explaining_works_without_gradients_enabled_and_says_nothing(
+    explainer, model, images, capfd
+):
+    expected = explainer.explain(model, images[:2], torch.tensor([1]), [1, 2])
+    with torch.no_grad():
+        actual = explainer.explain(model, images[:2], torch.tensor([1]), [1, 2])
+    assert torch.equal(actual, expected)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["lrp_z", "lrp_epsilon", "lrp_alpha2beta1", "deep_taylor"])
+@pytest.mark.parametrize("backbone", ["efficientnet_b0", "convnext_tiny", "vit_b_16"])
+def test_lrp_is_refused_for_networks_without_rules(name, backbone):
+    with pytest.raises(InputError, match=rf"{name} cannot explain {backbone}: .*densenet, resnet"):
+        registry.build([{"method": name}], backbone)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"method": "lime", "samples": 10}, "samples: must be at least twice the segments .100."),
+        ({"method": "lime", "segmnts": 10}, "did you mean 'segments'"),
+        ({"method": "lime", "fill": "grey"}, "fill: .*'mean', 'blur' or 'black'"),
+        ({"method": "lrp_epsilon", "epsilon": 0}, "epsilon: .*greater than 0"),
+        ({"method": "lrp_z", "seed_with": "odds"}, "seed_with: .*'logit' or 'probability'"),
+        ({"method": "random", "cells": 0}, "cells: .*greater than 0"),
+    ],
+)
+def test_wrong_parameters_are_named(entry, message):
+    with pytest.raises(InputError, match=message):
+        registry.build([entry], "densenet121")
+
+
+def test_methods_and_their_parameters_are_documented():
+    for cls in registry.methods().values():
+        assert cls.title and cls.citation and cls.cost and isinstance(cls.signed, bool)
+        documented = set()
+        for parent in cls.__mro__[: cls.__mro__.index(Explainer)]:
+            assert parent.__doc__
+            body = ast.parse(inspect.getsource(parent)).body[0].body
+            for statement, following in itertools.pairwise(body):
+                if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
+                    documented.add(statement.target.id)
+        assert set(cls.model_fields) <= documented
+
+
+@pytest.mark.parametrize("fill", ["mean", "blur", "black"])
+def test_fill_is_what_the_name_says(fill, model, images):
+    explainer = registry.methods()["lime"](fill=fill)
+    black, white = model.normalise(torch.tensor([0, 255]).to(torch.uint8)[:, None, None])
+    labels = np.arange(64 * 64).reshape(64, 64) // 1024
+    filled = explainer._filled(images[0], black.expand(3, 64, 64), labels)
+    assert filled.shape == images[0].shape and filled.dtype == torch.float32
+    if fill == "black":
+        assert torch.equal(filled, model.normalise(torch.zeros(1, 64, 64, dtype=torch.uint8))[0])
+    if fill == "mean":
+        strips = images[0].reshape(3, 4, 16, 64)
+        expected = strips.mean((2, 3), keepdim=True).expand_as(strips).reshape(3, 64, 64)
+        torch.testing.assert_close(filled, expected, rtol=1e-5, atol=1e-6)
+    if fill == "blur":
+        assert filled.std() < images[0].std() / 2
+        torch.testing.assert_close(filled.mean(), images[0].mean(), rtol=0.05, atol=0.05)
+
+
+def test_seed_with_probability_scales_relevance_by_probability_over_logit(model, images):
+    for name in ("lrp_z", "lrp_epsilon", "lrp_alpha2beta1", "deep_taylor"):
+        logit, probability = (
+            registry.methods()[name](seed_with=seed).explain(
+                model, images, torch.arange(4), [0] * 3
+            )
+            for seed in ("logit", "probability")
+        )
+        logits = model.predict(images)[..., None, None]
+        torch.testing.assert_close(
+            probability, logit * logits.sigmoid() / logits, rtol=1e-3, atol=1e-6
+        )
+
+
+def test_superpixels_of_blank_and_small_images_are_numbered_without_gaps(rng):
+    for image in (np.zeros((40, 40)), np.ones((40, 40)), rng.random((40, 40)), rng.random((4, 4))):
+        labels = slic(image, 30, 0.1, 1.0)
+        assert labels.shape == image.shape
+        assert np.array_equal(np.unique(labels), np.arange(labels.max() + 1))
+
+
+@pytest.mark.parametrize("name", ["lime", "kernel_shap"])
+def test_a_blank_image_has_maps(name, model):
+    explainer = registry.methods()[name](**PARAMETERS[name])
+    blank = model.normalise(torch.zeros(1, 64, 64, dtype=torch.uint8))
+    maps = explainer.explain(model, blank, torch.arange(4), [1])
+    assert maps.isfinite().all()
+    assert maps.abs().max() < 1e-4  # A superpixel's mean hides nothing here.
+
+
+def test_listing_the_methods_loads_no_heavy_library():
+    program = (
+        "import sys; from shamsul.explain import registry; registry.methods();"
+        "[cls() for cls in registry.methods().values()];"
+        "lazy = {n for n, m in sys.modules.items() if 'Lazy' in type(m).__name__};"
+        "heavy = {'torch', 'torchvision', 'lime', 'shap', 'skimage', 'zennit', 'sklearn', 'scipy'};"
+        "print(sorted(heavy & (set(sys.modules) - lazy)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,143 @@
+"""`scripts/explain.py`: from a shard of images to a shard of heatmaps."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from scripts import explain as script
+from shamsul import storage
+from shamsul.code import PROJECT
+from shamsul.data.geometry import Frame
+from shamsul.errors import InputError
+from shamsul.explain import registry
+from shamsul.explain.base import image_seed
+from shamsul.explain.cam import GradCam
+from shamsul.model import checkpoint
+from tests.networks import Textures, classifier
+
+PLACED = ((0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 0, 1), (1, 0, 3, 2), (1, 2, 3, 0))
+
+
+@pytest.fixture
+def images():
+    stack = np.stack([Textures.image(placed).numpy() for placed in PLACED])
+    frame = Frame.fit(40, 30, 32, "stretch")
+    return storage.Images(stack, [f"image{n}" for n in range(len(stack))], [frame] * len(stack))
+
+
+def run(tmp_path, monkeypatch, images, entry, explained=("d", "a"), classes="abcd", batch_size=2):
+    monkeypatch.setattr(script.checkpoint, "load", lambda path, device, size: Textures())
+    storage.write_images(images, tmp_path / "images.h5")
+    settings = {
+        "seed": 5,
+        "classes": list(classes),
+        "explained": list(explained),
+        "name": "mine",
+        "entry": entry,
+    }
+    arguments = [
+        "explain.py", "--settings", json.dumps(settings), "--checkpoint", "model.pt",
+        "--images", str(tmp_path / "images.h5"), "--device", "cpu", "--batch-size", str(batch_size),
+        "--heatmaps", str(tmp_path / "out.h5"),
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", arguments)
+    script.main()
+    return storage.read_heatmaps(tmp_path / "out.h5")
+
+
+def test_heatmaps_are_of_the_asked_classes_and_images(tmp_path, monkeypatch, images):
+    entry = {"method": "lrp_epsilon", "name": "mine", "epsilon": 0.5}
+    shard = run(tmp_path, monkeypatch, images, entry)
+    assert shard.heatmap.shape == (5, 2, 32, 32) and shard.heatmap.dtype == np.float32
+    assert shard.image_id == images.image_id and shard.classes == ["d", "a"]
+    assert shard.explained.all() and shard.checkpoint == "abc123" and shard.method == "mine"
+    assert shard.parameters == {"method": "lrp_epsilon", "epsilon": 0.5, "seed_with": "logit"}
+    quadrants = shard.heatmap.clip(0).reshape(5, 2, 2, 16, 2, 16).sum((3, 5)).reshape(5, 2, 4)
+    for n, placed in enumerate(PLACED):
+        assert quadrants[n, 0].argmax() == placed.index(3)
+        assert quadrants[n, 1].argmax() == placed.index(0)
+
+
+@pytest.mark.parametrize("method", registry.methods())
+def test_results_do_not_depend_on_the_batch_size(tmp_path, monkeypatch, images, method):
+    entry = {"method": method}
+    if method in ("lime", "kernel_shap"):
+        entry |= {"samples": 30, "segments": 9}
+    shards = [
+        run(tmp_path, monkeypatch, images, entry, batch_size=size).heatmap for size in (1, 2, 4, 32)
+    ]
+    for shard in shards[1:]:
+        assert np.array_equal(shard, shards[0])
+
+
+def test_the_program_explains_a_saved_checkpoint(tmp_path, images):
+    model = classifier("densenet_small", size=32)
+    checkpoint.save(model, tmp_path / "model.pt", {})
+    storage.write_images(images, tmp_path / "images.h5")
+    settings = {"seed": 5, "classes": list("abcd"), "explained": ["c"], "name": "cam"}
+    settings["entry"] = {"method": "grad_cam"}
+    arguments = [
+        "scripts/explain.py", "--settings", json.dumps(settings), "--checkpoint",
+        str(tmp_path / "model.pt"), "--images", str(tmp_path / "images.h5"), "--device", "cpu",
+        "--threads", "1", "--heatmaps", str(tmp_path / "out.h5"),
+    ]  # fmt: skip
+    done = subprocess.run([sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shard = storage.read_heatmaps(tmp_path / "out.h5")
+    assert shard.checkpoint == model.digest()
+    expected = GradCam().explain(model, model.normalise(images.image), torch.tensor([2]), [0] * 5)
+    np.testing.assert_allclose(shard.heatmap, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_each_image_has_its_own_seed(tmp_path, monkeypatch, images):
+    shard = run(tmp_path, monkeypatch, images, {"method": "random"})
+    expected = np.random.default_rng(image_seed(image_seed(5, "image3"), "a"))
+    assert np.array_equal(shard.heatmap[3, 1], expected.random((7, 7), np.float32))
+
+
+@pytest.mark.parametrize("method", registry.methods())
+def test_an_empty_shard_has_no_heatmaps(tmp_path, monkeypatch, images, method):
+    empty = storage.Images(images.image[:0], [], [])
+    shard = run(tmp_path, monkeypatch, empty, {"method": method})
+    assert shard.heatmap.shape[:2] == (0, 2) and shard.explained.shape == (0, 2)
+
+
+def test_a_map_that_is_not_finite_names_method_image_and_class(tmp_path, monkeypatch, images):
+    cls = registry.methods()["lrp_z"]
+    explain = cls.explain
+
+    def broken(self, model, pictures, classes, seeds):
+        maps = explain(self, model, pictures, classes, seeds)
+        maps[0, 1, 3, 3] = np.nan
+        return maps
+
+    monkeypatch.setattr(cls, "explain", broken)
+    with pytest.raises(ValueError, match="mine: .* not finite for image image0, class a"):
+        run(tmp_path, monkeypatch, images, {"method": "lrp_z"})
+
+
+def test_a_checkpoint_of_other_classes_is_refused(tmp_path, monkeypatch, images):
+    with pytest.raises(InputError, match=r"was trained for the classes a, b, c, d, and"):
+        run(tmp_path, monkeypatch, images, {"method": "grad_cam"}, classes="abdc")
+
+
+@pytest.mark.parametrize("method", registry.methods())
+def test_results_do_not_depend_on_shard_or_order(images, method, rng):
+    grey = rng.integers(0, 256, (5, 4, 4), np.uint8).repeat(12, 1).repeat(12, 2)
+    model = classifier("densenet_small", size=48)
+    parameters = {"samples": 30, "segments": 9} if method in ("lime", "kernel_shap") else {}
+    explainer = registry.methods()[method](**parameters)
+
+    def explained(rows):
+        shard = storage.Images(grey[rows], [f"image{row}" for row in rows], [])
+        return script.explain(explainer, model, shard, ["c", "a"], 5)
+
+    everything = explained([0, 1, 2, 3, 4])
+    assert np.array_equal(explained([3, 1]), everything[[3, 1]])
+    assert np.array_equal(explained([4, 3, 2, 1, 0]), everything[::-1])
