@@ -37,7 +37,8 @@ def save(classifier: Classifier, path: str | Path, selection: Mapping[str, float
         "digest": classifier.digest(),
         "selection": dict(selection),
         "state_dict": {
-            name: tensor.detach().cpu().contiguous().clone()
+            # Into a fresh tensor: `contiguous` keeps odd strides along axes of length one.
+            name: torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor)
             for name, tensor in classifier.network.state_dict().items()
         },
     }

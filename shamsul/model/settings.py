@@ -54,5 +54,3 @@ class Train(Section):
     """Mixed precision (bfloat16 autocast); ignored on a processor without it."""
     threads: PositiveInt = 2
     """Compute threads. Sums depend on their number, so it is configuration, not scheduling."""
-
-
