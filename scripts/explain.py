@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,14 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from shamsul import cli, storage
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Cost, Explainer, image_seed
 from shamsul.model import checkpoint
-from shamsul.model.classifier import Classifier, resolve_device
+from shamsul.model.classifier import Classifier, be_deterministic, resolve_device
+from shamsul.progress import track
 
 TOGETHER: dict[Cost, int] = {"forward": 16, "backward": 4, "sampling": 1, "none": 1}
 """Images explained together; the last ones are repeated to make up the number. It is fixed because
@@ -47,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    be_deterministic()
     device = resolve_device(arguments.device)
     model = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
     settings = arguments.settings
@@ -90,18 +89,17 @@ def explain(
     classes = torch.tensor([model.classes.index(name) for name in explained], device=model.device)
     step = TOGETHER[explainer.cost]
     parts = [np.zeros((0, len(explained), 1, 1), np.float32)] if not len(images) else []
-    with tqdm(total=len(images), desc=explainer.title, unit="image", file=sys.stderr) as bar:
-        for start in range(0, len(images), step):
-            rows = np.arange(start, min(start + step, len(images)))
-            padded = np.resize(rows, step)
-            maps = explainer.explain(
-                model,
-                model.normalise(images.image[padded]),
-                classes,
-                [image_seed(seed, images.image_id[row]) for row in padded],
-            )
-            parts.append(maps[: len(rows)].detach().cpu().numpy().astype(np.float32))
-            bar.update(len(rows))
+    starts = range(0, len(images), step)
+    for start in track(starts, f"{explainer.title}: groups of {step} images"):
+        rows = np.arange(start, min(start + step, len(images)))
+        padded = np.resize(rows, step)
+        maps = explainer.explain(
+            model,
+            model.normalise(images.image[padded]),
+            classes,
+            [image_seed(seed, images.image_id[row]) for row in padded],
+        )
+        parts.append(maps[: len(rows)].detach().cpu().numpy().astype(np.float32))
     return np.concatenate(parts)
 
 

@@ -4,9 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from shamsul.data.phantom import export
-
 from shamsul import cli
+from shamsul.data.phantom import export
 from shamsul.data.settings import PhantomSource
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import pandas as pd
-import torch
 
 from shamsul import cli, storage
 from shamsul.model import checkpoint, predict
-from shamsul.model.classifier import resolve_device
+from shamsul.model.classifier import be_deterministic, resolve_device
 from shamsul.progress import track
 
 
@@ -28,7 +27,7 @@ def main() -> None:
     parser.add_argument("--predictions", type=Path, required=True)
     arguments = parser.parse_args()
 
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    be_deterministic()
     device = resolve_device(arguments.device)
     classifier = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
     tables = [

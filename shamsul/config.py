@@ -15,14 +15,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from shamsul.data.settings import *  # noqa: F403  (temporary)
 from shamsul.data.settings import Data
 from shamsul.errors import InputError
 from shamsul.evaluate.settings import Evaluate
 from shamsul.explain.settings import Explain
 from shamsul.labels import CLASSES, LOCALISED
 from shamsul.model.settings import (
-    BACKBONES,  # noqa: F401  (temporary)
     Model,
     Train,
 )

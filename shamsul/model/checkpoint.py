@@ -56,7 +56,9 @@ def load(path: str | Path, device: torch.device | str = "cpu", batch_size: int =
         The file is damaged, is no checkpoint of this program, or its weights are not those that
         it was written with.
     """
-    return _classifier(path, _checked(path, weights.read(path)), batch_size).to(device)
+    classifier = _classifier(path, _checked(path, weights.read(path)), batch_size)
+    # Channels last: forward passes take about two thirds of the time on a processor.
+    return classifier.to(device).to(memory_format=torch.channels_last)
 
 
 def digest(path: str | Path) -> str:

@@ -205,6 +205,14 @@ def _pooled(activations: Tensor) -> Tensor:
     return functional.adaptive_avg_pool2d(activations, (1, 1)).flatten(1)
 
 
+def be_deterministic() -> None:
+    """Have torch take the same sums in the same order every time, where it can."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Or every new tensor would be written twice, in case somebody reads it before it is filled.
+    debugging: Any = torch.utils.deterministic
+    debugging.fill_uninitialized_memory = False
+
+
 def resolve_device(name: str) -> torch.device:
     """The device of a name: `cpu`, `cuda`, or `auto` for a GPU where there is one."""
     if name == "auto":

@@ -25,7 +25,7 @@ class Model(Section):
 
     backbone: Literal[BACKBONES] = "densenet121"  # type: ignore[valid-type]
     weights: str = "imagenet"
-    """Start of training: `imagenet` (from torchvision), `random`, or a file of torchvision weights."""
+    """Start of training: `imagenet` (torchvision's), `random`, or a file of torchvision weights."""
     checkpoint: str | None = None
     """A trained checkpoint: nothing is trained then."""
 
