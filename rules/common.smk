@@ -2,19 +2,21 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT))
-# The jobs' Python finds the library without an installation, as in a conda environment of Snakemake's.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])
+# The jobs' Python finds the library without an installation, as in an environment of conda's.
+shell.prefix(
+    f"export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
 )
 
 import shamsul.code
 import shamsul.config
 from shamsul.data import sources
+from shamsul.data.settings import PHANTOM_FILES, PhantomSource
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.settings import EXPLAINED, SPLITS
@@ -35,7 +37,8 @@ SHARDS = {
 }
 EXPLAINED_SHARDS = [shard for split in EXPLAINED for shard in SHARDS[split]]
 
-# What follows changes the time a job takes and never its result, so it is no rule's parameter.
+# What follows changes where and how fast a job runs and never its result, so rules take it as
+# resources, which rerun nothing when they change, and not as parameters.
 DEVICE = CONFIG.compute.device
 BATCH_SIZE = CONFIG.compute.batch_size
 GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and Path("/dev/nvidia0").exists()))
@@ -55,13 +58,20 @@ def program(name, *more):
     """
     script = PROJECT / "scripts" / f"{name}.py"
     files = shamsul.code.files(script, *(PROJECT / file for file in more))
-    return [
-        os.path.relpath(file) for file in [script, *(f for f in files if f != script)]
-    ]
+    return [_stable(file) for file in [script, *(f for f in files if f != script)]]
+
+
+def _stable(file):
+    """A path that stays the same where the working folder is copied or the project moved."""
+    return os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
 
 
 def shard_table(kind):
-    """Input function: the shard's rows of the manifest (`parquet`) or of the masks."""
+    """Input function: a table of the shard.
+
+    `parquet`: its rows of the manifest; `files.parquet`: of these, what the pixels depend on;
+    `masks.parquet`: its masks.
+    """
 
     def path(wildcards):
         # Asking the checkpoint makes Snakemake look at the shards' content after it has run, so
@@ -89,3 +99,51 @@ def shard_tables(kind, *splits):
 def images(*splits):
     """Image shards of some splits."""
     return [f"{RUN}/images/{shard}.h5" for split in splits for shard in SHARDS[split]]
+
+
+def method_settings(wildcards):
+    """What a method's heatmaps depend on besides images and weights."""
+    return shamsul.config.canonical(
+        {
+            "seed": CONFIG.seed,
+            "classes": CONFIG.classes,
+            "explained": CONFIG.explained_classes,
+            "name": wildcards.method,
+            "entry": registry.entry(METHODS[wildcards.method]),
+        }
+    )
+
+
+def shown_configuration():
+    """The configuration that the report shows: all that can change a result."""
+    shown = CONFIG.model_dump(exclude={"compute": True, "data": {"root"}})
+    shown["explain"]["methods"] = [
+        {"name": name, **registry.entry(method)} for name, method in METHODS.items()
+    ]
+    return shown
+
+
+def benchmarks(wildcards):
+    """Snakemake's measurements of the jobs that made the tables."""
+    yield from (
+        f"{RUN}/benchmarks/phantom/{source.name}.tsv"
+        for source in CONFIG.data.sources
+        if isinstance(source, PhantomSource)
+    )
+    yield f"{RUN}/benchmarks/manifest.tsv"
+    yield from (
+        f"{RUN}/benchmarks/images/{shard}.tsv"
+        for split in (SPLITS if CONFIG.model.checkpoint is None else EXPLAINED)
+        for shard in SHARDS[split]
+    )
+    model = "train" if CONFIG.model.checkpoint is None else "import_checkpoint"
+    yield from (
+        f"{RUN}/benchmarks/{rule}.tsv" for rule in (model, "predict", "classify")
+    )
+    yield from (
+        f"{RUN}/benchmarks/{rule}/{method}/{shard}.tsv"
+        for rule in ("heatmaps", "score")
+        for method in METHODS
+        for shard in EXPLAINED_SHARDS
+    )
+    yield f"{RUN}/benchmarks/localise.tsv"

@@ -1,19 +1,6 @@
 """Heatmaps: one file per method and shard."""
 
 
-def method_settings(wildcards):
-    """What a method's heatmaps depend on besides images and weights."""
-    return shamsul.config.canonical(
-        {
-            "seed": CONFIG.seed,
-            "classes": CONFIG.classes,
-            "explained": CONFIG.explained_classes,
-            "name": wildcards.method,
-            "entry": registry.entry(METHODS[wildcards.method]),
-        }
-    )
-
-
 rule heatmaps:
     """Explain every class of every image of a shard by one method."""
     input:
@@ -33,6 +20,8 @@ rule heatmaps:
         "../envs/torch.yaml"
     threads: 1
     resources:
+        device=DEVICE,
+        batch_size=BATCH_SIZE,
         mem_mb=4000,
         runtime=240,
         gpu=GPU,
@@ -40,5 +29,5 @@ rule heatmaps:
         settings=method_settings,
     shell:
         "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
-        " --images {input.images:q} --device {DEVICE} --batch-size {BATCH_SIZE}"
+        " --images {input.images:q} --device {resources.device} --batch-size {resources.batch_size}"
         " --threads {threads} --heatmaps {output.heatmaps:q} 2>&1 | tee {log:q}"

@@ -1,7 +1,5 @@
 """Radiographs, labels and masks: from their files to shards at the model's resolution."""
 
-from shamsul.data.settings import PHANTOM_FILES, PhantomSource
-
 
 rule phantom:
     """Generate a source of phantoms as a tree of CheXpert's and CheXlocalize's form."""
@@ -47,7 +45,7 @@ checkpoint manifest:
             f"{RUN}/shards/{shard}.{kind}"
             for split in SPLITS
             for shard in SHARDS[split]
-            for kind in ("parquet", "masks.parquet")
+            for kind in ("parquet", "files.parquet", "masks.parquet")
         ],
     log:
         f"{RUN}/logs/manifest.log",
@@ -57,15 +55,16 @@ checkpoint manifest:
         "../envs/tables.yaml"
     threads: 2
     resources:
+        roots=ROOTS_JSON,
         mem_mb=4000,
         runtime=120,
     params:
         settings=CONFIG.part(
             "classes", "data.sources", "data.views", "data.exclude", "data.shards"
         ),
-        shards=f"{RUN}/shards",
+        shards=lambda wildcards, output: str(Path(output.shards[0]).parent),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --roots {ROOTS_JSON:q}"
+        "python {input.code[0]} --settings {params.settings:q} --roots {resources.roots:q}"
         " --threads {threads} --manifest {output.manifest:q} --masks {output.masks:q}"
         " --shards {params.shards:q} 2>&1 | tee {log:q}"
 
@@ -73,7 +72,7 @@ checkpoint manifest:
 rule images:
     """Bring the radiographs of a shard to the model's frame, once."""
     input:
-        manifest=shard_table("parquet"),
+        manifest=shard_table("files.parquet"),
         code=program("images"),
     output:
         images=ensure(f"{RUN}/images/{{shard}}.h5", non_empty=True),
@@ -85,11 +84,12 @@ rule images:
         "../envs/tables.yaml"
     threads: 1
     resources:
+        roots=ROOTS_JSON,
         mem_mb=2000,
         runtime=60,
     params:
         settings=CONFIG.part("data.size", "data.geometry"),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --roots {ROOTS_JSON:q}"
+        "python {input.code[0]} --settings {params.settings:q} --roots {resources.roots:q}"
         " --threads {threads} --manifest {input.manifest:q} --images {output.images:q}"
         " 2>&1 | tee {log:q}"

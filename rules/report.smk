@@ -1,41 +1,6 @@
 """Time and memory of every job, and the report."""
 
 
-def shown_configuration():
-    """The configuration that the report shows: all that can change a result."""
-    shown = CONFIG.model_dump(exclude={"compute": True, "data": {"root"}})
-    shown["explain"]["methods"] = [
-        {"name": name, **registry.entry(method)} for name, method in METHODS.items()
-    ]
-    return shown
-
-
-def benchmarks(wildcards):
-    """Snakemake's measurements of the jobs that made the tables."""
-    yield from (
-        f"{RUN}/benchmarks/phantom/{source.name}.tsv"
-        for source in CONFIG.data.sources
-        if isinstance(source, PhantomSource)
-    )
-    yield f"{RUN}/benchmarks/manifest.tsv"
-    yield from (
-        f"{RUN}/benchmarks/images/{shard}.tsv"
-        for split in SPLITS
-        for shard in SHARDS[split]
-    )
-    model = "train" if CONFIG.model.checkpoint is None else "import_checkpoint"
-    yield from (
-        f"{RUN}/benchmarks/{rule}.tsv" for rule in (model, "predict", "classify")
-    )
-    yield from (
-        f"{RUN}/benchmarks/{rule}/{method}/{shard}.tsv"
-        for rule in ("heatmaps", "score")
-        for method in METHODS
-        for shard in EXPLAINED_SHARDS
-    )
-    yield f"{RUN}/benchmarks/localise.tsv"
-
-
 rule runtime:
     """Collect the jobs' time and memory."""
     input:
@@ -89,6 +54,7 @@ rule report:
         "../envs/tables.yaml"
     threads: 1
     resources:
+        roots=ROOTS_JSON,
         mem_mb=4000,
         runtime=30,
     params:
@@ -100,6 +66,6 @@ rule report:
         " --comparisons {input.comparisons:q} --thresholds {input.thresholds:q}"
         " --runtime {input.runtime:q} --predictions {input.predictions:q}"
         " --manifests {input.manifests:q} --masks {input.masks:q} --images {input.images:q}"
-        " --heatmaps {input.heatmaps:q} --roots {ROOTS_JSON:q}"
+        " --heatmaps {input.heatmaps:q} --roots {resources.roots:q}"
         " --digests {input.checkpoint:q} {input.files:q} --html {output.html:q}"
         " 2>&1 | tee {log:q}"

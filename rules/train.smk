@@ -8,6 +8,11 @@ if CONFIG.model.checkpoint is None:
             images=images("train", "tune"),
             train=shard_tables("parquet", "train"),
             tune=shard_tables("parquet", "tune"),
+            weights=(
+                []
+                if CONFIG.model.weights in ("imagenet", "random")
+                else CONFIG.model.weights
+            ),
             code=program("train"),
         output:
             checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
@@ -20,6 +25,8 @@ if CONFIG.model.checkpoint is None:
             "../envs/torch.yaml"
         threads: CONFIG.train.threads
         resources:
+            device=DEVICE,
+            batch_size=BATCH_SIZE,
             mem_mb=16000,
             runtime=2880,
             gpu=GPU,
@@ -32,7 +39,7 @@ if CONFIG.model.checkpoint is None:
         shell:
             "python {input.code[0]} --settings {params.settings:q} --train-images {params.train:q}"
             " --train-manifests {input.train:q} --tune-images {params.tune:q}"
-            " --tune-manifests {input.tune:q} --device {DEVICE} --batch-size {BATCH_SIZE}"
+            " --tune-manifests {input.tune:q} --device {resources.device} --batch-size {resources.batch_size}"
             " --state {params.state:q} --checkpoint {output.checkpoint:q}"
             " --history {output.history:q} 2>&1 | tee {log:q}"
 
@@ -79,12 +86,14 @@ rule predict:
         "../envs/torch.yaml"
     threads: 2
     resources:
+        device=DEVICE,
+        batch_size=BATCH_SIZE,
         mem_mb=4000,
         runtime=60,
         gpu=GPU,
     shell:
         "python {input.code[0]} --checkpoint {input.checkpoint:q} --images {input.images:q}"
-        " --device {DEVICE} --batch-size {BATCH_SIZE} --predictions {output.predictions:q}"
+        " --device {resources.device} --batch-size {resources.batch_size} --predictions {output.predictions:q}"
         " 2>&1 | tee {log:q}"
 
 

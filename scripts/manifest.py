@@ -37,6 +37,8 @@ def main() -> None:
             rows = part[[each == shard for each in number]]
             name = f"{split}-{shard:04d}"
             write_table(rows, arguments.shards / f"{name}.parquet")
+            # A corrected label or age changes no pixel, so it must not rerun what reads pixels.
+            write_table(rows[manifest.FILE_COLUMNS], arguments.shards / f"{name}.files.parquet")
             write_table(
                 masks[masks["image_id"].isin(rows["image_id"])],
                 arguments.shards / f"{name}.masks.parquet",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 from shamsul import cli
+from shamsul.code import files
 from shamsul.model import checkpoint, dataset
 from shamsul.model.backbones import build
 from shamsul.model.classifier import Classifier, resolve_device
@@ -48,7 +50,11 @@ def main() -> None:
     network = build(model.backbone, len(classes), size, model.weights, seed)
     classifier = Classifier(network, classes, model.backbone, size, arguments.batch_size)
     classifier.to(resolve_device(arguments.device))
-    history = fit(classifier, train_set, tune_set, train, seed, arguments.state)
+    # A training that was interrupted does not go on under other code.
+    code = hashlib.sha256(b"".join(file.read_bytes() for file in files(Path(__file__))))
+    history = fit(
+        classifier, train_set, tune_set, train, seed, arguments.state, code=code.hexdigest()
+    )
     checkpoint.save(classifier, arguments.checkpoint, selection(history))
     write_table(history, arguments.history)
     arguments.state.unlink()  # last: killed before this line, the next run trains nothing again

@@ -25,7 +25,7 @@ from shamsul.model.settings import (
     Train,
 )
 from shamsul.report.settings import Report
-from shamsul.settings import Section, explain_errors, unknown
+from shamsul.settings import SPLITS, Name, Section, explain_errors, unknown
 
 
 class Compute(Section):
@@ -39,9 +39,9 @@ class Compute(Section):
 class Config(Section):
     """The whole configuration."""
 
-    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    run: Name
     """Name of the run; everything it makes is in `results/<run>`."""
-    seed: Annotated[int, Field(ge=0)] = 2023
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 2023
     classes: tuple[str, ...] = CLASSES
     """What the model predicts, in order."""
     data: Data
@@ -66,6 +66,15 @@ class Config(Section):
             for name in names:
                 if name not in allowed:
                     raise ValueError(f"{key}: {unknown(name, allowed, 'class')}")
+        offered = {split for source in self.data.sources for split in source.splits}
+        for split in SPLITS:
+            if split not in offered and (split != "train" or self.model.checkpoint is None):
+                raise ValueError(f"data.sources: none has images of the {split} split")
+        if self.model.backbone == "vit_b_16" and self.data.size % 16:
+            raise ValueError(f"data.size: vit_b_16 needs a multiple of 16, not {self.data.size}")
+        untrained = self.model.checkpoint is None and self.model.weights == "imagenet"
+        if self.model.backbone == "densenet_small" and untrained:
+            raise ValueError("model.weights: densenet_small has no ImageNet weights; use `random`")
         if not set(self.evaluate.classes) & set(self.explained_classes):
             raise ValueError("evaluate.classes: none of them is explained")
         return self

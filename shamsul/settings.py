@@ -18,6 +18,8 @@ Split = Literal["train", "tune", "test"]
 SPLITS: tuple[Split, ...] = ("train", "tune", "test")
 EXPLAINED: tuple[Split, ...] = ("tune", "test")
 """Splits whose images get heatmaps: thresholds are chosen on the first, reported on the second."""
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+"""What becomes part of a path: letters, digits, `_`, `.` and `-`."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 

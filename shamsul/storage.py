@@ -138,7 +138,9 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
     Raises
     ------
     ValueError
-        Shapes disagree, or a value is not finite: names the method, image and class.
+        Shapes disagree.
+    InputError
+        Relevance is not finite: names the method, image and class.
     """
     count, classes = heatmaps.explained.shape
     if heatmaps.heatmap.shape[:2] != (count, classes) or len(heatmaps.image_id) != count:
@@ -146,7 +148,7 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
     broken = np.argwhere(~np.isfinite(heatmaps.heatmap).all(axis=(2, 3)))
     if len(broken):
         image, index = broken[0]
-        raise ValueError(
+        raise InputError(
             f"{heatmaps.method}: relevance is not finite for image {heatmaps.image_id[image]}, "
             f"class {heatmaps.classes[index]} ({len(broken)} heatmaps in this shard)"
         )

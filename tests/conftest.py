@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 
 from shamsul.code import PROJECT
 from tests.experiment import SMALL, Experiment
@@ -29,10 +30,15 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Experiment:
-    """The small experiment, run to its report."""
-    experiment = Experiment(tmp_path_factory.mktemp("experiment"), SMALL)
-    experiment.snakemake()
+def finished(tmp_path_factory, worker_id) -> Experiment:
+    """The small experiment, run to its report; once, however many processes run tests."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "experiment"
+    with FileLock(f"{folder}.lock"):
+        experiment = Experiment(folder, SMALL)
+        if not folder.exists():
+            folder.mkdir()
+            experiment.snakemake()
     return experiment
 
 

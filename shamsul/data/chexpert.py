@@ -28,6 +28,8 @@ from shamsul.errors import InputError
 from shamsul.labels import CHEXLOCALIZE_NAMES
 
 PLACE = re.compile(r"(patient\w+)/(study\w+)/(view\d+_(frontal|lateral))\.\w+$")
+LARGEST_SIDE = 16384
+"""Pixels; a mask of more is a damaged or hostile file, not a radiograph's."""
 SEXES = {"Female": "F", "Male": "M", "F": "F", "M": "M"}
 
 
@@ -81,7 +83,9 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series:
 def _on_disk(folder: Path, path: str, file: Path, row: int) -> str:
     """Where a CSV path lies under `folder`, whichever of its leading folders are missing there."""
     parts = PurePosixPath(path).parts
-    for start in range(len(parts) - 3):
+    if ".." in parts or PurePosixPath(path).is_absolute():
+        raise InputError(f"{file}: row {row + 2}: {path!r} leads out of the folder of images")
+    for start in range(len(parts) - 2):
         rest = parts[start:]
         for first in (rest[0], {"valid": "val", "val": "valid"}.get(rest[0])):
             if first and (folder / first).joinpath(*rest[1:]).is_file():
@@ -119,18 +123,26 @@ def masks(source: ChexpertSource, root: Path, images: pd.DataFrame) -> pd.DataFr
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable JSON ({error})") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected one object with an entry per image")
     return content
 
 
+def _size(sides: Any) -> tuple[int, int]:
+    """Height and width of a mask, refused where drawing it would fill the memory."""
+    height, width = (int(side) for side in sides)
+    if not (0 < height <= LARGEST_SIDE and 0 < width <= LARGEST_SIDE):
+        raise ValueError(f"{height} x {width} pixels are no radiograph's size")
+    return height, width
+
+
 def _run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
     rows = []
     try:
         for name, mask in entry.items():
-            height, width = (int(side) for side in mask["size"])
+            height, width = _size(mask["size"])
             rows.append(
                 {
                     "class": CHEXLOCALIZE_NAMES.get(name, name),
@@ -139,7 +151,7 @@ def _run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
                     "counts": str(mask["counts"]),
                 }
             )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{place}: not a COCO run-length mask ({error!r})") from None
     return rows
 
@@ -147,7 +159,7 @@ def _run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
 def _polygons(entry: Any, place: str) -> list[dict[str, Any]]:
     rows = []
     try:
-        height, width = (int(side) for side in entry["img_size"])
+        height, width = _size(entry["img_size"])
         for name, polygons in entry.items():
             if name != "img_size":
                 counts = encode(from_polygons(polygons, height, width))
@@ -159,6 +171,6 @@ def _polygons(entry: Any, place: str) -> list[dict[str, Any]]:
                         "counts": counts,
                     }
                 )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{place}: not a polygon annotation ({error!r})") from None
     return rows

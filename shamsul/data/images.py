@@ -15,6 +15,9 @@ from shamsul.errors import InputError
 from shamsul.progress import track
 from shamsul.storage import Images
 
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""What Pillow raises on files that are truncated, hostile or no images."""
+
 
 def load(path: Path) -> NDArray[np.uint8]:
     """A radiograph as 8-bit grey values.
@@ -38,7 +41,7 @@ def load(path: Path) -> NDArray[np.uint8]:
             if image.mode in ("RGBA", "LA", "P"):
                 return np.asarray(image.convert("RGBA").convert("L"))
             return np.asarray(image.convert("L"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path}: not a readable image ({error}); replace it, or add it to data.exclude"
         ) from None

@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from shamsul.data.images import UNREADABLE
 from shamsul.data.settings import ChexpertSource, Data, NihSource
 from shamsul.data.sources import ADAPTERS, expand
 from shamsul.errors import InputError
@@ -40,6 +41,10 @@ MANIFEST_COLUMNS = [
     "age",
 ]
 """Of the manifest, before one column per class; see `shamsul.data.records.COLUMNS`."""
+
+
+FILE_COLUMNS = ["image_id", "source", "path", "height", "width", "sha256"]
+"""Of the manifest: what the pixels depend on."""
 
 
 def build(
@@ -82,7 +87,7 @@ def build(
         parts.append(images)
         masks.append(adapter.masks(source, root, images))
     manifest = pd.concat(parts, ignore_index=True)
-    _check_disjoint(manifest, {source.name: source.adapter for source in data.sources})
+    _check_disjoint(manifest)
     _check_present(manifest)
     order = manifest["split"].map(SPLITS.index)
     manifest = manifest.assign(order=order).sort_values(["order", "image_id"])
@@ -129,14 +134,14 @@ def _file_facts(path: Path) -> tuple[int, int, str]:
         content = path.read_bytes()
         with Image.open(path) as image:
             width, height = image.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path}: not a readable image ({error}); replace it, or add it to data.exclude"
         ) from None
     return height, width, hashlib.sha256(content).hexdigest()
 
 
-def _check_disjoint(manifest: pd.DataFrame, adapters: dict[str, str]) -> None:
+def _check_disjoint(manifest: pd.DataFrame) -> None:
     """Raise an InputError where an image is listed twice, or splits share a patient or a file."""
     twice = manifest[manifest["image_id"].duplicated(keep=False)].sort_values("image_id")
     if len(twice):
@@ -144,10 +149,8 @@ def _check_disjoint(manifest: pd.DataFrame, adapters: dict[str, str]) -> None:
             f"image {twice['image_id'].iloc[0]} is listed {len(twice)} times, "
             f"in {' and '.join(sorted(set(twice['source'])))}; list it once"
         )
-    # Datasets number their patients independently: the same number in two of them is two people.
-    dataset = manifest["source"].map(adapters)
     for what, key in (
-        ("patient", dataset + "/" + manifest["patient_id"]),
+        ("patient", manifest["patient_id"]),
         ("file content (sha256)", manifest["sha256"]),
     ):
         splits = manifest.groupby(key)["split"].nunique()

@@ -14,7 +14,14 @@ import numpy as np
 import pandas as pd
 
 from shamsul.data.masks import MASK_COLUMNS, encode, from_boxes
-from shamsul.data.records import COLUMNS, numbers, read_csv, require_columns, require_files
+from shamsul.data.records import (
+    COLUMNS,
+    header,
+    numbers,
+    read_csv,
+    require_columns,
+    require_files,
+)
 from shamsul.data.settings import NihSource
 from shamsul.errors import InputError
 from shamsul.settings import unknown
@@ -42,6 +49,13 @@ FINDINGS: dict[str, tuple[str, ...]] = {
 }
 """CheXpert's classes, and the NIH findings any of which makes them positive."""
 
+LABELS = {name for names in FINDINGS.values() for name in names} | {
+    "Emphysema",
+    "Fibrosis",
+    "Hernia",
+}
+"""All findings of ChestX-ray14; the last three have no counterpart in CheXpert."""
+
 BOXES = {
     "Infiltrate": "Lung Opacity",
     "Lung Opacity": "Lung Opacity",
@@ -63,6 +77,13 @@ def check(source: NihSource, root: Path, classes: tuple[str, ...]) -> None:
     require_files(source.name, root, [*source.files(), source.images])
     columns = ["Image Index", "Finding Labels", "Patient ID", "View Position"]
     require_columns(root / source.labels, columns, "column")
+    if source.rsna_boxes:
+        wanted = ["Image Index", "Finding Label", *BOX_COLUMNS]
+        require_columns(root / source.rsna_boxes, wanted, "column")
+    if source.nih_boxes and len(header(root / source.nih_boxes)) < 6:
+        raise InputError(
+            f"{root / source.nih_boxes}: needs six columns: image, finding, x, y, w, h"
+        )
     for name in classes:
         if name not in FINDINGS:
             raise InputError(f"data source {source.name}: {unknown(name, FINDINGS, 'class')}")
@@ -74,8 +95,8 @@ def read(source: NihSource, root: Path, classes: tuple[str, ...]) -> pd.DataFram
     table = read_csv(file)
     folder = root / source.images
     for row, name in enumerate(table["Image Index"]):
-        if not (folder / name).is_file():
-            raise InputError(f"{file}: row {row + 2}: {folder / name} does not exist")
+        if PurePosixPath(name).name != name or not (folder / name).is_file():
+            raise InputError(f"{file}: row {row + 2}: no image {name!r} in {folder}")
     images = pd.DataFrame(index=table.index)
     images["image_id"] = [PurePosixPath(name).stem for name in table["Image Index"]]
     images["patient_id"] = table["Patient ID"].str.strip()
@@ -87,7 +108,15 @@ def read(source: NihSource, root: Path, classes: tuple[str, ...]) -> pd.DataFram
     gender = table.get("Patient Gender", pd.Series("", index=table.index)).str.strip()
     images["sex"] = gender.where(gender.isin(["F", "M"]))
     images["age"] = _age(table, file)
-    found = [set(text.split("|")) for text in table["Finding Labels"]]
+    found = [{part.strip() for part in text.split("|")} for text in table["Finding Labels"]]
+    for row, (labels, patient) in enumerate(zip(found, images["patient_id"], strict=True)):
+        if not patient:
+            raise InputError(f"{file}: row {row + 2}, column 'Patient ID': is blank")
+        for name in sorted(labels - LABELS):
+            raise InputError(
+                f"{file}: row {row + 2}, column 'Finding Labels': "
+                f"{unknown(name, sorted(LABELS), 'finding')}"
+            )
     for name in classes:
         images[name] = [float(bool(labels & set(FINDINGS[name]))) for labels in found]
     if source.select != "all":
@@ -118,8 +147,6 @@ def _boxes(source: NihSource, root: Path) -> pd.DataFrame:
             table = table.iloc[:, :6].set_axis(
                 ["Image Index", "Finding Label", *BOX_COLUMNS], axis=1
             )
-        else:
-            require_columns(file, ["Image Index", "Finding Label", *BOX_COLUMNS], "column")
         boxes = pd.DataFrame({column: numbers(table, column, file) for column in BOX_COLUMNS})
         boxes["image_id"] = [PurePosixPath(text).stem for text in table["Image Index"]]
         boxes["class"] = table["Finding Label"].map(BOXES)

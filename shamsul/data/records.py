@@ -56,9 +56,17 @@ def require_columns(path: Path, wanted: Iterable[str], kind: str) -> None:
 def read_csv(path: Path) -> pd.DataFrame:
     """Read a CSV file as text, every cell a string, empty where it is blank."""
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            columns, *rows = csv.reader(file)
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from None
+    rows = [row for row in rows if row]
+    for number, row in enumerate(rows):
+        if len(row) != len(columns):
+            raise InputError(
+                f"{path}: row {number + 2}: has {len(row)} fields, the header {len(columns)}"
+            )
+    return pd.DataFrame(rows, columns=columns, dtype=str)
 
 
 def numbers(table: pd.DataFrame, column: str, path: Path) -> pd.Series:

@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from shamsul.settings import SPLITS, Fraction, Section, Split
+from shamsul.labels import CLASSES
+from shamsul.settings import SPLITS, Fraction, Name, Section, Split
 
 
 class Confounder(Section):
     """A burnt-in marker whose presence goes with one class in training and not in test."""
 
-    class_name: str = "Cardiomegaly"
+    class_name: Literal[CLASSES] = "Cardiomegaly"  # type: ignore[valid-type]
     with_class: Fraction = 0.95
     """Probability of the marker on a training image that shows the class."""
     without_class: Fraction = 0.05
@@ -25,7 +26,7 @@ class PhantomSource(Section):
     """Generated radiographs: several splits at once, as CheXpert and CheXlocalize write them."""
 
     adapter: Literal["phantom"]
-    name: str = "phantom"
+    name: Name = "phantom"
     seed: Annotated[int, Field(ge=0)] = 1
     """Of the generator: another seed, other patients. Apart from the run's own seed, so that a
     classifier can be trained twice on the same radiographs."""
@@ -64,7 +65,7 @@ PHANTOM_FILES: dict[Split, dict[str, str]] = {
 class Assigned(Section):
     """What the sources read from disk share: a name and the split that their images belong to."""
 
-    name: str
+    name: Name
     split: Split | dict[Split, Fraction]
     """One split, or fractions by which patients are divided among splits."""
 
@@ -74,6 +75,11 @@ class Assigned(Section):
         if isinstance(split, dict) and abs(sum(split.values()) - 1) > 1e-6:
             raise ValueError(f"fractions sum to {sum(split.values()):g}, not 1")
         return split
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Splits that the source's images may belong to."""
+        return (self.split,) if isinstance(self.split, str) else tuple(self.split)
 
 
 class ChexpertSource(Assigned):
@@ -127,14 +133,20 @@ class Data(Section):
     root: str = "."
     """Folder that the sources' paths are in. The variable SHAMSUL_DATA, where set, wins."""
     sources: tuple[Source, ...]
-    views: tuple[Literal["frontal", "lateral"], ...] = ("frontal",)
+    views: Annotated[tuple[Literal["frontal", "lateral"], ...], Field(min_length=1)] = ("frontal",)
     size: Annotated[int, Field(ge=32)] = 224
     """Side in pixels of the square that the model sees."""
     geometry: Literal["stretch", "pad", "crop"] = "stretch"
     shards: dict[Split, PositiveInt] = {"train": 2, "tune": 1, "test": 1}
-    """Number of files that each split's images are spread over, by a hash of their name."""
+    """Number of files that each split's images are spread over, by a hash of their name; 1 for a
+    split that is not named."""
     exclude: tuple[str, ...] = ()
     """Names (image_id) of images to leave out."""
+
+    @field_validator("shards")
+    @classmethod
+    def _every_split_has_shards(cls, shards: dict[Split, int]) -> dict[Split, int]:
+        return {split: shards.get(split, 1) for split in SPLITS}
 
     @field_validator("sources")
     @classmethod

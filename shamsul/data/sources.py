@@ -15,6 +15,9 @@ from shamsul.data.settings import (
     PhantomSource,
     Source,
 )
+from shamsul.errors import InputError
+from shamsul.labels import CLASSES
+from shamsul.settings import unknown
 
 ADAPTERS: dict[str, ModuleType] = {"chexpert": chexpert, "nih": nih}
 
@@ -51,6 +54,10 @@ def check(data: Data, classes: tuple[str, ...], data_root: Path) -> None:
     for source in data.sources:
         if not isinstance(source, PhantomSource):
             ADAPTERS[source.adapter].check(source, data_root, classes)
+        elif strange := [name for name in classes if name not in CLASSES]:
+            raise InputError(
+                f"data source {source.name}: {unknown(strange[0], CLASSES, 'class of a phantom')}"
+            )
 
 
 def input_files(data: Data, roots: dict[str, Path]) -> Iterable[Path]:

@@ -74,8 +74,7 @@ def classification_table(
     for split in dict.fromkeys(manifest["split"]):
         chosen = (manifest["split"] == split).to_numpy()
         part = manifest[chosen]
-        # Two sources may number their patients alike.
-        patients, names = pd.factorize(part["source"] + "/" + part["patient_id"], sort=True)
+        patients, names = pd.factorize(part["patient_id"], sort=True)
         weights = patient_weights(len(names), replicates, seed)
         labels = part[classes].to_numpy(np.float64)
         rows += _split_rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +16,9 @@ import shamsul.explain
 from shamsul.errors import InputError
 from shamsul.explain.base import Explainer
 from shamsul.settings import explain_errors, unknown
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""A method's name is part of paths."""
 
 
 @functools.cache
@@ -55,6 +59,8 @@ def build(entries: Iterable[dict[str, Any]], backbone: str) -> dict[str, Explain
         if cls is None:
             raise InputError(f"{place}: {unknown(entry['method'], methods(), 'method')}")
         name = entry.get("name", cls.method)
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise InputError(f"{place}: name {name!r}: allowed are letters, digits, `_`, `.`, `-`")
         if name in built:
             raise InputError(f"{place}: {name!r} appears twice; give one of them another `name:`")
         if reason := cls.unsuited(backbone):

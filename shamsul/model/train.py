@@ -52,13 +52,14 @@ def fit(
     seed: int,
     state: str | Path,
     after_epoch: Callable[[int], None] | None = None,
+    code: str = "",
 ) -> pd.DataFrame:
     """Train a classifier and leave it with the weights of its best epoch.
 
     The best epoch has the highest mean AUROC on tune, the first of equal ones. After each epoch
     all that is needed to go on is written to `state`; a run that finds it there, from the same
-    settings, data, torch and kind of device, goes on from it and ends with the same weights, bit
-    for bit, as one that was left alone. Remove the file once the result is safe.
+    settings, data, code, torch and kind of device, goes on from it and ends with the same weights,
+    bit for bit, as one that was left alone. Remove the file once the result is safe.
 
     Parameters
     ----------
@@ -68,6 +69,7 @@ def fit(
     seed : the only source of randomness.
     state : file to go on from.
     after_epoch : called with the number of each epoch when its state is safe.
+    code : digest of the program, for `state`.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def fit(
     state = Path(state)
     with _reproducible(settings.threads, classifier.device):
         run = _Run(classifier, train, tune, settings, seed)
-        print_ = _fingerprint(run)
+        print_ = _fingerprint(run, code)
         _resume(run, state, print_)
         begun = time.monotonic()
         first = len(run.history) + 1
@@ -288,9 +290,10 @@ def _reproducible(threads: int, device: torch.device) -> Iterator[None]:
         debugging.fill_uninitialized_memory = filled
 
 
-def _fingerprint(run: _Run) -> str:
+def _fingerprint(run: _Run, code: str) -> str:
     """What a state must have come from to be gone on from."""
     facts = {
+        "code": code,
         "settings": run.settings.model_dump(),
         "seed": run.seed,
         "classes": run.classifier.classes,

@@ -76,7 +76,6 @@ def render(results: Results, config: Mapping[str, Any]) -> str:
     )
     sections = [section for kind in PREFIX if (section := _section(kind, found, results, config))]
     main = _main_view(sections, evaluate["rules"])
-    test = results.manifest[results.manifest["split"] == "test"]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -88,6 +87,7 @@ def render(results: Results, config: Mapping[str, Any]) -> str:
         name: getattr(wording, name)
         for name in ("number", "signed", "interval", "p_value", "p_says", "duration")
     }
+    judged = results.per_image[results.per_image["split"] == "test"]
     return environment.get_template("report.html").render(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         title=config["report"]["title"],
@@ -99,8 +99,8 @@ def render(results: Results, config: Mapping[str, Any]) -> str:
         fixed=evaluate["fixed_threshold"],
         min_masks=evaluate["min_masks"],
         methods=methods,
-        n_images=len(test),
-        n_patients=test["patient_id"].nunique(),
+        n_images=judged["image_id"].nunique(),
+        n_patients=judged["patient_id"].nunique(),
         splits=results.manifest["split"].value_counts().to_dict(),
         classification=_classification(results.classification),
         history=_history(results.history),

@@ -129,12 +129,12 @@ def test_images_of_a_patient_are_not_independent():
     assert 1.4 < ratio < 2.1  # about the square root of three images a patient
 
 
-def test_two_sources_may_number_their_patients_alike():
+def test_a_patient_of_two_sources_is_one_patient():
     predictions, manifest = example()
     manifest.loc[90:, "source"] = "t"
     manifest.loc[90:, "patient_id"] = manifest["patient_id"][:90].to_numpy()
     assert (
-        classification_table(predictions, manifest, 10, 0.95, 1)["n_patients"].tolist() == [60] * 3
+        classification_table(predictions, manifest, 10, 0.95, 1)["n_patients"].tolist() == [30] * 3
     )
 
 

@@ -43,6 +43,13 @@ def changed(path, value):
         (["train", "uncertainty_per_class"], {"Flu": "ones"}, ["uncertainty_per_class", "Flu"]),
         (["evaluate", "classes"], ["Fracture", "Flu"], ["evaluate.classes"]),
         (["run"], "../elsewhere", ["run"]),
+        (["seed"], 2**70, ["seed", "less than"]),
+        (["data", "views"], [], ["data.views", "at least 1"]),
+        (["data", "sources"], [], ["data.sources", "train split"]),
+        (["data", "sources", 0, "name"], "a/b", ["name", "'a/b'"]),
+        (["data", "sources", 0, "patients"], {"tune": 3, "test": 3}, ["images of the train split"]),
+        (["data", "sources", 0, "confounder"], {"class_name": "Flu"}, ["class_name", "'Flu'"]),
+        (["model"], {"backbone": "densenet_small"}, ["model.weights", "`random`"]),
         (["classes"], ["Edema", "Edema"], ["twice"]),
     ],
 )
@@ -61,6 +68,8 @@ def test_a_fault_is_one_line_that_names_the_key_and_what_is_allowed(path, value,
         ({"samples": 3}, ["explain.methods.0", "needs `method:`"]),
         ({"method": "lime", "sampels": 3}, ["lime", "did you mean 'samples'"]),
         ({"method": "lime", "samples": 0}, ["lime", "samples", "greater than"]),
+        ({"method": "random", "name": "../../x"}, ["explain.methods.0", "'../../x'"]),
+        ({"method": "random", "name": 3}, ["explain.methods.0", "3"]),
     ],
 )
 def test_a_fault_in_a_method_names_it(entry, said):
@@ -94,6 +103,11 @@ def test_swapping_two_values_is_another_text():
     one = config.load({**MINIMAL, "train": {"epochs": 3, "batch_size": 5}})
     other = config.load({**MINIMAL, "train": {"epochs": 5, "batch_size": 3}})
     assert one.part("train") != other.part("train")
+
+
+def test_a_split_that_is_not_named_has_one_shard():
+    checked = config.load(changed(["data", "shards"], {"test": 3}))
+    assert checked.data.shards == {"train": 1, "tune": 1, "test": 3}
 
 
 def test_the_environment_says_where_the_data_is(monkeypatch):

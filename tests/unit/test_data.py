@@ -308,3 +308,58 @@ def test_the_real_nih_subset(real_data):
     assert not set(boxed["patient_id"]) & set(unboxed["patient_id"])
     found = nih.masks(source, real_data, boxed.assign(height=384, width=384))
     assert set(found["kind"]) == {"box"} and set(found["annotator"]) == {"nih", "rsna"}
+
+
+def test_a_path_may_begin_with_the_patient(tmp_path):
+    source = chexpert_tree(tmp_path, rows=[["patient00008/study1/view1_frontal.jpg", *[""] * 7]])
+    picture(tmp_path / "images" / "patient00008/study1/view1_frontal.jpg")
+    assert chexpert.read(source, tmp_path, CLASSES)["patient_id"].iloc[-1] == "patient00008"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["train/../../x/patient1/study1/view1_frontal.jpg", "/patient1/study1/view1_frontal.jpg"],
+)
+def test_a_path_out_of_the_folder_is_refused(tmp_path, path):
+    source = chexpert_tree(tmp_path, rows=[[path, *[""] * 7]])
+    picture(tmp_path / "x/patient1/study1/view1_frontal.jpg")
+    with pytest.raises(InputError, match="row 5.*leads out of the folder"):
+        chexpert.read(source, tmp_path, CLASSES)
+
+
+def test_a_row_with_a_field_too_many_is_named(tmp_path):
+    source = chexpert_tree(tmp_path)
+    with (tmp_path / "train.csv").open("a") as file:
+        file.write("train/patient00001/study1/view1_frontal.jpg,,,,,,,,\n")
+    with pytest.raises(InputError, match=r"train\.csv: row 5: has 9 fields, the header 8"):
+        chexpert.read(source, tmp_path, CLASSES)
+
+
+@pytest.mark.parametrize("size", ["[1e999, 10]", "[20000000, 30000000]", "[0, 5]", "[5]"])
+def test_a_mask_of_a_hostile_size_is_refused_before_it_is_drawn(tree, size):
+    root, sources = tree
+    for key, content in (
+        ("segmentations", '{"Edema": {"size": SIZE, "counts": "5"}}'),
+        ("annotations", '{"img_size": SIZE, "Edema": [[[1, 1], [5, 1], [5, 5]]]}'),
+    ):
+        entry = content.replace("SIZE", size)
+        (root / "gt.json").write_text('{"patient00006_study1_view1_frontal": ' + entry + "}")
+        with pytest.raises(InputError, match=r"gt\.json: patient00006"):
+            build(root, (*sources[:2], sources[2].model_copy(update={key: "gt.json"})))
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("d.png,Oedema,3,4,F,PA", "'Oedema'"),
+        ("d.png,,3,4,F,PA", "''"),
+        ("d.png,Edema,,4,F,PA", "blank"),
+    ],
+)
+def test_an_unknown_finding_is_not_taken_for_a_negative(tmp_path, row, said):
+    source = nih_tree(tmp_path)
+    picture(tmp_path / "images" / "d.png")
+    with (tmp_path / "labels.csv").open("a") as file:
+        file.write(row + "\n")
+    with pytest.raises(InputError, match=rf"labels\.csv: row 5.*{said}"):
+        nih.read(source, tmp_path, ("Edema",))

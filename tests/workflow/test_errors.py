@@ -6,8 +6,6 @@ import pytest
 
 from tests.experiment import SMALL, Experiment
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 CHEXPERT = {"adapter": "chexpert", "name": "s", "split": "test", "labels": "a.csv", "images": "."}
 
 
@@ -16,7 +14,7 @@ def wrong_key(c):
 
 
 def missing_path(c):
-    c["data"]["sources"] = [CHEXPERT]
+    c["data"]["sources"].append(CHEXPERT)
 
 
 def unknown_method(c):
@@ -24,7 +22,7 @@ def unknown_method(c):
 
 
 def missing_column(c):
-    c["data"]["sources"] = [CHEXPERT | {"labels": "labels.csv"}]
+    c["data"]["sources"].append(CHEXPERT | {"labels": "labels.csv"})
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,10 @@ import subprocess
 import sys
 
 import pandas as pd
-import pytest
 import yaml
 
 from shamsul.code import PROJECT
 from tests.experiment import Experiment
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def test_the_full_study_on_a_tree_of_phantoms(tmp_path):
