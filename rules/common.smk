@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -41,7 +42,9 @@ EXPLAINED_SHARDS = [shard for split in EXPLAINED for shard in SHARDS[split]]
 # resources, which rerun nothing when they change, and not as parameters.
 DEVICE = CONFIG.compute.device
 BATCH_SIZE = CONFIG.compute.batch_size
-GPU = int(DEVICE == "cuda" or (DEVICE == "auto" and Path("/dev/nvidia0").exists()))
+GPU = int(
+    DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None)
+)
 ROOTS_JSON = json.dumps({name: str(folder) for name, folder in ROOTS.items()})
 
 
