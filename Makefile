@@ -14,6 +14,7 @@ test: $(VENV)/.installed-dev  ## lint, types and tests
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	mypy
+	snakemake --lint
 	pytest -n 2
 
 test-all: $(VENV)/.installed-dev  ## also the long campaigns

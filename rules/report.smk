@@ -34,7 +34,7 @@ rule report:
         thresholds=f"{RUN}/tables/thresholds.parquet",
         runtime=f"{RUN}/tables/runtime.parquet",
         predictions=f"{RUN}/predictions.parquet",
-        manifests=shard_tables("parquet", "test"),
+        manifests=shard_tables("parquet", *SPLITS),
         masks=shard_tables("masks.parquet", "test"),
         images=images("test"),
         heatmaps=[

@@ -107,6 +107,13 @@ def read_images(path: str | Path) -> Images:
         )
 
 
+def image_ids(path: str | Path) -> tuple[list[str], tuple[int, int]]:
+    """Names of an image shard's images, and their height and width, without reading pixels."""
+    with _open(path) as file:
+        names = [name.decode() for name in file["image_id"][:]]
+        return names, file["image"].shape[1:]
+
+
 @dataclass(frozen=True)
 class Heatmaps:
     """Heatmaps of one method on one shard.
@@ -181,6 +188,8 @@ def read_heatmaps(path: str | Path) -> Heatmaps:
 def _open(path: str | Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
+            if file.attrs["schema_version"] != SCHEMA_VERSION:
+                raise _unreadable(path, "shard", ValueError("of another version of this program"))
             yield file
     except (OSError, KeyError) as error:
         raise _unreadable(path, "shard", error) from None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shamsul.errors import InputError
 from shamsul.evaluate.segmentation import LEVELS, dice, iou, level_of, otsu
-from shamsul.labels import MARKER, NOT_PATHOLOGIES
+from shamsul.labels import NOT_PATHOLOGIES
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,6 @@ def gather(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     if repeated.any():
         method, _, name, image_id = scores.loc[repeated, key].iloc[0]
         raise InputError(f"{method}: image {image_id!r}, class {name!r} is scored twice")
-    scores = scores[scores["class"] != MARKER]
     found = scores.merge(manifest[["image_id", "patient_id", "split"]], on="image_id", how="left")
     lost = found["split"].isna()
     if lost.any():

@@ -61,11 +61,6 @@ def load(path: str | Path, device: torch.device | str = "cpu", batch_size: int =
     return classifier.to(device).to(memory_format=torch.channels_last)
 
 
-def digest(path: str | Path) -> str:
-    """The digest of the weights in a checkpoint, as written there; `load` compares it with them."""
-    return _checked(path, weights.read(path))["digest"]
-
-
 def import_checkpoint(
     path: str | Path, backbone: str, classes: Sequence[str], size: int
 ) -> Classifier:

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.storage import read_images, read_table
+from shamsul.storage import image_ids, read_table
 
 IN_MEMORY = 4 * 2**30
 """Bytes of pixels up to which a split is held in memory; a larger one is read as it is needed."""
@@ -107,10 +107,10 @@ class _Shards:
         self.paths, self.size = paths, size
         self.names: list[list[str]] = []
         for path in paths:
-            shard = read_images(path)
-            if len(shard) and shard.image.shape[1:] != (size, size):
-                raise InputError(f"{path}: its images are of {shard.image.shape[1:]}, not {size}")
-            self.names.append(shard.image_id)
+            names, shape = image_ids(path)
+            if names and shape != (size, size):
+                raise InputError(f"{path}: its images are of {shape}, not {size}")
+            self.names.append(names)
         self.starts = np.cumsum([0, *(len(names) for names in self.names)])
         self.order = np.arange(self.starts[-1])
 

@@ -37,7 +37,7 @@ def test_what_was_saved_is_loaded(classifier, path):
     found = checkpoint.load(path, batch_size=8)
     assert (found.classes, found.backbone, found.size) == (CLASSES, "densenet_small", SIZE)
     assert found.batch_size == 8 and not found.training
-    assert found.digest() == classifier.digest() == checkpoint.digest(path)
+    assert found.digest() == classifier.digest()
     x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     # A loaded network lies channels last; what is summed is the same, in another order.
     torch.testing.assert_close(found.predict(x), classifier.predict(x), rtol=1e-4, atol=1e-6)
@@ -175,9 +175,8 @@ def test_a_checkpoint_that_would_run_code_is_refused(path, tmp_path):
     buffer = io.BytesIO()
     torch.save({**content, "selection": Hostile()}, buffer)
     path.write_bytes(buffer.getvalue())
-    for function in (checkpoint.load, checkpoint.digest):
-        with pytest.raises(InputError, match=r"c\.pt"):
-            function(path)
+    with pytest.raises(InputError, match=r"c\.pt"):
+        checkpoint.load(path)
     assert not marker.exists()
 
 
