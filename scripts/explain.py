@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
-
-# cuBLAS sums in a fixed order only with a workspace of fixed size; read when CUDA starts.
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import numpy as np
 import torch
@@ -19,7 +15,8 @@ from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Cost, Explainer, image_seed
 from shamsul.model import checkpoint
-from shamsul.model.classifier import Classifier, be_deterministic, resolve_device
+from shamsul.model.classifier import Classifier
+from shamsul.model.device import be_deterministic, resolve_device
 from shamsul.progress import track
 
 TOGETHER: dict[Cost, int] = {"forward": 16, "backward": 4, "sampling": 1, "none": 1}

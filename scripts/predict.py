@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
-
-# cuBLAS sums in a fixed order only with a workspace of fixed size; read when CUDA starts.
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import pandas as pd
 
 from shamsul import cli, storage
 from shamsul.model import checkpoint, predict
-from shamsul.model.classifier import be_deterministic, resolve_device
+from shamsul.model.device import be_deterministic, resolve_device
 from shamsul.progress import track
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 from pathlib import Path
-
-# cuBLAS sums in a fixed order only with a workspace of fixed size; read when CUDA starts.
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 from shamsul import cli
 from shamsul.code import files
 from shamsul.model import checkpoint, dataset
 from shamsul.model.backbones import build
-from shamsul.model.classifier import Classifier, resolve_device
+from shamsul.model.classifier import Classifier
+from shamsul.model.device import resolve_device
 from shamsul.model.settings import Model, Train
 from shamsul.model.train import fit, selection
 from shamsul.storage import write_table

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shamsul.errors import InputError
-
 # Intel MKL otherwise sums a matrix product in an order that depends on the number of threads.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
@@ -203,20 +201,3 @@ class Classifier(nn.Module):
 
 def _pooled(activations: Tensor) -> Tensor:
     return functional.adaptive_avg_pool2d(activations, (1, 1)).flatten(1)
-
-
-def be_deterministic() -> None:
-    """Have torch take the same sums in the same order every time, where it can."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # Or every new tensor would be written twice, in case somebody reads it before it is filled.
-    debugging: Any = torch.utils.deterministic
-    debugging.fill_uninitialized_memory = False
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of a name: `cpu`, `cuda`, or `auto` for a GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: torch finds no GPU for `cuda`; use `cpu` or `auto`")
-    return torch.device(name)

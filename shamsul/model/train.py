@@ -11,10 +11,8 @@ import hashlib
 import json
 import logging
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from shamsul.errors import InputError
 from shamsul.model import losses
 from shamsul.model.classifier import Classifier
 from shamsul.model.dataset import Dataset
+from shamsul.model.device import has_bfloat16, reproducible
 from shamsul.model.epoch import Plan, augment, batches, cosine
 from shamsul.model.predict import logits
 from shamsul.model.settings import Train
@@ -82,7 +81,7 @@ def fit(
     """
     _check(train, tune)
     state = Path(state)
-    with _reproducible(settings.threads, classifier.device):
+    with reproducible(settings.threads, classifier.device):
         run = _Run(classifier, train, tune, settings, seed)
         print_ = _fingerprint(run, code)
         _resume(run, state, print_)
@@ -259,35 +258,6 @@ class _Run:
             self.optimiser.step()
             total += loss.detach() * counted
         return float(total) / max(float(plan.weights.sum()), 1)
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 itself; where it is emulated it is slow."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-@contextmanager
-def _reproducible(threads: int, device: torch.device) -> Iterator[None]:
-    """Deterministic kernels on a set number of threads; torch's own state comes back after."""
-    debugging: Any = torch.utils.deterministic
-    before = torch.get_num_threads()
-    strict = torch.are_deterministic_algorithms_enabled()
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    filled = debugging.fill_uninitialized_memory
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    try:
-        torch.set_num_threads(threads)
-        # Some pooling has no deterministic backward pass on a GPU: a warning then, not an error.
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        debugging.fill_uninitialized_memory = False  # a debugging aid, and slow
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield
-    finally:
-        torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(strict, warn_only=warned)
-        debugging.fill_uninitialized_memory = filled
 
 
 def _fingerprint(run: _Run, code: str) -> str:

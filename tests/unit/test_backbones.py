@@ -10,7 +10,8 @@ from torchvision import models
 from shamsul.errors import InputError
 from shamsul.model import weights as files
 from shamsul.model.backbones import BACKBONES, build
-from shamsul.model.classifier import TILE, Classifier, resolve_device
+from shamsul.model.classifier import TILE, Classifier
+from shamsul.model.device import resolve_device
 from shamsul.model.settings import BACKBONES as NAMES
 
 torch.set_num_threads(1)
