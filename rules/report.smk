@@ -10,6 +10,8 @@ rule runtime:
         table=f"{RUN}/tables/runtime.parquet",
     log:
         f"{RUN}/logs/runtime.log",
+    benchmark:
+        f"{RUN}/benchmarks/runtime.tsv"
     conda:
         "../envs/tables.yaml"
     threads: 1
@@ -50,6 +52,8 @@ rule report:
         html=report(f"{RUN}/report.html", category="Report"),
     log:
         f"{RUN}/logs/report.log",
+    benchmark:
+        f"{RUN}/benchmarks/report.tsv"
     conda:
         "../envs/tables.yaml"
     threads: 1
