@@ -11,7 +11,9 @@ from shamsul.errors import InputError
 
 def run(main: Callable[[], None]) -> None:
     """Run a program: log to standard error, and end with one line where the input is at fault."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    # This program's own progress, and not every step of the libraries that it uses.
+    logging.getLogger("shamsul").setLevel(logging.INFO)
     try:
         main()
     except InputError as error:
