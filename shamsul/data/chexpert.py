@@ -138,19 +138,22 @@ def _size(sides: Any) -> tuple[int, int]:
     return height, width
 
 
+def _row(name: str, height: int, width: int, counts: str) -> dict[str, Any]:
+    """One mask, under CheXpert's name for its class."""
+    return {
+        "class": CHEXLOCALIZE_NAMES.get(name, name),
+        "height": height,
+        "width": width,
+        "counts": counts,
+    }
+
+
 def _run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
     rows = []
     try:
         for name, mask in entry.items():
             height, width = _size(mask["size"])
-            rows.append(
-                {
-                    "class": CHEXLOCALIZE_NAMES.get(name, name),
-                    "height": height,
-                    "width": width,
-                    "counts": str(mask["counts"]),
-                }
-            )
+            rows.append(_row(name, height, width, str(mask["counts"])))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{place}: not a COCO run-length mask ({error!r})") from None
     return rows
@@ -163,14 +166,7 @@ def _polygons(entry: Any, place: str) -> list[dict[str, Any]]:
         for name, polygons in entry.items():
             if name != "img_size":
                 counts = encode(from_polygons(polygons, height, width))
-                rows.append(
-                    {
-                        "class": CHEXLOCALIZE_NAMES.get(name, name),
-                        "height": height,
-                        "width": width,
-                        "counts": counts,
-                    }
-                )
+                rows.append(_row(name, height, width, counts))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{place}: not a polygon annotation ({error!r})") from None
     return rows
