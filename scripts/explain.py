@@ -1,28 +1,23 @@
-"""Heatmaps of one method for one shard of images: rule `explain`."""
+"""Heatmaps of one method for one shard of images: rule `heatmaps`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from shamsul import cli, storage
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Cost, Explainer, image_seed
+from shamsul.explain.base import Shard, Supervision
 from shamsul.model import checkpoint
 from shamsul.model.classifier import Classifier
 from shamsul.model.device import be_deterministic, resolve_device
-from shamsul.progress import track
-
-TOGETHER: dict[Cost, int] = {"forward": 16, "backward": 4, "sampling": 1, "none": 1}
-"""Images explained together; the last ones are repeated to make up the number. It is fixed because
-sums are rounded differently in batches of different sizes. Sampling methods have batches of their
-own, of perturbed images."""
 
 
 def main() -> None:
@@ -37,9 +32,16 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--batch-size", type=int, default=32, help="of perturbed images")
+    parser.add_argument("--batch-size", type=int, default=32, help="of perturbed images, on a GPU")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--heatmaps", type=Path, required=True)
+    parser.add_argument("--heatmaps", type=Path, required=True, help="shard to write")
+    more = parser.add_argument_group("what only some methods need")
+    more.add_argument("--perturbed", type=Path, help="the shard's shared predictions")
+    more.add_argument("--members", type=Path, nargs="*", default=[], help="heatmaps of this shard")
+    more.add_argument("--tune-members", type=Path, nargs="*", default=[], help="and of tune")
+    more.add_argument("--tune-images", type=Path, nargs="*", default=[])
+    more.add_argument("--tune-masks", type=Path, nargs="*", default=[])
+    more.add_argument("--manifests", type=Path, nargs="*", default=[], help="of tune and the shard")
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
@@ -47,14 +49,21 @@ def main() -> None:
     device = resolve_device(arguments.device)
     model = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
     settings = arguments.settings
-    if tuple(settings["classes"]) != tuple(model.classes):
-        raise InputError(
-            f"{arguments.checkpoint}: was trained for the classes {', '.join(model.classes)}, and "
-            f"`classes` are {', '.join(settings['classes'])}; train again, or make them equal"
-        )
-    (explainer,) = registry.build([settings["entry"]], model.backbone).values()
+    check_classes(arguments.checkpoint, model, settings["classes"])
+    # Members are looked up by the rule; here each method stands alone.
+    method = registry.one(settings["entry"])
     images = storage.read_images(arguments.images)
-    heatmap = explain(explainer, model, images, settings["explained"], settings["seed"])
+    heatmap, quality = method.heatmaps(
+        Shard(
+            model=model,
+            images=images,
+            classes=tuple(settings["explained"]),
+            seed=settings["seed"],
+            members={m.method: m for m in map(storage.read_heatmaps, arguments.members)},
+            supervision=supervision(arguments) if method.supervised else None,
+            perturbed=arguments.perturbed,
+        )
+    )
     storage.write_heatmaps(
         storage.Heatmaps(
             heatmap=heatmap,
@@ -62,42 +71,40 @@ def main() -> None:
             explained=np.ones(heatmap.shape[:2], bool),
             classes=list(settings["explained"]),
             method=settings["name"],
-            parameters=registry.entry(explainer),
+            parameters=registry.entry(method),
             checkpoint=model.digest(),
+            quality=quality,
         ),
         arguments.heatmaps,
     )
 
 
-def explain(
-    explainer: Explainer,
-    model: Classifier,
-    images: storage.Images,
-    explained: list[str],
-    seed: int,
-) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Heatmaps (N, C, h, w) of all images of a shard.
-
-    Parameters
-    ----------
-    explained : names of the C classes to explain, among the model's.
-    seed : the configuration's.
-    """
-    classes = torch.tensor([model.classes.index(name) for name in explained], device=model.device)
-    step = TOGETHER[explainer.cost]
-    parts = [np.zeros((0, len(explained), 1, 1), np.float32)] if not len(images) else []
-    starts = range(0, len(images), step)
-    for start in track(starts, f"{explainer.title}: groups of {step} images"):
-        rows = np.arange(start, min(start + step, len(images)))
-        padded = np.resize(rows, step)
-        maps = explainer.explain(
-            model,
-            model.normalise(images.image[padded]),
-            classes,
-            [image_seed(seed, images.image_id[row]) for row in padded],
+def check_classes(path: Path, model: Classifier, classes: Sequence[str]) -> None:
+    """Raise an InputError where the checkpoint is of other classes than the configuration."""
+    if tuple(classes) != tuple(model.classes):
+        raise InputError(
+            f"{path}: was trained for the classes {', '.join(model.classes)}, and "
+            f"`classes` are {', '.join(classes)}; train again, or make them equal"
         )
-        parts.append(maps[: len(rows)].detach().cpu().numpy().astype(np.float32))
-    return np.concatenate(parts)
+
+
+def supervision(arguments: argparse.Namespace) -> Supervision:
+    """What a supervised method learns from."""
+    heatmaps: dict[str, list[storage.Heatmaps]] = {}
+    for path in arguments.tune_members:
+        shard = storage.read_heatmaps(path)
+        heatmaps.setdefault(shard.method, []).append(shard)
+    manifest = pd.concat([storage.read_table(path) for path in arguments.manifests])
+    return Supervision(
+        manifest=manifest.drop_duplicates("image_id"),
+        masks=pd.concat([storage.read_table(path) for path in arguments.tune_masks]),
+        frames={
+            image_id: frame
+            for path in arguments.tune_images
+            for image_id, frame in storage.read_frames(path).items()
+        },
+        heatmaps=heatmaps,
+    )
 
 
 if __name__ == "__main__":

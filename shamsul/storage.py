@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @contextmanager
@@ -107,6 +107,13 @@ def read_images(path: str | Path) -> Images:
         )
 
 
+def read_frames(path: str | Path) -> dict[str, Frame]:
+    """Frames of an image shard by image_id, without reading pixels."""
+    with _open(path) as file:
+        names = [name.decode() for name in file["image_id"][:]]
+        return dict(zip(names, map(Frame.from_row, file["frame"][:]), strict=True))
+
+
 def image_ids(path: str | Path) -> tuple[list[str], tuple[int, int]]:
     """Names of an image shard's images, and their height and width, without reading pixels."""
     with _open(path) as file:
@@ -128,6 +135,7 @@ class Heatmaps:
     method : the name under which the run knows the method.
     parameters : the method's parameters.
     checkpoint : digest of the weights that were explained.
+    quality : by name, (N, C) float32: how far each heatmap is from what its method promises.
     """
 
     heatmap: NDArray[np.float32]
@@ -137,6 +145,7 @@ class Heatmaps:
     method: str
     parameters: dict[str, Any]
     checkpoint: str
+    quality: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
@@ -150,7 +159,12 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
         Relevance is not finite: names the method, image and class.
     """
     count, classes = heatmaps.explained.shape
-    if heatmaps.heatmap.shape[:2] != (count, classes) or len(heatmaps.image_id) != count:
+    shapes = {values.shape for values in heatmaps.quality.values()}
+    if (
+        heatmaps.heatmap.shape[:2] != (count, classes)
+        or len(heatmaps.image_id) != count
+        or not shapes <= {(count, classes)}
+    ):
         raise ValueError(f"{heatmaps.method}: {heatmaps.heatmap.shape} heatmaps for {count} images")
     broken = np.argwhere(~np.isfinite(heatmaps.heatmap).all(axis=(2, 3)))
     if len(broken):
@@ -168,6 +182,9 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
         file.create_dataset("heatmap", data=heatmaps.heatmap.astype(np.float32))
         file.create_dataset("image_id", data=heatmaps.image_id, dtype=h5py.string_dtype())
         file.create_dataset("explained", data=heatmaps.explained)
+        quality = file.create_group("quality")
+        for name, values in sorted(heatmaps.quality.items()):
+            quality.create_dataset(name, data=values.astype(np.float32))
 
 
 def read_heatmaps(path: str | Path) -> Heatmaps:
@@ -181,6 +198,7 @@ def read_heatmaps(path: str | Path) -> Heatmaps:
             file.attrs["method"],
             json.loads(file.attrs["parameters"]),
             file.attrs["checkpoint"],
+            {name: values[:] for name, values in file["quality"].items()},
         )
 
 

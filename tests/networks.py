@@ -49,6 +49,7 @@ class Textures(nn.Module):
 
     TILES = torch.tensor([[1.0, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1], [-1, -1, 1, 1]])
     backbone = "vgg16"
+    size = 32
     batch_size = 16
     device = torch.device("cpu")
 

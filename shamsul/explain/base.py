@@ -3,27 +3,105 @@
 A method is one class: its parameters are typed fields with defaults and limits, its `explain` is
 the mathematics. Snakemake reads the fields before any job starts, so modules of methods load
 torch lazily (see `cam.py`); a method that imports it at the top works too, and starts slower.
+
+Most methods are an `Explainer`: a function of the model, some images and some classes. What needs
+more than the model (experts' masks, or other methods' heatmaps) is a `Method` that is handed the
+whole `Shard`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, ClassVar, Literal
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import lazy_loader as lazy
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from shamsul.progress import track
+
 if TYPE_CHECKING:
+    import pandas as pd
+    import torch
     from torch import Tensor
 
+    from shamsul.data.geometry import Frame
     from shamsul.model.classifier import Classifier
+    from shamsul.storage import Heatmaps, Images
+else:
+    torch = lazy.load("torch")
+
+logger = logging.getLogger(__name__)
 
 Cost = Literal["forward", "backward", "sampling", "none"]
 """What a method spends its time on: one forward pass for all classes, a backward pass per class,
 hundreds of forward passes per image, or nothing of the model's."""
 
+TOGETHER: dict[Cost, int] = {"forward": 16, "backward": 4, "sampling": 1, "none": 1}
+"""Images of 224 x 224 explained together; the last ones are repeated to make up the number. It is
+fixed because sums are rounded differently in batches of different sizes. Sampling methods have
+batches of their own, of perturbed images."""
 
-class Explainer(BaseModel):
-    """An explanation method. Subclasses set the class variables and write `explain`.
+Quality = dict[str, NDArray[np.float32]]
+"""By name, (N, C): how far each heatmap is from what its method promises."""
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """The experts' masks of the tune split, for the methods that learn from them.
+
+    Attributes
+    ----------
+    manifest : one row per image, of the tune split and of the shard that is explained.
+    masks : of the tune split (`shamsul.data.masks.MASK_COLUMNS`).
+    frames : of the tune split's images, by image_id.
+    heatmaps : of the tune split, by the members' names, one for each shard.
+    """
+
+    manifest: pd.DataFrame
+    masks: pd.DataFrame
+    frames: Mapping[str, Frame]
+    heatmaps: Mapping[str, list[Heatmaps]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a method is asked to explain, and what it may look at.
+
+    Attributes
+    ----------
+    model : the classifier, in evaluation mode.
+    images : N radiographs in the model's frame.
+    classes : names of the C classes to explain, among the model's.
+    seed : the configuration's.
+    members : heatmaps of this shard by the methods that `Method.members` names.
+    supervision : where `Method.supervised`.
+    perturbed : where `Method.shared`: the file of the shard's shared perturbed predictions.
+    """
+
+    model: Classifier
+    images: Images
+    classes: tuple[str, ...]
+    seed: int
+    members: Mapping[str, Heatmaps] = field(default_factory=dict)
+    supervision: Supervision | None = None
+    perturbed: str | None = None
+
+    def seeds(self) -> list[int]:
+        """One for each image, whatever shard it is in."""
+        return [image_seed(self.seed, image_id) for image_id in self.images.image_id]
+
+    def empty(self) -> bool:
+        """Whether there is nothing to explain."""
+        return len(self.images) == 0
+
+
+class Method(BaseModel):
+    """What makes heatmaps. Subclasses set the class variables and write `heatmaps`.
 
     Attributes
     ----------
@@ -32,6 +110,7 @@ class Explainer(BaseModel):
     citation : where it comes from.
     cost : what it spends its time on.
     signed : whether negative relevance means evidence against the class.
+    presets : named sets of parameters: what somebody else's code does.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +120,46 @@ class Explainer(BaseModel):
     citation: ClassVar[str]
     cost: ClassVar[Cost]
     signed: ClassVar[bool]
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    @classmethod
+    def unsuited(cls, backbone: str) -> str | None:
+        """Why the method cannot explain this backbone, or None where it can."""
+        return None
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the methods of the same run whose heatmaps this one is made of."""
+        return ()
+
+    @property
+    def supervised(self) -> bool:
+        """Whether it learns from the experts' masks of the tune split."""
+        return False
+
+    @property
+    def uses_shared(self) -> bool:
+        """Whether it reads the run's shared perturbed predictions instead of making its own."""
+        return False
+
+    def heatmaps(self, shard: Shard) -> tuple[NDArray[np.float32], Quality]:
+        """Heatmaps of all images of a shard.
+
+        Returns
+        -------
+        Heatmaps (N, C, h, w), at the method's own resolution, each depending on its own image,
+        class and seed alone; and their quality, each (N, C), where there is something to tell.
+        """
+        raise NotImplementedError
+
+
+class Explainer(Method):
+    """A method that needs the model and the image. Subclasses write `explain`."""
+
+    network: Literal["trained", "untrained"] = "trained"
+    """`untrained`: explain the same network with random weights instead, as a control. What a map
+    of a network that has learned nothing scores is not owed to what the trained one has learned
+    (Adebayo et al., NeurIPS 2018)."""
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
@@ -61,12 +180,71 @@ class Explainer(BaseModel):
         """
         raise NotImplementedError
 
-    @classmethod
-    def unsuited(cls, backbone: str) -> str | None:
-        """Why the method cannot explain this backbone, or None where it can."""
+    def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor | None:
+        """What each map should sum to, (N, C), or None where the method promises no sum."""
         return None
+
+    def heatmaps(self, shard: Shard) -> tuple[NDArray[np.float32], Quality]:
+        """As `Method.heatmaps`; quality `conservation_error` where `expected_sum` says so.
+
+        It is ``|sum(map) - expected| / |expected|``: relevance that biases absorbed, or an
+        approximation's error.
+        """
+        if shard.empty():
+            return np.zeros((0, len(shard.classes), 1, 1), np.float32), {}
+        model = shard.model if self.network == "trained" else shard.model.untrained(shard.seed)
+        classes = torch.tensor([model.classes.index(c) for c in shard.classes], device=model.device)
+        seeds = shard.seeds()
+
+        def explained(rows: NDArray[np.intp]) -> tuple[Tensor, Tensor | None]:
+            images = model.normalise(shard.images.image[rows])
+            maps = self.explain(model, images, classes, [seeds[row] for row in rows])
+            expected = self.expected_sum(model, images, classes)
+            if expected is None:
+                return maps, None
+            return maps, (maps.sum((2, 3)) - expected).abs() / expected.abs().clamp(min=1e-12)
+
+        step = max(1, TOGETHER[self.cost] * 224**2 // max(model.size, 224) ** 2)
+        parts = in_groups(explained, len(seeds), step, self.title)
+        quality: Quality = {}
+        if parts[0][1] is not None:
+            quality["conservation_error"] = np.concatenate([_numpy(error) for _, error in parts])
+        return np.concatenate([_numpy(maps) for maps, _ in parts]), quality
+
+
+def in_groups(
+    function: Callable[[NDArray[np.intp]], tuple[Any, Any]], count: int, step: int, what: str
+) -> list[tuple[Any, Any]]:
+    """Results of `function` for groups of rows, the last group's cut to the rows that exist.
+
+    Every group has `step` rows, the last ones repeated. On a GPU without the memory for so many
+    the groups are halved, and the log says so.
+    """
+    parts: list[tuple[Any, Any]] = []
+    progress = track(range(count), f"{what}: images")
+    start = 0
+    while start < count:
+        rows = np.arange(start, min(start + step, count))
+        try:
+            found = function(np.resize(rows, step))
+        except torch.cuda.OutOfMemoryError:
+            if step == 1:
+                raise
+            step //= 2
+            logger.warning("%s: GPU out of memory; going on with %d images at once", what, step)
+            torch.cuda.empty_cache()
+            continue
+        parts.append(tuple(part if part is None else part[: len(rows)] for part in found))  # type: ignore[arg-type]
+        start += len(rows)
+        for _ in rows:
+            next(progress)
+    return parts
 
 
 def image_seed(seed: int, image_id: str) -> int:
     """The seed of one image under the configuration's seed: 32 bits, whatever shard it is in."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{image_id}".encode()).digest()[:4], "big")
+
+
+def _numpy(tensor: Any) -> NDArray[np.float32]:
+    return tensor.detach().cpu().numpy().astype(np.float32)

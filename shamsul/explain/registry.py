@@ -1,4 +1,4 @@
-"""Finds explanation methods by name: every `Explainer` in a module of this package is one."""
+"""Finds explanation methods by name: every `Method` in a module of this package is one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 import shamsul.explain
 from shamsul.errors import InputError
-from shamsul.explain.base import Explainer
+from shamsul.explain.base import Method
 from shamsul.settings import explain_errors, unknown
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -22,35 +22,36 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @functools.cache
-def methods() -> dict[str, type[Explainer]]:
+def methods() -> dict[str, type[Method]]:
     """All methods by name, found by importing every module of the package."""
     for module in pkgutil.iter_modules(shamsul.explain.__path__):
         importlib.import_module(f"shamsul.explain.{module.name}")
-    found = {cls.method: cls for cls in _subclasses(Explainer) if "method" in vars(cls)}
+    found = {cls.method: cls for cls in _subclasses(Method) if "method" in vars(cls)}
     return dict(sorted(found.items()))
 
 
-def _subclasses(cls: type[Explainer]) -> Iterable[type[Explainer]]:
+def _subclasses(cls: type[Method]) -> Iterable[type[Method]]:
     for child in cls.__subclasses__():
         yield child
         yield from _subclasses(child)
 
 
-def build(entries: Iterable[dict[str, Any]], backbone: str) -> dict[str, Explainer]:
+def build(entries: Iterable[dict[str, Any]], backbone: str) -> dict[str, Method]:
     """The methods of a configuration by the name under which the run knows them.
 
     Parameters
     ----------
-    entries : `explain.methods`: each has `method`, optionally `name`, and its parameters.
+    entries : `explain.methods`: each has `method`, optionally `name` and `preset`, and its
+        parameters, which win over the preset's.
     backbone : the network to explain.
 
     Raises
     ------
     InputError
-        A method or parameter is unknown, a name is used twice, or the method cannot explain the
-        backbone.
+        A method, preset or parameter is unknown, a name is used twice, the method cannot explain
+        the backbone, or a method is made of one that is not there.
     """
-    built: dict[str, Explainer] = {}
+    built: dict[str, Method] = {}
     for number, entry in enumerate(entries):
         place = f"explain.methods.{number}"
         if not isinstance(entry.get("method"), str):
@@ -65,20 +66,49 @@ def build(entries: Iterable[dict[str, Any]], backbone: str) -> dict[str, Explain
             raise InputError(f"{place}: {name!r} appears twice; give one of them another `name:`")
         if reason := cls.unsuited(backbone):
             raise InputError(f"{place}: {name} cannot explain {backbone}: {reason}")
-        parameters = {key: entry[key] for key in entry if key not in ("method", "name")}
-        try:
-            built[name] = cls(**parameters)
-        except ValidationError as error:
-            faults = "; ".join(explain_errors(error, cls))
-            raise InputError(f"{place} ({name}): {faults}") from None
+        built[name] = one(entry, f"{place} ({name})")
+    _check_members(built)
     return built
 
 
-def entry(explainer: Explainer) -> dict[str, Any]:
-    """The configuration entry that builds this explainer, every default written out."""
-    return {"method": explainer.method, **explainer.model_dump()}
+def one(entry: dict[str, Any], place: str = "method") -> Method:
+    """The method of one entry; `place` begins an error's line. Raises as `build`."""
+    cls = methods()[entry["method"]]
+    given = {key: entry[key] for key in entry if key not in ("method", "name", "preset")}
+    try:
+        return cls(**{**_preset(cls, entry, place), **given})
+    except ValidationError as error:
+        raise InputError(f"{place}: {'; '.join(explain_errors(error, cls))}") from None
 
 
-def module(explainer: Explainer) -> str:
+def _preset(cls: type[Method], entry: dict[str, Any], place: str) -> dict[str, Any]:
+    name = entry.get("preset")
+    if name is None:
+        return {}
+    if name not in cls.presets:
+        if not cls.presets:
+            raise InputError(f"{place}: {cls.method} has no presets; remove `preset:`")
+        raise InputError(f"{place}: {unknown(name, cls.presets, 'preset')}")
+    return cls.presets[name]
+
+
+def _check_members(built: dict[str, Method]) -> None:
+    for name, method in built.items():
+        plain = [other for other in built if not built[other].members]
+        for member in method.members:
+            if member not in plain:
+                raise InputError(
+                    f"explain.methods: {name} is made of {member!r}, which is "
+                    f"{'made of others itself' if member in built else 'not listed'}; "
+                    f"allowed are {', '.join(plain)}"
+                )
+
+
+def entry(method: Method) -> dict[str, Any]:
+    """The configuration entry that builds this method, every default written out."""
+    return {"method": method.method, **method.model_dump()}
+
+
+def module(method: Method) -> str:
     """Path of the file that the method is written in."""
-    return str(sys.modules[type(explainer).__module__].__file__)
+    return str(sys.modules[type(method).__module__].__file__)

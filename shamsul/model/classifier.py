@@ -24,8 +24,9 @@ STD = (0.229, 0.224, 0.225)
 """Of ImageNet's red, green and blue, on a scale of 0 to 1."""
 
 TILE = 16
-"""Images per forward pass on a processor. Kernels for another number of images add in another
-order, and the last bits of a logit would tell how many images it was computed with."""
+"""Images of 224 x 224 per forward pass on a processor, fewer where they are larger. Kernels for
+another number of images add in another order, and the last bits of a logit would tell how many
+images it was computed with."""
 
 
 class Classifier(nn.Module):
@@ -70,7 +71,9 @@ class Classifier(nn.Module):
     @property
     def tile(self) -> int:
         """Images per forward pass of `predict`."""
-        return TILE if self.device.type == "cpu" else self.batch_size
+        if self.device.type != "cpu":
+            return self.batch_size
+        return max(1, TILE * 224**2 // max(self.size, 224) ** 2)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, C) of normalised images (N, 3, S, S)."""
@@ -189,6 +192,14 @@ class Classifier(nn.Module):
             return network.heads(encoder.ln(encoder.layers[-1](tokens))[:, 0])
 
         return activations, head
+
+    def untrained(self, seed: int) -> Classifier:
+        """The same architecture on the same device with random weights drawn from `seed`."""
+        from shamsul.model.backbones import untrained
+
+        network = untrained(self.backbone, len(self.classes), self.size, seed)
+        other = Classifier(network, self.classes, self.backbone, self.size, self.batch_size)
+        return other.to(self.device).to(memory_format=torch.channels_last)
 
     def digest(self) -> str:
         """SHA-256 of the weights: names, types, shapes and values; not of any file."""

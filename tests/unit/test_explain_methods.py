@@ -14,7 +14,7 @@ import torch
 
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Explainer
+from shamsul.explain.base import Method
 from shamsul.explain.superpixels import slic
 from tests.networks import Textures, classifier
 
@@ -164,7 +164,7 @@ def test_methods_and_their_parameters_are_documented():
     for cls in registry.methods().values():
         assert cls.title and cls.citation and cls.cost and isinstance(cls.signed, bool)
         documented = set()
-        for parent in cls.__mro__[: cls.__mro__.index(Explainer)]:
+        for parent in cls.__mro__[: cls.__mro__.index(Method)]:
             assert parent.__doc__
             body = ast.parse(inspect.getsource(parent)).body[0].body
             for statement, following in itertools.pairwise(body):

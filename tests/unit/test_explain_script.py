@@ -16,7 +16,7 @@ from shamsul.code import PROJECT
 from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import image_seed
+from shamsul.explain.base import Shard, image_seed
 from shamsul.explain.cam import GradCam
 from shamsul.model import checkpoint
 from tests.networks import Textures, classifier
@@ -57,7 +57,12 @@ def test_heatmaps_are_of_the_asked_classes_and_images(tmp_path, monkeypatch, ima
     assert shard.heatmap.shape == (5, 2, 32, 32) and shard.heatmap.dtype == np.float32
     assert shard.image_id == images.image_id and shard.classes == ["d", "a"]
     assert shard.explained.all() and shard.checkpoint == "abc123" and shard.method == "mine"
-    assert shard.parameters == {"method": "lrp_epsilon", "epsilon": 0.5, "seed_with": "logit"}
+    assert shard.parameters == {
+        "method": "lrp_epsilon",
+        "epsilon": 0.5,
+        "seed_with": "logit",
+        "network": "trained",
+    }
     quadrants = shard.heatmap.clip(0).reshape(5, 2, 2, 16, 2, 16).sum((3, 5)).reshape(5, 2, 4)
     for n, placed in enumerate(PLACED):
         assert quadrants[n, 0].argmax() == placed.index(3)
@@ -136,7 +141,7 @@ def test_results_do_not_depend_on_shard_or_order(images, method, rng):
 
     def explained(rows):
         shard = storage.Images(grey[rows], [f"image{row}" for row in rows], [])
-        return script.explain(explainer, model, shard, ["c", "a"], 5)
+        return explainer.heatmaps(Shard(model, shard, ("c", "a"), 5))[0]
 
     everything = explained([0, 1, 2, 3, 4])
     assert np.array_equal(explained([3, 1]), everything[[3, 1]])
