@@ -1,7 +1,8 @@
 """Brings a network to the form that LRP's rules are defined for: linear layers, ReLU and pooling.
 
-Batch normalisation is linear in evaluation mode, yet no rule fits it: written as a layer of its own
-it has a bias of any size that swallows relevance (Pahde et al., 2023, arXiv 2211.17174). So it is
+`modular` makes every ReLU a module of its own, `canonised` also takes the batch norms away. Batch
+normalisation is linear in evaluation mode, yet no rule fits it: written as a layer of its own it
+has a bias of any size that swallows relevance (Pahde et al., 2023, arXiv 2211.17174). So it is
 merged into a neighbouring layer:
 
 to the left (conv, BN)
@@ -14,6 +15,10 @@ to the right (BN, ReLU, conv), as DenseNet has it
 
 Only layers without zero padding can follow a merge to the right, because a border of zeros is not
 a border of `t`. In torchvision's DenseNet these are 1 x 1 convolutions and the classifier.
+
+EfficientNet's gates become constants for the gradient, so that the signal takes all relevance
+(Arras et al., 2017, arXiv 1706.07206): ``x sigmoid(x)`` of SiLU, which so passes relevance on
+unchanged, and the products of squeeze and excitation.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import lazy_loader as lazy
@@ -40,82 +45,185 @@ SMALLEST_SCALE = 1e-12
 """A batch norm's scale is kept at least this far from zero, so that its threshold is finite."""
 
 
+def unsuited(backbone: str) -> str | None:
+    """Why a backbone cannot be `canonised`, or None where it can."""
+    if backbone.startswith(("densenet", "resnet", "vgg", "efficientnet")):
+        return None
+    return (
+        "its layer norms or attention are not made of convolutions, ReLU, pooling and batch norms "
+        "that can be merged; choose a densenet, resnet, vgg or efficientnet"
+    )
+
+
+def modular(network: nn.Module) -> nn.Module:
+    """The same network with every ReLU and max pooling a module that is used once, not in place.
+
+    Parameters
+    ----------
+    network : a torchvision DenseNet, ResNet or VGG, or any `Sequential`; of other networks what
+        is no module stays so. It is not changed.
+
+    Returns
+    -------
+    A network of the same outputs, in evaluation mode, made of the same weights: its parameters
+    and buffers *are* those of `network`.
+    """
+    # Tensors found in the memo are shared, not copied.
+    tensors = itertools.chain(network.parameters(), network.buffers())
+    shared = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
+    return _rewritten(shared, _in_steps).eval()
+
+
 def canonised(network: nn.Module) -> nn.Module:
     """A network of the same outputs, in evaluation mode, without batch norms.
 
     Parameters
     ----------
-    network : a torchvision DenseNet, ResNet or VGG, or a module made of convolutions, linear
-        layers, ReLU and pooling. It is not changed: merged tensors are new, others are shared.
+    network : a torchvision DenseNet, ResNet, VGG or EfficientNet, or a `Sequential` of
+        convolutions, batch norms, linear layers, ReLU, SiLU and pooling. It is not changed:
+        merged tensors are new, others are shared.
 
     Returns
     -------
-    The network to run LRP on; only its `Conv2d` and `Linear` modules have parameters.
+    The network to run LRP on. Its `Conv2d` and `Linear` modules are frozen; every ReLU, `Clamp`
+    (`shamsul.model.layers`) and max pooling is a module that is used once.
 
     Raises
     ------
     InputError
         A layer is left that no rule exists for.
     """
-    # Tensors found in the memo are shared, not copied; below they are replaced, never written to.
-    tensors = itertools.chain(network.parameters(), network.buffers())
-    network = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors}).eval()
+    network = modular(network)
     with torch.no_grad():
-        if isinstance(network, torchvision.models.DenseNet):
-            network = _densenet(network)
-        for parent, conv, norm in _conv_then_norm(network):
-            _merge_left(getattr(parent, conv), getattr(parent, norm))
-            setattr(parent, norm, torch.nn.Identity())
-    for name, module in network.named_modules():
-        if isinstance(module, torch.nn.ReLU):
-            module.inplace = False
-        if not any(module.children()) and not isinstance(module, _understood()):
-            raise InputError(
-                f"LRP: no rule for {type(module).__name__} (layer {name}); "
-                f"choose a DenseNet, ResNet or VGG, or another method"
-            )
+        _merge_norms(network)
+    network = _rewritten(network, _constant_gates)
+    _check(network)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            for name, tensor in list(layer.named_parameters(recurse=False)):
+                setattr(layer, name, torch.nn.Parameter(tensor.detach(), requires_grad=False))
     return network
 
 
-def _understood() -> tuple[type[nn.Module], ...]:
+def _rewritten(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """A tree of modules, changed from the leaves up."""
+    for name, child in module._modules.items():  # Unlike named_children, also what comes twice.
+        if child is not None:
+            setattr(module, name, _rewritten(child, change))
+    return change(module)
+
+
+def _in_steps(module: nn.Module) -> nn.Module:
+    """What a network or block computes in its `forward`, as modules."""
+    from shamsul.model.layers import Residual
+
+    nn, models = torch.nn, torchvision.models
+    children = OrderedDict(module.named_children())
+    if isinstance(module, nn.ReLU | nn.MaxPool2d):
+        module = copy.copy(module)
+    if getattr(module, "inplace", False):
+        module.inplace = False  # type: ignore[assignment]
+    if isinstance(module, models.densenet._DenseLayer):
+        module.memory_efficient = False  # It would compute, and call hooks, twice.
+    if isinstance(module, models.DenseNet):
+        names = list(children["features"]._modules)
+        steps = OrderedDict(
+            features=module.features[: names.index("norm5")],
+            norm=module.features.norm5,
+            relu=nn.ReLU(),
+            pool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            classifier=module.classifier,
+        )
+        return nn.Sequential(steps)
+    if isinstance(module, models.ResNet):
+        head = children.pop("fc")
+        return nn.Sequential(OrderedDict(**children, flatten=nn.Flatten(), fc=head))
+    if isinstance(module, models.resnet.BasicBlock | models.resnet.Bottleneck):
+        branch: OrderedDict[str, nn.Module] = OrderedDict()
+        for number in (1, 2, 3):
+            if f"conv{number}" in children:
+                if number > 1:
+                    branch[f"relu{number - 1}"] = nn.ReLU()
+                branch[f"conv{number}"] = children[f"conv{number}"]
+                branch[f"bn{number}"] = children[f"bn{number}"]
+        return Residual(nn.Sequential(branch), module.downsample or nn.Identity(), nn.ReLU())
+    if isinstance(module, models.efficientnet.MBConv | models.efficientnet.FusedMBConv):
+        # Stochastic depth does nothing in evaluation mode.
+        return (
+            Residual(module.block, nn.Identity(), nn.Identity())
+            if module.use_res_connect
+            else module.block
+        )
+    return module
+
+
+def _constant_gates(module: nn.Module) -> nn.Module:
+    """EfficientNet's products, as products with a constant."""
+    from shamsul.model.layers import Gated, SelfGated
+
+    if isinstance(module, torch.nn.SiLU):
+        return SelfGated()
+    if isinstance(module, torchvision.ops.SqueezeExcitation):
+        steps = (module.avgpool, module.fc1, module.activation, module.fc2, module.scale_activation)
+        return Gated(torch.nn.Sequential(*steps))
+    return module
+
+
+def _check(module: nn.Module, name: str = "") -> None:
+    from shamsul.model.layers import Clamp, Gated, SelfGated
+
     nn = torch.nn
     linear = (nn.Conv2d, nn.Linear, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
-    return (*linear, nn.ReLU, nn.MaxPool2d, nn.Flatten, nn.Dropout, nn.Identity)
+    others = (nn.ReLU, nn.MaxPool2d, nn.Flatten, nn.Dropout, nn.Identity)
+    if isinstance(module, (*linear, *others, Clamp, Gated, SelfGated)):
+        return
+    if not module._modules:
+        raise InputError(
+            f"LRP: no rule for {type(module).__name__} (layer {name}); "
+            f"choose a DenseNet, ResNet, VGG or EfficientNet, or another method"
+        )
+    for key, child in module.named_children():
+        _check(child, f"{name}.{key}".strip("."))
 
 
-def _densenet(network: torchvision.models.DenseNet) -> nn.Module:
-    """Merge batch norms ahead of a layer into it; make the last steps modules."""
-    for layer in network.modules():
-        if isinstance(layer, torchvision.models.densenet._DenseLayer):
-            layer.relu1 = _merge_right(layer.norm1, layer.conv1)
-            layer.norm1 = torch.nn.Identity()
-        if isinstance(layer, torchvision.models.densenet._Transition):
-            layer.relu = _merge_right(layer.norm, layer.conv)
-            layer.norm = torch.nn.Identity()
-    network.features.norm5 = _merge_right(network.features.norm5, network.classifier)
-    steps = OrderedDict(
-        features=network.features,
-        pool=torch.nn.AdaptiveAvgPool2d(1),
-        flatten=torch.nn.Flatten(),
-        classifier=network.classifier,
-    )
-    return torch.nn.Sequential(steps).eval()
+def _merge_norms(network: nn.Module) -> None:
+    """Merge batch norms into the layer before them, or else into the one behind the ReLU."""
+    nn = torch.nn
+    for chain, names in list(_chains(network)):
+        for first, second in itertools.pairwise(names):
+            conv, norm = getattr(chain, first), getattr(chain, second)
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                _merge_left(conv, norm)
+                setattr(chain, second, nn.Identity())
+        for first, second, *others in (names[start:] for start in range(len(names) - 2)):
+            norm, relu = getattr(chain, first), getattr(chain, second)
+            if isinstance(norm, nn.BatchNorm2d) and isinstance(relu, nn.ReLU):
+                linear = _next_linear([getattr(chain, name) for name in others])
+                if linear is not None:
+                    setattr(chain, second, _merge_right(norm, linear))
+                    setattr(chain, first, nn.Identity())
 
 
-def _conv_then_norm(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
-    """Where a convolution's output goes to one batch norm and nowhere else: parent and names."""
+def _chains(network: nn.Module) -> Iterator[tuple[nn.Module, list[str]]]:
+    """Modules whose children follow on one another and are used nowhere else: with their names."""
     for module in network.modules():
-        children = dict(module.named_children())
-        if isinstance(module, torch.nn.Sequential):
-            pairs = list(itertools.pairwise(children))
-        elif isinstance(module, torchvision.models.densenet._DenseLayer):
-            pairs = [("conv1", "norm2")]
-        else:  # A ResNet or one of its blocks.
-            pairs = [(f"conv{number}", f"bn{number}") for number in (1, 2, 3)]
-        for first, second in pairs:
-            conv, norm = children.get(first), children.get(second)
-            if isinstance(conv, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
-                yield module, first, second
+        if isinstance(module, torch.nn.Sequential | torchvision.models.densenet._DenseLayer):
+            yield module, list(module._modules)
+
+
+def _next_linear(layers: list[nn.Module]) -> nn.Conv2d | nn.Linear | None:
+    """The first linear layer, if a constant of all positions can be moved into its bias."""
+    nn = torch.nn
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            return layer
+        if isinstance(layer, nn.Conv2d):
+            return layer if layer.padding == (0, 0) and layer.groups == 1 else None
+        averages = isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size in (1, (1, 1))
+        if not averages and not isinstance(layer, nn.Flatten | nn.Dropout | nn.Identity):
+            return None
+    return None
 
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -134,6 +242,8 @@ def _merge_left(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 def _merge_right(norm: nn.BatchNorm2d, linear: nn.Conv2d | nn.Linear) -> nn.Module:
     """Merge a batch norm into the layer behind the ReLU; returns what takes the ReLU's place."""
+    from shamsul.model.layers import Clamp
+
     scale, shift = _affine(norm)
     scale = torch.where(scale.abs() < SMALLEST_SCALE, SMALLEST_SCALE, scale)
     threshold = -shift / scale
@@ -141,13 +251,8 @@ def _merge_right(norm: nn.BatchNorm2d, linear: nn.Conv2d | nn.Linear) -> nn.Modu
     bias = weight.flatten(2).sum(2) if weight.dim() == 4 else weight
     bias = bias @ -threshold + (0 if linear.bias is None else linear.bias)
     linear.weight, linear.bias = torch.nn.Parameter(weight), torch.nn.Parameter(bias)
-    return _clamp(threshold[:, None, None], scale[:, None, None] > 0)
-
-
-def _clamp(threshold: Tensor, from_below: Tensor) -> nn.Module:
-    """The function `c` above. Where it returns the threshold, its gradient is zero."""
-    module = torch.nn.Identity()
-    module.register_forward_hook(
-        lambda _, __, x: torch.where((x > threshold) == from_below, x, threshold)
-    )
-    return module
+    bounds = [
+        torch.where(side, threshold, unbounded)[:, None, None]
+        for side, unbounded in ((scale > 0, -torch.inf), (scale < 0, torch.inf))
+    ]
+    return Clamp(*bounds)

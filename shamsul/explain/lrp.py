@@ -26,7 +26,7 @@ import lazy_loader as lazy
 from pydantic import Field
 
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.canonise import canonised
+from shamsul.explain.canonise import canonised, unsuited
 
 if TYPE_CHECKING:
     import torch
@@ -55,13 +55,8 @@ class LayerwiseRelevance(Explainer):
 
     @classmethod
     def unsuited(cls, backbone: str) -> str | None:
-        """Networks with other activations, normalisations or attention have no such rules."""
-        if backbone.startswith(("densenet", "resnet", "vgg")):
-            return None
-        return (
-            "LRP's rules need convolutions, ReLU and batch norms that can be merged; "
-            "choose a densenet, resnet or vgg"
-        )
+        """Networks that cannot be canonised have layers without rules."""
+        return unsuited(backbone)
 
     def rule(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
         """A tensor of any value, whose gradient with respect to `x` is the rule's.

@@ -7,11 +7,13 @@ import torch
 from torch import nn
 
 from shamsul.errors import InputError
-from shamsul.explain.canonise import canonised
+from shamsul.explain.canonise import canonised, modular
 from shamsul.explain.lrp import DeepTaylor, LrpAlpha2Beta1
+from shamsul.model.layers import Clamp
 from tests.networks import classifier, network
 
-NAMES = ("densenet_small", "densenet121", "resnet18", "resnet50", "vgg16")
+NAMES = ("densenet_small", "densenet121", "resnet18", "resnet50", "vgg16", "efficientnet_b0")
+NONLINEAR = (nn.ReLU, nn.MaxPool2d, Clamp)
 
 
 def outputs(net, size=64, dtype=torch.float32):
@@ -31,6 +33,60 @@ def test_canonised_network_has_the_same_outputs(name):
         rtol=1e-9,
         atol=1e-11,
     )
+
+
+@pytest.mark.parametrize("name", [*NAMES, "convnext_tiny"])
+def test_modular_network_has_the_same_outputs_and_the_very_weights(name):
+    net = network(name)
+    steps = modular(net)
+    assert torch.equal(outputs(steps), outputs(net))
+    for tensors in (nn.Module.parameters, nn.Module.buffers):
+        assert {id(tensor) for tensor in tensors(steps)} == {id(tensor) for tensor in tensors(net)}
+    assert not any(getattr(module, "inplace", False) for module in steps.modules())
+
+
+@pytest.mark.parametrize("form", [modular, canonised])
+@pytest.mark.parametrize("name", ["densenet_small", "resnet18", "resnet50", "vgg16"])
+def test_every_nonlinearity_is_a_module_that_is_used_once(name, form):
+    """And none is hidden in a `forward`: made linear, they leave a linear network."""
+    steps, calls = form(network(name).double()), {}
+    for module in steps.modules():
+        if isinstance(module, NONLINEAR):
+            module.register_forward_hook(lambda module, *_: calls.setdefault(module, []).append(1))
+    outputs(steps, dtype=torch.float64)
+    assert set(calls) == {module for module in steps.modules() if isinstance(module, NONLINEAR)}
+    assert all(len(called) == 1 for called in calls.values())
+    for parent in list(steps.modules()):
+        for key, child in parent.named_children():
+            if isinstance(child, nn.MaxPool2d):
+                child = nn.AvgPool2d(child.kernel_size, child.stride, child.padding)
+                setattr(parent, key, child)
+            elif isinstance(child, NONLINEAR):
+                setattr(parent, key, nn.Identity())
+    one, two = torch.randn(2, 1, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        middle = (steps(one) + steps(two)) / 2
+        torch.testing.assert_close(steps((one + two) / 2), middle)
+
+
+def test_a_relu_that_a_sequential_uses_twice_is_made_two():
+    relu = nn.ReLU(inplace=True)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), relu, nn.Sequential(nn.Conv2d(4, 4, 3), relu))
+    for steps in (modular(net), canonised(net)):
+        assert steps[1] is not steps[2][1] and not steps[1].inplace
+        torch.testing.assert_close(outputs(steps), outputs(net))
+    assert net[1] is net[2][1] is relu and relu.inplace
+
+
+def test_clamp_has_no_gradient_where_it_clamps():
+    infinity = torch.inf
+    bounds = torch.tensor([[[[-infinity]], [[1.0]]], [[[0.5]], [[infinity]]]])
+    clamp = Clamp(*bounds)
+    x = torch.tensor([[0.2, 0.9], [0.2, 1.7]]).reshape(1, 2, 2, 1).requires_grad_()
+    y = clamp(x)
+    assert y.flatten().tolist() == pytest.approx([0.2, 0.5, 1.0, 1.7])
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert gradient.flatten().tolist() == [1, 0, 0, 1]
 
 
 @pytest.mark.parametrize("architecture", ["densenet_small", "resnet50"])
@@ -69,8 +125,8 @@ def test_the_network_is_bit_identical_after_explaining_and_after_an_exception(ar
 
 
 def test_a_layer_without_a_rule_is_refused_by_name():
-    with pytest.raises(InputError, match="no rule for SiLU .layer 1"):
-        canonised(nn.Sequential(nn.Conv2d(3, 4, 1), nn.SiLU()))
+    with pytest.raises(InputError, match="no rule for GELU .layer 1.0"):
+        canonised(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.GELU())))
 
 
 @pytest.mark.parametrize("architecture", ["densenet_small", "densenet121", "resnet18"])

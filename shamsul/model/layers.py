@@ -1,0 +1,71 @@
+"""What rewritten networks are made of, beside torch's own layers (`shamsul.explain.canonise`).
+
+They are here because classes of modules need torch, which the modules of methods load late.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """``last(branch(x) + shortcut(x))``: a block of a ResNet or EfficientNet."""
+
+    def __init__(self, branch: nn.Module, shortcut: nn.Module, last: nn.Module) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut = shortcut
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, K, H, W) -> (N, K', H', W')."""
+        return self.last(self.branch(x) + self.shortcut(x))
+
+
+class Clamp(nn.Module):
+    """Channels kept within bounds of their own; the gradient is zero where one is overstepped.
+
+    Attributes
+    ----------
+    lower, upper : (K, 1, 1); infinite where there is no bound.
+    """
+
+    lower: Tensor
+    upper: Tensor
+
+    def __init__(self, lower: Tensor, upper: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("lower", lower)
+        self.register_buffer("upper", upper)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, K, H, W), of the same shape."""
+        return torch.clamp(x, self.lower, self.upper)
+
+
+class SelfGated(nn.Module):
+    """SiLU, ``x sigmoid(x)``, whose gate is a constant for the gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, which is kept."""
+        return x * x.detach().sigmoid()
+
+
+class Gated(nn.Module):
+    """Squeeze and excitation, ``x gate(x)``, whose gate is a constant for the gradient.
+
+    Attributes
+    ----------
+    gate : (N, K, H, W) -> (N, K, 1, 1).
+    """
+
+    def __init__(self, gate: nn.Module) -> None:
+        super().__init__()
+        self.gate = gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, K, H, W), of the same shape."""
+        with torch.no_grad():
+            gate = self.gate(x)
+        return x * gate
