@@ -117,6 +117,45 @@ def method_settings(wildcards):
     )
 
 
+def more_for_method(wildcards):
+    """Inputs of a method's heatmaps besides images and weights, where it says it needs them."""
+    method = METHODS[wildcards.method]
+
+    def of(shards):
+        return [
+            f"{RUN}/heatmaps/{m}/{shard}.h5" for m in method.members for shard in shards
+        ]
+
+    more = {"members": of([wildcards.shard])} if method.members else {}
+    if method.uses_shared:
+        more["perturbed"] = f"{RUN}/perturbed/{wildcards.shard}.h5"
+    if method.supervised:
+        checkpoints.manifest.get()
+        shards = sorted({*SHARDS["tune"], wildcards.shard})
+        more["tune_members"] = of(SHARDS["tune"])
+        more["tune_images"] = images("tune")
+        more["tune_masks"] = [f"{RUN}/shards/{s}.masks.parquet" for s in SHARDS["tune"]]
+        more["manifests"] = [f"{RUN}/shards/{shard}.parquet" for shard in shards]
+    return more
+
+
+def method_options(input):
+    """The command line's options for what `more_for_method` names."""
+    return " ".join(
+        f"--{name.replace('_', '-')} {' '.join(map(shlex.quote, files))}"
+        for name, files in (
+            (name, [files] if isinstance(files, str) else files)
+            for name, files in input.items()
+            if name not in ("checkpoint", "images", "code") and files
+        )
+    )
+
+
+def needs_gpu(method):
+    """Whether a method's heatmaps are made by asking the network."""
+    return METHODS[method].cost != "none" and not METHODS[method].uses_shared
+
+
 def shown_configuration():
     """The configuration that the report shows: all that can change a result."""
     shown = CONFIG.model_dump(exclude={"compute": True, "data": {"root"}})
@@ -149,4 +188,8 @@ def benchmarks(wildcards):
         for method in METHODS
         for shard in EXPLAINED_SHARDS
     )
+    if any(method.uses_shared for method in METHODS.values()):
+        yield from (
+            f"{RUN}/benchmarks/perturb/{shard}.tsv" for shard in EXPLAINED_SHARDS
+        )
     yield f"{RUN}/benchmarks/localise.tsv"

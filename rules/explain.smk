@@ -1,9 +1,39 @@
 """Heatmaps: one file per method and shard."""
 
 
+rule perturb:
+    """Ask the network about perturbed versions of a shard's radiographs, for several methods."""
+    input:
+        checkpoint=f"{RUN}/model/checkpoint.pt",
+        images=f"{RUN}/images/{{shard}}.h5",
+        code=program("perturb"),
+    output:
+        perturbed=ensure(f"{RUN}/perturbed/{{shard}}.h5", non_empty=True),
+    log:
+        f"{RUN}/logs/perturb/{{shard}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/perturb/{{shard}}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        device=DEVICE,
+        batch_size=BATCH_SIZE,
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        settings=CONFIG.part("seed", "classes", "explain.perturbations"),
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
+        " --images {input.images:q} --device {resources.device} --batch-size {resources.batch_size}"
+        " --threads {threads} --perturbed {output.perturbed:q} 2>&1 | tee {log:q}"
+
+
 rule heatmaps:
     """Explain every class of every image of a shard by one method."""
     input:
+        unpack(more_for_method),
         checkpoint=f"{RUN}/model/checkpoint.pt",
         images=f"{RUN}/images/{{shard}}.h5",
         # The method's own module and what that imports, and no other method's.
@@ -20,14 +50,15 @@ rule heatmaps:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        device=DEVICE,
+        device=lambda wildcards: DEVICE if needs_gpu(wildcards.method) else "cpu",
         batch_size=BATCH_SIZE,
         mem_mb=4000,
         runtime=240,
-        gpu=GPU,
+        gpu=lambda wildcards: GPU if needs_gpu(wildcards.method) else 0,
     params:
         settings=method_settings,
+        more=lambda wildcards, input: method_options(input),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
         " --images {input.images:q} --device {resources.device} --batch-size {resources.batch_size}"
-        " --threads {threads} --heatmaps {output.heatmaps:q} 2>&1 | tee {log:q}"
+        " --threads {threads} {params.more} --heatmaps {output.heatmaps:q} 2>&1 | tee {log:q}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,9 @@ import pandas as pd
 import torch
 
 from shamsul import cli, storage
-from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Shard, Supervision
 from shamsul.model import checkpoint
-from shamsul.model.classifier import Classifier
 from shamsul.model.device import be_deterministic, resolve_device
 
 
@@ -49,7 +46,7 @@ def main() -> None:
     device = resolve_device(arguments.device)
     model = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
     settings = arguments.settings
-    check_classes(arguments.checkpoint, model, settings["classes"])
+    checkpoint.check_classes(arguments.checkpoint, model, settings["classes"])
     # Members are looked up by the rule; here each method stands alone.
     method = registry.one(settings["entry"])
     images = storage.read_images(arguments.images)
@@ -77,15 +74,6 @@ def main() -> None:
         ),
         arguments.heatmaps,
     )
-
-
-def check_classes(path: Path, model: Classifier, classes: Sequence[str]) -> None:
-    """Raise an InputError where the checkpoint is of other classes than the configuration."""
-    if tuple(classes) != tuple(model.classes):
-        raise InputError(
-            f"{path}: was trained for the classes {', '.join(model.classes)}, and "
-            f"`classes` are {', '.join(classes)}; train again, or make them equal"
-        )
 
 
 def supervision(arguments: argparse.Namespace) -> Supervision:

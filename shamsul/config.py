@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 from shamsul.data.settings import Data
 from shamsul.errors import InputError
 from shamsul.evaluate.settings import Evaluate
+from shamsul.explain.base import Method
 from shamsul.explain.settings import Explain
 from shamsul.labels import CLASSES, LOCALISED
 from shamsul.model.settings import (
@@ -129,15 +130,21 @@ def load(raw: dict[str, Any]) -> Config:
         raise InputError("; ".join(explain_errors(error, Config))) from None
 
 
-def check(config: Config, methods: Iterable[str]) -> None:
+def check(config: Config, methods: Mapping[str, Method]) -> None:
     """Check what can be checked only with the methods and the disk at hand.
 
     Raises
     ------
     InputError
-        The baseline is not among the methods, or a file of weights does not exist.
+        The baseline is not among the methods, shared predictions are not configured, or a file of
+        weights does not exist.
     """
-    methods = list(methods)
+    for name, method in methods.items():
+        if method.uses_shared and config.explain.perturbations is None:
+            raise InputError(
+                f"explain.perturbations: is required, because {name} says `shared: true`; "
+                "`explain.perturbations: {}` takes the defaults"
+            )
     if config.evaluate.baseline not in methods:
         raise InputError(
             f"evaluate.baseline: {unknown(config.evaluate.baseline, methods, 'method')}"

@@ -202,6 +202,54 @@ def read_heatmaps(path: str | Path) -> Heatmaps:
         )
 
 
+@dataclass(frozen=True)
+class Perturbations:
+    """What the network said of the perturbed versions of one shard's radiographs.
+
+    Attributes
+    ----------
+    image_id : (N,) str.
+    labels : N arrays (H, W), the superpixels of each radiograph.
+    subsets : N arrays (n, M), which of its M superpixels are shown.
+    logits : N arrays (n, K), for all K classes of the model.
+    classes : (K,) str.
+    """
+
+    image_id: list[str]
+    labels: list[NDArray[np.intp]]
+    subsets: list[NDArray[np.bool_]]
+    logits: list[NDArray[np.float64]]
+    classes: list[str]
+
+
+def write_perturbations(perturbations: Perturbations, path: str | Path) -> None:
+    """Write perturbed predictions: a group for each radiograph, by its place in the shard."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        file.attrs["classes"] = perturbations.classes
+        file.create_dataset("image_id", data=perturbations.image_id, dtype=h5py.string_dtype())
+        for row in range(len(perturbations.image_id)):
+            group = file.create_group(str(row))
+            labels = perturbations.labels[row].astype(np.uint32)
+            group.create_dataset("labels", data=labels, compression="gzip")
+            group.create_dataset("subsets", data=perturbations.subsets[row], compression="gzip")
+            group.create_dataset("logits", data=perturbations.logits[row].astype(np.float32))
+
+
+def read_perturbations(path: str | Path) -> Perturbations:
+    """Read perturbed predictions."""
+    with _open(path) as file:
+        names = [name.decode() for name in file["image_id"][:]]
+        groups = [file[str(row)] for row in range(len(names))]
+        return Perturbations(
+            names,
+            [group["labels"][:].astype(np.intp) for group in groups],
+            [group["subsets"][:] for group in groups],
+            [group["logits"][:].astype(np.float64) for group in groups],
+            list(file.attrs["classes"]),
+        )
+
+
 @contextmanager
 def _open(path: str | Path) -> Iterator[h5py.File]:
     try:

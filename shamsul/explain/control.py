@@ -1,45 +1,160 @@
-"""Controls: maps that know nothing of the model, scored like any method."""
+"""Controls: maps that know nothing of the model, scored like any method.
+
+What a method scores means little before it is known what position, edges or chance score by
+themselves: a heart is in the middle of every radiograph. The control that shares a method's
+mathematics and not the model's knowledge is `network: untrained`, an option of every method that
+explains the model.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import functools
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import lazy_loader as lazy
 import numpy as np
-from pydantic import PositiveInt
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
 
-from shamsul.explain.base import Cost, Explainer, image_seed
+from shamsul.explain.base import Cost, Method, Quality, Shard, Supervision, image_seed
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from shamsul.model.classifier import Classifier
-else:
-    torch = lazy.load("torch")
+    from shamsul.data.geometry import Frame
 
 
-class Random(Explainer):
-    """Uniform noise in [0, 1), a new draw for each image and class."""
+class Control(Method):
+    """What the controls share; subclasses write `maps`."""
 
-    method: ClassVar[str] = "random"
-    title: ClassVar[str] = "Random"
     citation: ClassVar[str] = "control"
     cost: ClassVar[Cost] = "none"
     signed: ClassVar[bool] = False
 
+    def heatmaps(self, shard: Shard) -> tuple[NDArray[np.float32], Quality]:
+        """As `Method.heatmaps`; they promise nothing, so they have no quality."""
+        if shard.empty():
+            return np.zeros((0, len(shard.classes), 1, 1), np.float32), {}
+        return np.asarray(self.maps(shard), np.float32), {}
+
+    def maps(self, shard: Shard) -> NDArray[np.floating]:
+        """Maps (N, C, h, w) of values that are not negative."""
+        raise NotImplementedError
+
+
+class Random(Control):
+    """Uniform noise in [0, 1), a new draw for each image and class."""
+
+    method: ClassVar[str] = "random"
+    title: ClassVar[str] = "Random"
+
     cells: PositiveInt = 7
     """Cells along a side; 7 is what Grad-CAM has on a DenseNet at 224 pixels."""
 
-    def explain(
-        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
-    ) -> Tensor:
-        """Noise of shape (N, C, cells, cells)."""
-        shape = (self.cells, self.cells)
-        maps = np.empty((len(seeds), len(classes), *shape), np.float32)
-        for n, seed in enumerate(seeds):
-            for c, index in enumerate(classes.tolist()):
-                # By the class's name: its place among the classes must not matter.
-                generator = np.random.default_rng(image_seed(seed, model.classes[index]))
-                maps[n, c] = generator.random(shape, np.float32)
-        return torch.from_numpy(maps).to(images.device)
+    def maps(self, shard: Shard) -> NDArray[np.floating]:
+        """Noise of `cells` x `cells`."""
+        # By the class's name: its place among the classes must not matter.
+        return np.array(
+            [
+                [
+                    np.random.default_rng(image_seed(seed, name)).random(
+                        (self.cells, self.cells), np.float32
+                    )
+                    for name in shard.classes
+                ]
+                for seed in shard.seeds()
+            ]
+        )
+
+
+class Gaussian(Control):
+    """A Gaussian in the middle of the image, the same for every image and class."""
+
+    method: ClassVar[str] = "gaussian"
+    title: ClassVar[str] = "Centred Gaussian"
+
+    width: Annotated[float, Field(gt=0)] = 0.25
+    """Standard deviation, as a fraction of the image's side."""
+    cells: PositiveInt = 56
+    """Cells along a side."""
+
+    def maps(self, shard: Shard) -> NDArray[np.floating]:
+        """One map for all; its maximum is about 1."""
+        at = (np.arange(self.cells) + 0.5) / self.cells - 0.5
+        bell = np.exp(-((at / self.width) ** 2) / 2)
+        shape = (len(shard.images), len(shard.classes), self.cells, self.cells)
+        return np.broadcast_to(np.outer(bell, bell), shape)
+
+
+class Edges(Control):
+    """The strength of edges in the radiograph (Sobel), the same for every class."""
+
+    method: ClassVar[str] = "edges"
+    title: ClassVar[str] = "Edge detector"
+
+    sigma: Annotated[float, Field(ge=0)] = 1.0
+    """Width in pixels of the smoothing before."""
+
+    def maps(self, shard: Shard) -> NDArray[np.floating]:
+        """Maps of the images' resolution."""
+        from skimage.filters import gaussian, sobel  # Here, because it is slow to import.
+
+        edges = [sobel(gaussian(image, self.sigma)) for image in shard.images.image]
+        return np.repeat(np.array(edges)[:, None], len(shard.classes), axis=1)
+
+
+class MeanMask(Control):
+    """The mean of the experts' masks of the tune split, for each class and view.
+
+    It knows where a finding usually is and has not seen the radiograph. A patient's own masks are
+    left out of the mean that the patient is scored with. Where no other patient has a mask of that
+    class and view the mean is over all views, and where there is none either the map is zero.
+    """
+
+    method: ClassVar[str] = "mean_mask"
+    title: ClassVar[str] = "Mean mask"
+
+    @property
+    def supervised(self) -> bool:
+        """It is made of masks."""
+        return True
+
+    def maps(self, shard: Shard) -> NDArray[np.floating]:
+        """Share of the masks that cover each pixel of the model's frame, in [0, 1]."""
+        assert shard.supervision is not None
+        rows = shard.supervision.manifest.set_index("image_id")
+        patient_of, view_of = rows["patient_id"].to_dict(), rows["view"].to_dict()
+        masks = masks_in_frame(shard.supervision)
+        on_tune = {patient_of[image_id] for image_id, _ in masks}
+
+        @functools.cache
+        def mean(name: str, view: str, without: str | None) -> NDArray[np.floating]:
+            others = {
+                image_id: mask
+                for (image_id, of), mask in masks.items()
+                if of == name and patient_of[image_id] != without
+            }
+            same = [mask for image_id, mask in others.items() if view_of[image_id] == view]
+            used = same or list(others.values())
+            return np.mean(used, axis=0) if used else np.zeros([shard.model.size] * 2)
+
+        maps = []
+        for image_id in shard.images.image_id:
+            patient = patient_of[image_id] if patient_of[image_id] in on_tune else None
+            maps.append([mean(name, view_of[image_id], patient) for name in shard.classes])
+        return np.array(maps)
+
+
+def masks_in_frame(supervision: Supervision) -> dict[tuple[str, str], NDArray[np.float32]]:
+    """The tune split's masks in the model's frame, (S, S) in [0, 1], by image_id and class.
+
+    Outlines only, where there is one of any image; else boxes.
+    """
+    from shamsul.data.geometry import to_model
+    from shamsul.data.masks import by_image, decode
+
+    masks = supervision.masks
+    kind = "segmentation" if (masks["kind"] == "segmentation").any() else "box"
+    found: dict[tuple[str, str], NDArray[np.float32]] = {}
+    for (image_id, name, _), row in by_image(masks[masks["kind"] == kind]).items():
+        frame: Frame = supervision.frames[image_id].at(row["height"], row["width"])
+        mask = to_model(decode(row).astype(np.uint8) * 255, frame)
+        found[image_id, name] = mask.astype(np.float32) / np.float32(255)
+    return found

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import PositiveInt
+
+from shamsul.explain.perturbation import Segmented
 from shamsul.settings import Section
+
+
+class Perturbations(Segmented, Section):
+    """Perturbed predictions that the methods with `shared: true` have in common."""
+
+    samples: PositiveInt = 1300
+    """Perturbed images per radiograph: 1.3 times those of one method do for all of them."""
 
 
 class Explain(Section):
@@ -14,3 +24,5 @@ class Explain(Section):
     """Each `{method: NAME, ...its parameters}`, with `name:` where a method appears twice."""
     classes: tuple[str, ...] | None = None
     """Classes to explain; all of them when absent."""
+    perturbations: Perturbations | None = None
+    """Needed where a method says `shared: true`."""

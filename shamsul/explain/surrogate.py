@@ -1,24 +1,27 @@
-"""Surrogates: a linear model of which superpixels raise a class's output, and which lower it.
+"""Surrogates: which superpixels raise a class's output, and which lower it.
 
-LIME (Ribeiro et al., KDD 2016) and Kernel SHAP (Lundberg and Lee, NeurIPS 2017) replace random
-subsets of superpixels by a neutral fill, ask the network about each, and fit weights. Which subsets
-and how to fit is left to the lime and shap packages; both are given a function of subsets, so that
-perturbed images exist on the model's device alone, one batch at a time.
+A radiograph is shown to the network with random subsets of its superpixels hidden, and numbers for
+the superpixels are found from what the network says of each: LIME's and Kernel SHAP's weights, RISE
+and occlusion on superpixels. Subsets and weights do not depend on the class, so the network is
+asked once for all classes. With `shared: true` it is asked once for all these methods (see
+`shared.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import lazy_loader as lazy
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import PositiveFloat, PositiveInt, model_validator
 
-from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.superpixels import slic
+from shamsul.explain import shapley
+from shamsul.explain.base import Cost, Explainer, Quality, Shard
+from shamsul.explain.perturbation import Perturbed, Perturber, Segmented
+from shamsul.explain.shared import chance, read
 
 if TYPE_CHECKING:
     import torch
@@ -28,35 +31,93 @@ if TYPE_CHECKING:
 else:
     torch = lazy.load("torch")
 
-Predictor = Callable[[NDArray], NDArray[np.float64]]
-"""From subsets (n, M), one where a superpixel is shown and zero where filled, to outputs (n, C)."""
-TILE = 16
-"""Perturbed images are made in multiples of this: the least that a forward pass is made of."""
-BLUR = 0.1
-"""Width of the blur of `fill: blur`, as a fraction of the image's side."""
 
-
-class Surrogate(Explainer):
-    """What LIME and Kernel SHAP share; subclasses write `weights`."""
+class Surrogate(Segmented, Explainer):
+    """What the methods on superpixels share; subclasses write `draw` and `values`."""
 
     cost: ClassVar[Cost] = "sampling"
     signed: ClassVar[bool] = True
 
-    samples: PositiveInt = 1000
-    """Perturbed images per radiograph; at least twice the number of segments."""
-    segments: Annotated[int, Field(ge=2)] = 50
-    """About how many superpixels."""
-    compactness: PositiveFloat = 0.1
-    """SLIC's weight of nearness against likeness of grey (0 to 1)."""
-    sigma: Annotated[float, Field(ge=0)] = 1.0
-    """Width in pixels of the smoothing before SLIC."""
-    fill: Literal["mean", "blur", "black"] = "mean"
-    """What hides a superpixel: its own mean, the blurred radiograph, or black (model input)."""
     output: Literal["logit", "probability"] = "logit"
     """The output that is explained."""
+    shared: bool = False
+    """Use the run's shared perturbed predictions, whose superpixels, fill and number of samples are
+    those of `explain.perturbations`."""
 
     @model_validator(mode="after")
-    def _enough_samples(self) -> Surrogate:
+    def _shared_or_own(self) -> Surrogate:
+        own = [
+            name
+            for name, declared in type(self).model_fields.items()
+            if (name == "samples" or name in Segmented.model_fields)
+            and getattr(self, name) != declared.default
+        ]
+        if self.shared and own:
+            raise ValueError(f"shared: set {', '.join(own)} under explain.perturbations instead")
+        if self.shared and self.network == "untrained":
+            raise ValueError("shared: is of the trained network; leave out `shared` or `network`")
+        return self
+
+    @property
+    def uses_shared(self) -> bool:
+        """As the configuration says."""
+        return self.shared
+
+    def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
+        """Subsets (n, M) to ask the network about; True where a superpixel is shown."""
+        raise NotImplementedError
+
+    def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Numbers for the superpixels: (M, K) for all K classes of the model.
+
+        Parameters
+        ----------
+        perturbed : what the network said.
+        weights : (n,) of each subset, to make up for subsets that were not drawn by `draw`.
+        """
+        raise NotImplementedError
+
+    def explain(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """Each pixel has its superpixel's number: (N, C, H, W)."""
+        maps = []
+        for image, seed in zip(images, seeds, strict=True):
+            perturber = Perturber(self, model, image, seed)
+            values = self.ask(perturber, seed)[:, classes.cpu().numpy()]
+            maps.append(torch.from_numpy(values[perturber.labels]).permute(2, 0, 1))
+        return torch.stack(maps).to(images)
+
+    def ask(self, perturber: Perturber, seed: int) -> NDArray[np.float64]:
+        """Draw subsets, ask the network, and find the numbers (M, K)."""
+        subsets = self.draw(perturber.count, seed)
+        perturbed = Perturbed(perturber.labels, subsets, perturber.logits(subsets))
+        return self.values(perturbed, np.ones(len(subsets)))
+
+    def heatmaps(self, shard: Shard) -> tuple[NDArray[np.float32], Quality]:
+        """As `Method.heatmaps`, from the shared predictions where the configuration says so."""
+        if not self.shared or shard.empty():
+            return super().heatmaps(shard)
+        classes = [shard.model.classes.index(name) for name in shard.classes]
+        maps = [
+            self.values(perturbed, self.importance(perturbed.subsets))[:, classes][perturbed.labels]
+            for perturbed in read(shard.perturbed, shard.images.image_id)
+        ]
+        return np.stack(maps).transpose(0, 3, 1, 2).astype(np.float32), {}
+
+    def importance(self, subsets: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Weights (n,) under which the shared subsets stand for those that `draw` draws."""
+        return chance(subsets)
+
+
+class Sampled(Surrogate):
+    """A surrogate whose subsets are drawn at random."""
+
+    samples: PositiveInt = 1000
+    """Perturbed images per radiograph; at least twice the number of segments."""
+
+    @model_validator(mode="after")
+    def _enough_samples(self) -> Sampled:
         if self.samples < 2 * self.segments:
             raise ValueError(
                 f"samples: must be at least twice the segments ({2 * self.segments}), "
@@ -64,130 +125,154 @@ class Surrogate(Explainer):
             )
         return self
 
-    def weights(self, predict: Predictor, shape: tuple[int, int], seed: int) -> NDArray[np.float64]:
-        """Weights of that shape, (M, C): of each superpixel for each class."""
-        raise NotImplementedError
 
-    def explain(
-        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
-    ) -> Tensor:
-        """Each pixel has its superpixel's weight: (N, C, H, W)."""
-        maps = images.new_empty(len(images), len(classes), *images.shape[2:])
-        black, white = model.normalise(_black_and_white(images))
-        for n, (image, seed) in enumerate(zip(images, seeds, strict=True)):
-            grey = ((image - black) / (white - black)).mean(0)
-            labels = slic(grey.cpu().numpy(), self.segments, self.compactness, self.sigma)
-            filled = self._filled(image, black, labels)
-            predict = self._predictor(model, image, filled, labels, classes)
-            weights = self.weights(predict, (int(labels.max()) + 1, len(classes)), seed)
-            maps[n] = torch.from_numpy(weights[labels]).permute(2, 0, 1)
-        return maps
-
-    def _filled(self, image: Tensor, black: Tensor, labels: NDArray[np.intp]) -> Tensor:
-        """The image with every superpixel hidden: (3, H, W)."""
-        if self.fill == "black":
-            return black
-        if self.fill == "blur":
-            from scipy.ndimage import gaussian_filter
-
-            width = BLUR * image.shape[-1]
-            blurred = gaussian_filter(image.cpu().numpy(), (0, width, width))
-            return torch.from_numpy(blurred).to(image)
-        sums = np.stack([np.bincount(labels.ravel(), plane) for plane in _planes(image)])
-        means = sums / np.bincount(labels.ravel())
-        return torch.from_numpy(means[:, labels]).to(image)
-
-    def _predictor(
-        self,
-        model: Classifier,
-        image: Tensor,
-        filled: Tensor,
-        labels: NDArray[np.intp],
-        classes: Tensor,
-    ) -> Predictor:
-        where = torch.from_numpy(labels).to(image.device)
-
-        def predict(subsets: NDArray) -> NDArray[np.float64]:
-            shown = torch.from_numpy(subsets > 0.5).to(image.device)
-            outputs = [
-                model.predict(torch.where(part[:, None, where], image, filled))[:, classes]
-                for part in shown.split(-(-model.batch_size // TILE) * TILE)
-            ]
-            values = torch.cat(outputs)
-            if self.output == "probability":
-                values = values.sigmoid()
-            return values.double().cpu().numpy()
-
-        return predict
-
-
-class Lime(Surrogate):
+class Lime(Sampled):
     """LIME: ridge regression on random halves, weighted by their nearness to the whole image.
 
-    As the lime package does by default: cosine distance, kernel width 0.25, ridge penalty 1.
+    As the lime package does by default: cosine distance, kernel width 0.25, ridge penalty 1; but
+    one regression serves all classes.
     """
 
     method: ClassVar[str] = "lime"
     title: ClassVar[str] = "LIME"
     citation: ClassVar[str] = "Ribeiro et al., KDD 2016"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "shamsul-2023": {
+            "superpixels": "quickshift",
+            "fill": "constant",
+            "output": "probability",
+            "samples": 1000,
+        }
+    }
 
-    def weights(self, predict: Predictor, shape: tuple[int, int], seed: int) -> NDArray[np.float64]:
-        """Ridge coefficients."""
-        from lime.lime_image import LimeImageExplainer
+    kernel_width: PositiveFloat = 0.25
+    """Cosine distance at which a subset's weight has fallen to ``exp(-1/2)``."""
 
-        # To lime the radiograph is one row of M pixels, each a segment, one if shown, zero if not.
-        superpixels, outputs = shape
-        with _no_progress_bar():
-            explanation = LimeImageExplainer(random_state=seed).explain_instance(
-                np.ones((1, superpixels, 3)),
-                lambda rows: predict(rows[:, 0, :, 0]),
-                labels=range(outputs),
-                top_labels=None,
-                hide_color=0,
-                num_samples=self.samples,
-                batch_size=self.samples,
-                segmentation_fn=lambda _: np.arange(superpixels)[None],
-            )
-        weights = np.zeros(shape)
-        for output, pairs in explanation.local_exp.items():
-            for superpixel, weight in pairs:
-                weights[superpixel, output] = weight
-        return weights
+    def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
+        """Each superpixel is shown with probability 1/2; in the first subset, all are."""
+        generator = np.random.RandomState(seed)
+        generator.randint(1000)  # Where lime draws the seed of its superpixels.
+        shown = generator.randint(0, 2, self.samples * superpixels) == 1
+        subsets = shown.reshape(self.samples, superpixels)
+        subsets[0] = True
+        return subsets
+
+    def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Coefficients of the regression."""
+        from sklearn.linear_model import Ridge
+
+        subsets = perturbed.subsets
+        # The cosine of the angle to the whole image, all ones, is sqrt(|S| / M).
+        distance = 1 - np.sqrt(subsets.mean(1))
+        weights = weights * np.exp(-((distance / self.kernel_width) ** 2) / 2)
+        ridge = Ridge(alpha=1)
+        ridge.fit(subsets.astype(float), perturbed.outputs(self.output), weights)
+        return ridge.coef_.T
 
 
-class KernelShap(Surrogate):
-    """Kernel SHAP: Shapley values of the superpixels, by regression on sampled subsets.
+class KernelShap(Sampled):
+    """SHAP: Shapley values of the superpixels, estimated from some of the subsets.
 
-    Values sum to the difference of the outputs for the radiograph and for its fill. All superpixels
-    are estimated (`l1_reg=False`); shap by default keeps ten and zeroes the others.
+    Values sum to the difference of the outputs for the radiograph and for its fill.
     """
 
     method: ClassVar[str] = "kernel_shap"
     title: ClassVar[str] = "Kernel SHAP"
     citation: ClassVar[str] = "Lundberg and Lee, NeurIPS 2017"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "shamsul-2023": {
+            "estimator": "regression",
+            "compactness": 0.3,
+            "sigma": 3.0,
+            "fill": "constant",
+            "value": 255.0,
+            "scale": "unit",
+            "output": "probability",
+            "samples": 1000,
+        }
+    }
 
-    def weights(self, predict: Predictor, shape: tuple[int, int], seed: int) -> NDArray[np.float64]:
-        """Shapley values."""
+    estimator: Literal["gaussian_process", "regression"] = "gaussian_process"
+    """`regression` is Kernel SHAP's own, by the shap package, with all superpixels estimated
+    (`l1_reg=False`; shap by default keeps ten and zeroes the others). `gaussian_process` finds the
+    same values with about half the error from half as many subsets (see `shapley.py`)."""
+
+    @model_validator(mode="after")
+    def _shared_needs_the_gaussian_process(self) -> KernelShap:
+        if self.shared and self.estimator == "regression":
+            raise ValueError("shared: shap draws its own subsets; leave `estimator` out")
+        return self
+
+    def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
+        """Pairs of a subset and its complement, of all sizes."""
+        return shapley.draw(superpixels, self.samples, seed)
+
+    def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Shapley values; no weights are needed, whatever subsets were asked about."""
+        return shapley.values(perturbed.subsets, perturbed.outputs(self.output))
+
+    def ask(self, perturber: Perturber, seed: int) -> NDArray[np.float64]:
+        """As `Surrogate.ask`; the shap package draws and solves by itself."""
+        if self.estimator == "gaussian_process":
+            return super().ask(perturber, seed)
         import shap
 
-        everything = np.ones((1, shape[0]))
+        def outputs(subsets: NDArray) -> NDArray[np.float64]:
+            shown = subsets > 0.5
+            return Perturbed(perturber.labels, shown, perturber.logits(shown)).outputs(self.output)
+
+        everything = np.ones((1, perturber.count))
         with _global_seed(seed):
-            explainer = shap.KernelExplainer(predict, np.zeros_like(everything))
+            explainer = shap.KernelExplainer(outputs, np.zeros_like(everything))
             values = explainer.shap_values(
                 everything, nsamples=self.samples, l1_reg=False, silent=True
             )
         return np.asarray(values)[0]
 
 
-def _black_and_white(images: Tensor) -> Tensor:
-    """A black and a white radiograph, uint8 (2, H, W)."""
-    levels = torch.tensor([0, 255], dtype=torch.uint8, device=images.device)
-    return levels[:, None, None].expand(2, *images.shape[2:])
+class SuperpixelRise(Sampled):
+    """RISE on superpixels: how much higher the output is, on average, where one is shown.
+
+    ``E[v(S) | i in S] - E[v(S)]`` with every superpixel shown with probability 1/2: RISE's Eq. 5
+    but for a constant, with hard masks of the radiograph's own regions instead of soft grids.
+    """
+
+    method: ClassVar[str] = "superpixel_rise"
+    title: ClassVar[str] = "RISE (superpixels)"
+    citation: ClassVar[str] = "Petsiuk et al., BMVC 2018"
+
+    def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
+        """Each superpixel is shown with probability 1/2."""
+        return np.random.default_rng(seed).random((self.samples, superpixels)) < 0.5
+
+    def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Conditional means less the mean."""
+        shown = perturbed.subsets * weights[:, None]
+        outputs = perturbed.outputs(self.output)
+        mean = np.average(outputs, axis=0, weights=weights)
+        # A superpixel that no subset shows is as good as average.
+        return shown.T @ (outputs - mean) / np.maximum(shown.sum(0), 1e-12)[:, None]
 
 
-def _planes(image: Tensor) -> Iterator[NDArray[np.float64]]:
-    """The three channels of an image, each a vector."""
-    yield from image.cpu().double().flatten(1).numpy()
+class SuperpixelOcclusion(Surrogate):
+    """Occlusion of superpixels: how much the output falls when one is hidden."""
+
+    method: ClassVar[str] = "superpixel_occlusion"
+    title: ClassVar[str] = "Occlusion (superpixels)"
+    citation: ClassVar[str] = "Zeiler and Fergus, ECCV 2014"
+
+    def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
+        """All superpixels, and all but one."""
+        return np.vstack([np.ones(superpixels, bool), ~np.eye(superpixels, dtype=bool)])
+
+    def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``v(all) - v(all but i)``."""
+        outputs, hidden = perturbed.outputs(self.output), (~perturbed.subsets).sum(1)
+        values = np.empty((perturbed.subsets.shape[1], outputs.shape[1]))
+        whole = outputs[hidden == 0][0]
+        for row in np.flatnonzero(hidden == 1):
+            values[np.argmin(perturbed.subsets[row])] = whole - outputs[row]
+        return values
 
 
 @contextlib.contextmanager
@@ -199,16 +284,3 @@ def _global_seed(seed: int) -> Iterator[None]:
         yield
     finally:
         np.random.set_state(state)
-
-
-@contextlib.contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Silence the bar that lime draws for each image and has no argument to turn off."""
-    from lime import lime_image
-
-    bar = lime_image.tqdm
-    lime_image.tqdm = iter
-    try:
-        yield
-    finally:
-        lime_image.tqdm = bar

@@ -61,6 +61,15 @@ def load(path: str | Path, device: torch.device | str = "cpu", batch_size: int =
     return classifier.to(device).to(memory_format=torch.channels_last)
 
 
+def check_classes(path: str | Path, classifier: Classifier, classes: Sequence[str]) -> None:
+    """Raise an InputError where a checkpoint is of other classes than the configuration."""
+    if tuple(classes) != tuple(classifier.classes):
+        raise InputError(
+            f"{path}: was trained for the classes {', '.join(classifier.classes)}, and "
+            f"`classes` are {', '.join(classes)}; train again, or make them equal"
+        )
+
+
 def import_checkpoint(
     path: str | Path, backbone: str, classes: Sequence[str], size: int
 ) -> Classifier:

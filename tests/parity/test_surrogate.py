@@ -11,6 +11,7 @@ import shap
 import torch
 from lime.lime_image import LimeImageExplainer
 
+from shamsul.explain.perturbation import filled
 from shamsul.explain.superpixels import slic
 from shamsul.explain.surrogate import KernelShap, Lime
 from tests.networks import classifier
@@ -76,7 +77,9 @@ def test_kernel_shap_is_shaps(model, grey, samples):
     images = model.normalise(grey)
     labels, predict = reference(model, grey, 14)
     count = labels.max() + 1
-    explainer = KernelShap(samples=samples, segments=14, fill="black", **SLIC)
+    explainer = KernelShap(
+        estimator="regression", samples=samples, segments=14, fill="black", **SLIC
+    )
     maps = explainer.explain(model, images, torch.tensor([1, 3]), [SEED])[0]
 
     def of_subsets(subsets):
@@ -91,14 +94,15 @@ def test_kernel_shap_is_shaps(model, grey, samples):
         np.testing.assert_allclose(maps[position], values[labels, index], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("fill", ["mean", "blur", "black"])
-def test_kernel_shap_is_efficient(model, grey, fill):
+@pytest.mark.parametrize("estimator", ["gaussian_process", "regression"])
+@pytest.mark.parametrize("fill", ["mean", "blur", "noise", "black", "constant"])
+def test_kernel_shap_is_efficient(model, grey, fill, estimator):
     """Values sum to f(image) - f(everything hidden), at any number of samples."""
     images = model.normalise(grey)
     labels, _ = reference(model, grey, 16)
-    explainer = KernelShap(samples=40, segments=16, fill=fill, **SLIC)
+    explainer = KernelShap(estimator=estimator, samples=40, segments=16, fill=fill, **SLIC)
     maps = explainer.explain(model, images, torch.arange(4), [SEED])[0]
-    hidden = explainer._filled(images[0], model.normalise(grey * 0)[0], labels)
+    hidden = filled(explainer, model, images[0], labels, SEED)
     firsts = np.unique(labels, return_index=True)[1]
     difference = model.predict(images)[0] - model.predict(hidden[None])[0]
     torch.testing.assert_close(maps.flatten(1)[:, firsts].sum(1), difference, rtol=0, atol=1e-3)

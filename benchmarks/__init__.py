@@ -1,0 +1,1 @@
+"""Side-by-side measurements against peers, run by hand: `python -m benchmarks.explain [NAME...]`."""

@@ -1,0 +1,129 @@
+"""Consensus: one map made of several methods' maps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from shamsul.explain.base import Cost, Method, Quality, Shard
+from shamsul.explain.control import masks_in_frame
+from shamsul.progress import track
+from shamsul.storage import Heatmaps
+
+logger = logging.getLogger(__name__)
+
+FEWEST_MASKS = 10
+"""A class with fewer masks on tune takes the weights of all classes together."""
+
+
+class Consensus(Method):
+    """The weighted mean of the rank-normalised maps of other methods.
+
+    A pixel's rank within its map, by positive relevance and from 0 to 1, says the same whatever the
+    scale of the method. `weights: fitted` regresses the experts' masks of the tune split on the
+    ranks with coefficients that are not negative (stacking; Breiman, Machine Learning 1996), for
+    each class. That is supervision: figures on tune are then flattering, those on test are not.
+    """
+
+    method: ClassVar[str] = "consensus"
+    title: ClassVar[str] = "Consensus"
+    citation: ClassVar[str] = "Breiman, Machine Learning 1996"
+    cost: ClassVar[Cost] = "none"
+    signed: ClassVar[bool] = False
+
+    of: Annotated[tuple[str, ...], Field(min_length=2)]
+    """Names of the methods that it is made of."""
+    weights: Literal["equal", "fitted"] = "equal"
+    """Equal weights, or weights fitted to the masks of the tune split."""
+
+    @field_validator("of")
+    @classmethod
+    def _differ(cls, of: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(of)) < len(of):
+            raise ValueError("a method is listed twice")
+        return of
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The methods that it is made of."""
+        return self.of
+
+    @property
+    def supervised(self) -> bool:
+        """Where the weights are fitted."""
+        return self.weights == "fitted"
+
+    def heatmaps(self, shard: Shard) -> tuple[NDArray[np.float32], Quality]:
+        """As `Method.heatmaps`: maps (N, C, S, S) in [0, 1], S the side of the model's frame."""
+        size, names = shard.model.size, shard.images.image_id
+        weights = self.fit(shard) if self.supervised else {}
+        maps = np.zeros((len(names), len(shard.classes), size, size), np.float32)
+        for n, image_id in enumerate(track(names, "Consensus: images")):
+            for c, name in enumerate(shard.classes):
+                members = [shard.members[member] for member in self.of]
+                ranked = _ranked(members, image_id, name, size)
+                maps[n, c] = np.average(ranked, axis=0, weights=weights.get(name))
+        return maps, {}
+
+    def fit(self, shard: Shard) -> dict[str, NDArray[np.float64]]:
+        """Weights (len(of),), of sum 1, of each class; equal where no map goes with the masks."""
+        from scipy.optimize import nnls  # Here, because it is slow to import.
+
+        assert shard.supervision is not None
+        heatmaps = {
+            (image_id, member): part
+            for member, parts in shard.supervision.heatmaps.items()
+            for part in parts
+            for image_id in part.image_id
+        }
+        moments: dict[str, list[NDArray[np.float64]]] = {}
+        masks = masks_in_frame(shard.supervision)
+        for (image_id, name), mask in track(masks.items(), "Consensus: masks", len(masks)):
+            if name not in shard.classes:
+                continue
+            members = [heatmaps[image_id, member] for member in self.of]
+            ranked = _ranked(members, image_id, name, shard.model.size).reshape(len(members), -1)
+            moments.setdefault(name, []).append(np.cov(np.vstack([ranked, mask.ravel()])))
+        pooled = [moment for some in moments.values() for moment in some]
+        weights = {}
+        for name in shard.classes:
+            own = moments.get(name, [])
+            used = own if len(own) >= FEWEST_MASKS else pooled
+            if not used:
+                continue
+            covariance = np.mean(used, axis=0)
+            root = np.linalg.cholesky(covariance[:-1, :-1] + 1e-9 * np.eye(len(self.of)))
+            found, _ = nnls(root.T, np.linalg.solve(root, covariance[:-1, -1]))
+            weights[name] = found / found.sum() if found.any() else np.full(len(found), 1.0)
+            logger.info(
+                "Consensus: %s, from %d masks%s: %s", name, len(used),
+                "" if used is own else " of all classes", _told(self.of, weights[name]),
+            )  # fmt: skip
+        return weights
+
+
+def _ranked(
+    members: Sequence[Heatmaps], image_id: str, name: str, size: int
+) -> NDArray[np.float64]:
+    """Ranks from 0 to 1 of the positive relevance of one image and class: (members, S, S)."""
+    from scipy.stats import rankdata
+
+    from shamsul.data.geometry import Frame, to_original
+
+    frame = Frame.fit(size, size, size, "stretch")
+    ranks = []
+    for member in members:
+        row, column = member.image_id.index(image_id), member.classes.index(name)
+        positive = np.maximum(member.heatmap[row, column], 0)
+        ranks.append(rankdata(to_original(positive, frame)).reshape(size, size) - 1)
+    return np.array(ranks) / (size**2 - 1)
+
+
+def _told(names: Sequence[str], weights: NDArray[np.float64]) -> str:
+    told: Mapping[str, float] = dict(zip(names, weights, strict=True))
+    return ", ".join(f"{name} {weight:.2f}" for name, weight in told.items())

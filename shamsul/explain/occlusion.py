@@ -1,0 +1,181 @@
+"""Occlusion and RISE: how the output changes when a window, or a random pattern, is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import lazy_loader as lazy
+import numpy as np
+from pydantic import Field, PositiveInt, model_validator
+
+from shamsul.explain.base import Cost, Explainer
+from shamsul.explain.perturbation import Filled, filled
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from shamsul.model.classifier import Classifier
+else:
+    torch = lazy.load("torch")
+
+
+class Masking(Filled, Explainer):
+    """What hides parts of an image through masks; subclasses write `masks` and `combine`."""
+
+    cost: ClassVar[Cost] = "sampling"
+    signed: ClassVar[bool] = True
+
+    output: Literal["logit", "probability"] = "logit"
+    """The output that is explained."""
+
+    def masks(self, image: Tensor, step: int, seed: int) -> Iterator[Tensor]:
+        """How much of each pixel is shown: (up to `step`, H, W) in [0, 1] at a time."""
+        raise NotImplementedError
+
+    def explain(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """Maps of the images' resolution (N, C, H, W); memory does not grow with the masks."""
+        return torch.stack(
+            [
+                self._explain(model, image, seed)[classes]
+                for image, seed in zip(images, seeds, strict=True)
+            ]
+        )
+
+    def _explain(self, model: Classifier, image: Tensor, seed: int) -> Tensor:
+        """The map of every class of the model: (K, H, W)."""
+        height, width = image.shape[1:]
+        # A mask has no regions of its own to take the mean of; the radiograph's is what hides.
+        whole = np.zeros((height, width), np.intp)
+        hidden = filled(self, model, image, whole, seed)
+        plain = self._outputs(model.predict(image[None]))[0]
+        weighted = torch.zeros(len(plain), height, width, dtype=torch.float64, device=image.device)
+        coverage = torch.zeros(height, width, dtype=torch.float64, device=image.device)
+        total, count = torch.zeros_like(plain), 0
+        for mask in self.masks(image, model.tile, seed):
+            outputs = self._outputs(model.predict(hidden + mask[:, None] * (image - hidden)))
+            weight = self.weight(mask).double()
+            weighted += torch.einsum("nk,nhw->khw", outputs, weight)
+            coverage += weight.sum(0)
+            total, count = total + outputs.sum(0), count + len(mask)
+        mean = weighted / coverage.clamp(min=1e-12)
+        return self.combine(mean, plain[:, None, None], (total / count)[:, None, None]).float()
+
+    def weight(self, mask: Tensor) -> Tensor:
+        """How much each pixel takes part in an output: (n, H, W)."""
+        raise NotImplementedError
+
+    def combine(self, mean: Tensor, plain: Tensor, overall: Tensor) -> Tensor:
+        """The map (K, H, W).
+
+        Parameters
+        ----------
+        mean : (K, H, W), of each pixel over the outputs, weighted by `weight`.
+        plain : (K, 1, 1), the output for the whole radiograph.
+        overall : (K, 1, 1), the mean over all masks.
+        """
+        raise NotImplementedError
+
+    def _outputs(self, logits: Tensor) -> Tensor:
+        return (logits if self.output == "logit" else logits.sigmoid()).double()
+
+
+class Occlusion(Masking):
+    """Occlusion: how much the output falls when a window is hidden (Zeiler and Fergus, ECCV 2014).
+
+    A pixel has the mean over the windows that cover it. Windows that would reach beyond the image
+    are cut at its border.
+    """
+
+    method: ClassVar[str] = "occlusion"
+    title: ClassVar[str] = "Occlusion"
+    citation: ClassVar[str] = "Zeiler and Fergus, ECCV 2014"
+
+    window: PositiveInt = 32
+    """Side in pixels of the square that is hidden."""
+    stride: PositiveInt = 16
+    """Pixels from one window to the next; at most the window."""
+
+    @model_validator(mode="after")
+    def _windows_cover(self) -> Occlusion:
+        if self.stride > self.window:
+            raise ValueError(
+                f"stride: must be at most the window ({self.window}), or pixels between windows "
+                f"have no value, not {self.stride}"
+            )
+        return self
+
+    def masks(self, image: Tensor, step: int, seed: int) -> Iterator[Tensor]:
+        """Everything but one window each."""
+        height, width = image.shape[1:]
+        places = [(top, left) for top in self._starts(height) for left in self._starts(width)]
+        for start in range(0, len(places), step):
+            some = places[start : start + step]
+            masks = image.new_ones(len(some), height, width)
+            for mask, (top, left) in zip(masks, some, strict=True):
+                mask[top : top + self.window, left : left + self.window] = 0
+            yield masks
+
+    def _starts(self, length: int) -> range:
+        last = -(-max(length - self.window, 0) // self.stride)
+        return range(0, last * self.stride + 1, self.stride)
+
+    def weight(self, mask: Tensor) -> Tensor:
+        """What is hidden."""
+        return 1 - mask
+
+    def combine(self, mean: Tensor, plain: Tensor, overall: Tensor) -> Tensor:
+        """The fall."""
+        return plain - mean
+
+
+class Rise(Masking):
+    """RISE: how much higher the output is, on average, where a pixel is shown.
+
+    Random grids of cells, each shown with probability p, are enlarged to smooth masks with a random
+    shift. The map is ``sum_n M_n v_n / sum_n M_n - mean_n v_n``: Eq. 5 of Petsiuk et al. (BMVC
+    2018) but for a constant, and with each pixel's own coverage in place of its expectation, which
+    takes the noise of the draw out.
+    """
+
+    method: ClassVar[str] = "rise"
+    title: ClassVar[str] = "RISE"
+    citation: ClassVar[str] = "Petsiuk et al., BMVC 2018"
+
+    samples: PositiveInt = 2000
+    """Masks per radiograph."""
+    cells: Annotated[int, Field(ge=2)] = 7
+    """Cells along a side."""
+    shown: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Probability that a cell is shown."""
+
+    def masks(self, image: Tensor, step: int, seed: int) -> Iterator[Tensor]:
+        """Enlarged grids, each shifted by up to a cell."""
+        height, width = image.shape[1:]
+        generator = np.random.default_rng(seed)
+        cell_y, cell_x = -(-height // self.cells), -(-width // self.cells)
+        enlarged = (self.cells + 1) * cell_y, (self.cells + 1) * cell_x
+        for start in range(0, self.samples, step):
+            count = min(step, self.samples - start)
+            grids = generator.random((count, 1, self.cells + 1, self.cells + 1)) < self.shown
+            shifts = generator.integers((cell_y, cell_x), size=(count, 2))
+            masks = torch.nn.functional.interpolate(
+                torch.from_numpy(grids).to(image), size=enlarged, mode="bilinear"
+            )[:, 0]
+            yield torch.stack(
+                [
+                    mask[top : top + height, left : left + width]
+                    for mask, (top, left) in zip(masks, shifts.tolist(), strict=True)
+                ]
+            )
+
+    def weight(self, mask: Tensor) -> Tensor:
+        """What is shown."""
+        return mask
+
+    def combine(self, mean: Tensor, plain: Tensor, overall: Tensor) -> Tensor:
+        """The rise."""
+        return mean - overall

@@ -1,0 +1,166 @@
+"""Perturbed radiographs: superpixels hidden in many combinations, and what the network says.
+
+LIME, Kernel SHAP, occlusion and RISE all ask the network about versions of a radiograph in which
+parts are hidden. Here is what they share: which parts, what hides them, and how the versions are
+made on the model's device, one batch at a time. All of it happens in the space that the model sees:
+an image is normalised first and its parts are replaced after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import lazy_loader as lazy
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, PositiveFloat
+
+from shamsul.explain.superpixels import Labels, Superpixels, grid, quickshift, slic
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from shamsul.model.classifier import Classifier
+else:
+    torch = lazy.load("torch")
+
+BLUR = 0.1
+"""Width of the blur of `fill: blur`, as a fraction of the image's side."""
+
+
+class Filled(BaseModel):
+    """What stands where something is hidden."""
+
+    fill: Literal["mean", "blur", "noise", "black", "constant"] = "mean"
+    """What hides: the mean of what is hidden, the blurred radiograph, noise of the radiograph's own
+    mean and deviation, black, or the constant `value`."""
+    value: float = 0.0
+    """Of `fill: constant`, in the units of the model's input: 0 is ImageNet's mean colour."""
+
+
+class Segmented(Filled):
+    """How a radiograph is cut into superpixels, and what hides them."""
+
+    superpixels: Superpixels = "slic"
+    """`slic`, `quickshift` as the lime package makes them, or a `grid` of rectangles."""
+    segments: Annotated[int, Field(ge=2)] = 50
+    """About how many superpixels; quickshift finds its own number."""
+    compactness: PositiveFloat = 0.1
+    """SLIC's weight of nearness against likeness of grey (0 to 1)."""
+    sigma: Annotated[float, Field(ge=0)] = 1.0
+    """Width in pixels of the smoothing before SLIC."""
+    scale: Literal["model", "unit"] = "model"
+    """`unit` hands the perturbed images to the model in [0, 1] and not normalised. That is a fault
+    of SHAMSUL's released script for SHAP, and is there to compare with it."""
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """What the network said of one radiograph's perturbed versions.
+
+    Attributes
+    ----------
+    labels : (H, W) superpixels, M of them.
+    subsets : (n, M) bool, whether each superpixel is shown; the first hides all, the second none.
+    logits : (n, K) float64, of all K classes of the model.
+    """
+
+    labels: Labels
+    subsets: NDArray[np.bool_]
+    logits: NDArray[np.float64]
+
+    def outputs(self, kind: Literal["logit", "probability"]) -> NDArray[np.float64]:
+        """Logits or probabilities (n, K)."""
+        return self.logits if kind == "logit" else 1 / (1 + np.exp(-self.logits))
+
+
+class Perturber:
+    """One radiograph, ready to be shown with any of its superpixels hidden.
+
+    Parameters
+    ----------
+    settings : superpixels and fill.
+    model : the classifier.
+    image : (3, H, W) float32, normalised as the model sees it.
+    seed : of noise, and of quickshift.
+    """
+
+    def __init__(self, settings: Segmented, model: Classifier, image: Tensor, seed: int) -> None:
+        self.model = model
+        grey = to_grey(model, image)
+        self.labels = _superpixels(settings, grey.cpu().numpy(), seed)
+        if settings.scale == "unit":
+            image = grey.expand_as(image)
+        self.image = image
+        self.filled = filled(settings, model, image, self.labels, seed)
+        self._where = torch.from_numpy(self.labels).to(image.device)
+
+    @property
+    def count(self) -> int:
+        """Number M of superpixels."""
+        return int(self.labels.max()) + 1
+
+    def logits(self, subsets: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The network's logits (n, K) where of each subset (n, M) the superpixels are shown."""
+        shown = torch.from_numpy(subsets).to(self.image.device)
+        parts = [
+            self.model.predict(torch.where(part[:, None, self._where], self.image, self.filled))
+            for part in shown.split(self.model.tile)
+        ]
+        return torch.cat(parts).double().cpu().numpy()
+
+
+def _superpixels(settings: Segmented, grey: NDArray[np.float32], seed: int) -> Labels:
+    match settings.superpixels:
+        case "slic":
+            return slic(grey, settings.segments, settings.compactness, settings.sigma)
+        case "quickshift":
+            return quickshift(grey, seed)
+        case "grid":
+            return grid(grey.shape[0], grey.shape[1], settings.segments)
+
+
+def to_grey(model: Classifier, image: Tensor) -> Tensor:
+    """The grey values (H, W) in [0, 1] of a normalised image (3, H, W)."""
+    black, white = model.normalise(_levels(image, (0, 255)))
+    return ((image - black) / (white - black)).mean(0)
+
+
+def filled(settings: Filled, model: Classifier, image: Tensor, labels: Labels, seed: int) -> Tensor:
+    """The image with everything hidden: (3, H, W).
+
+    Parameters
+    ----------
+    image : (3, H, W) in the scale in which it is perturbed.
+    labels : (H, W) regions, each of which `fill: mean` gives its own mean.
+    """
+    match settings.fill:
+        case "black":
+            return model.normalise(_levels(image, (0,)))[0]
+        case "constant":
+            return torch.full_like(image, settings.value)
+        case "blur":
+            from scipy.ndimage import gaussian_filter
+
+            width = BLUR * image.shape[-1]
+            blurred = gaussian_filter(image.cpu().numpy(), (0, width, width))
+            return torch.from_numpy(blurred).to(image)
+        case "noise":
+            generator = torch.Generator().manual_seed(seed)
+            # Grey noise: the same draw in each channel, as in any radiograph.
+            noise = torch.randn(image.shape[-2:], generator=generator).to(image)
+            mean, deviation = image.mean((1, 2), True), image.std((1, 2), keepdim=True)
+            return mean + deviation * noise
+        case "mean":
+            planes = image.cpu().double().flatten(1).numpy()
+            sums = np.stack([np.bincount(labels.ravel(), plane) for plane in planes])
+            means = sums / np.bincount(labels.ravel())
+            return torch.from_numpy(means[:, labels]).to(image)
+
+
+def _levels(image: Tensor, levels: tuple[int, ...]) -> Tensor:
+    """Radiographs of one grey level each, uint8 (n, H, W)."""
+    greys = torch.tensor(levels, dtype=torch.uint8, device=image.device)
+    return greys[:, None, None].expand(-1, *image.shape[1:])
