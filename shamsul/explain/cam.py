@@ -1,50 +1,330 @@
-"""Class activation maps: which of the last feature maps' cells speak for a class."""
+"""Class activation maps: which cells of a layer's feature maps speak for a class.
+
+A layer's feature maps are ``A``, (N, K, h, w); ``g = dy_c / dA`` is the gradient of class c's
+output with respect to them, of the same shape. Every method here is one way to make a map (N, h, w)
+of the two, written as `combine`; what is negative in it is then set to zero.
+
+On a network that pools its last feature maps to their means and ends in one linear layer (DenseNet,
+ResNet, EfficientNet) ``g`` is the same in all cells, and at the last layer Grad-CAM and HiResCAM
+are one method; LayerCAM differs from them in leaving out the channels of negative weight. Do not
+count them as independent findings.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import contextlib
+import difflib
+import functools
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import lazy_loader as lazy
 
+from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from shamsul.model.classifier import Classifier
 else:
     torch = lazy.load("torch")
 
+IMAGES_AT_ONCE = 4
+"""Images whose activations are kept at a time from a named layer on, for all classes."""
 
-class GradCam(Explainer):
+
+class Cam(Explainer):
+    """What all class activation maps share; subclasses write `layer_maps`."""
+
+    cost: ClassVar[Cost] = "forward"
+    signed: ClassVar[bool] = False
+
+    layers: tuple[str, ...] = ()
+    """Names of the network's modules whose outputs, (N, K, h, w), are looked at ("layer3",
+    "features.denseblock3"). Empty: the last feature maps, where `Classifier.split` cuts. Of
+    several, each map is divided by its maximum (one of zeros stays), resized bilinearly to the
+    largest among them, and the maps are averaged. Gradients are made from the first of them on,
+    so deeper inside costs more."""
+
+    def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
+        """One map for each of `layers`, (N, C, h, w), of either sign; or one, where it is empty."""
+        raise NotImplementedError
+
+    def explain(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """Maps (N, C, h, w), not negative, of the layer's resolution or the layers' largest.
+
+        Raises
+        ------
+        InputError
+            The network has no layer of that name, or its output is not (N, K, h, w).
+        """
+        return merged([m.relu() for m in self.layer_maps(model, images, classes)])
+
+    def activations(self, model: Classifier, images: Tensor) -> list[Tensor]:
+        """Feature maps of each layer, (N, K, h, w), without gradients."""
+        if self.layers:
+            return forward(model.network, images, self.layers, gradients=False)[0]
+        with torch.no_grad():
+            return [model.split(images)[0]]
+
+
+class GradientCam(Cam):
+    """What the maps made of gradients share; subclasses write `combine`.
+
+    All classes share one forward pass, which records nothing before the first layer looked at. For
+    the last feature maps gradients go through the head only.
+    """
+
+    output: Literal["logit", "probability"] = "logit"
+    """The output ``y`` whose gradient is taken. The probability's gradient is the logit's times
+    ``p (1 - p)``, which scales a whole map; only in Grad-CAM++ and with `initial` is it more."""
+
+    def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
+        """One layer's map for one class, of either sign.
+
+        Parameters
+        ----------
+        activations : ``A``, (N, K, h, w).
+        gradients : ``g``, (N, K, h, w).
+
+        Returns
+        -------
+        (N, h, w).
+        """
+        raise NotImplementedError
+
+    def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
+        """Maps by `combine`, a few images at a time where layers are named."""
+        if not self.layers:
+            with torch.no_grad():
+                last, head = model.split(images)
+            with torch.enable_grad():
+                last = last.detach().requires_grad_()
+                logits = head(last.clone())  # A head may start with an in-place ReLU.
+            return self.class_maps([last], logits, classes)
+        count = len(images)
+        # Always as many at once, the first repeated: sums of other batches are rounded otherwise.
+        rows = torch.arange(-(-count // IMAGES_AT_ONCE) * IMAGES_AT_ONCE) % count
+        parts = []
+        for part in rows.split(IMAGES_AT_ONCE):
+            found, logits = forward(model.network, images[part], self.layers, gradients=True)
+            parts.append(self.class_maps(found, logits, classes))
+        return [torch.cat(layer)[:count] for layer in zip(*parts, strict=True)]
+
+    def class_maps(
+        self, activations: list[Tensor], logits: Tensor, classes: Tensor
+    ) -> list[Tensor]:
+        """`combine` of each class, (N, C, h, w), for each layer that the logits are made from."""
+        with torch.enable_grad():
+            outputs = logits.sigmoid() if self.output == "probability" else logits
+            # Images do not mix, so one backward pass of a sum serves them all.
+            sums = outputs.sum(0).unbind()
+        maps = []
+        for index in classes.tolist():
+            gradients = torch.autograd.grad(sums[index], activations, retain_graph=True)
+            pairs = zip(activations, gradients, strict=True)
+            maps.append([self.combine(a.detach(), g) for a, g in pairs])
+        return [torch.stack(layer, 1) for layer in zip(*maps, strict=True)]
+
+
+class GradCam(GradientCam):
     """Grad-CAM (Selvaraju et al., ICCV 2017), Eqs. 1 and 2.
 
-    ``map_c = ReLU(sum_k w_ck A_k)`` with ``w_ck`` the mean over cells of the gradient of class c's
-    logit with respect to the feature map ``A_k``. The backbone runs forward once for all classes;
-    gradients go through the head only.
+    ``map = ReLU(sum_k w_k A_k)``, where ``w_k`` is the mean of ``g_k`` over the cells.
+
+    The preset `shamsul-2023` is what the released script of SHAMSUL (Alam et al., 2023) does
+    instead: the gradient of the probability, of which only what is positive where the activation is
+    positive is averaged, and a sum that starts at one, so that behind a ReLU the map is nowhere
+    below one. `guided` and `initial` exist for this preset.
     """
 
     method: ClassVar[str] = "grad_cam"
     title: ClassVar[str] = "Grad-CAM"
     citation: ClassVar[str] = "Selvaraju et al., ICCV 2017"
-    cost: ClassVar[Cost] = "forward"
-    signed: ClassVar[bool] = False
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "shamsul-2023": {"output": "probability", "guided": True, "initial": 1.0}
+    }
 
-    def explain(
-        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
-    ) -> Tensor:
-        """Maps of the resolution of the last feature maps: (N, C, h, w), not negative."""
-        with torch.no_grad():
-            activations, head = model.split(images)
-        with torch.enable_grad():
-            activations = activations.detach().requires_grad_()
-            logits = head(activations.clone())  # A head may start with an in-place ReLU.
-            # Images do not mix in the head, so one backward pass of a sum serves them all.
-            sums = logits.sum(0).unbind()
-        maps = []
-        for index in classes.tolist():
-            (gradient,) = torch.autograd.grad(sums[index], activations, retain_graph=True)
-            weights = gradient.mean((2, 3), keepdim=True)
-            maps.append((weights * activations.detach()).sum(1).relu())
-        return torch.stack(maps, 1)
+    guided: bool = False
+    """Take gradients for zero before averaging where they or the activations are not positive."""
+    initial: float = 0.0
+    """What the sum over channels starts at."""
+
+    def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
+        """``initial + sum_k mean(g_k) A_k``."""
+        if self.guided:
+            gradients = gradients.relu() * (activations > 0)
+        weights = gradients.mean((2, 3), keepdim=True)
+        return self.initial + (weights * activations).sum(1)
+
+
+class GradCamPlusPlus(GradientCam):
+    """Grad-CAM++ (Chattopadhay et al., WACV 2018), Eqs. 7 and 19.
+
+    ``map = ReLU(sum_k w_k A_k)`` with ``w_k = sum_ij alpha_kij ReLU(g_kij)`` and
+    ``alpha_kij = g^2 / (2 g^2 + sum(A_k) g^3) = 1 / (2 + g_kij sum(A_k))``, the sum over all cells.
+
+    The paper's output is ``exp(y)``, whose gradient has a factor ``exp(y)`` more; it is the same
+    for all cells of a map and left out. The paper takes feature maps to be rectified. Where a
+    layer's are not, negative activations are left out of alpha's sum: its denominator could
+    otherwise come near zero, and one channel's rounding decide the map.
+    """
+
+    method: ClassVar[str] = "grad_cam_pp"
+    title: ClassVar[str] = "Grad-CAM++"
+    citation: ClassVar[str] = "Chattopadhay et al., WACV 2018"
+
+    def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
+        """``sum_k w_k A_k``."""
+        positive = gradients.relu()  # Where g is not, alpha is multiplied by zero.
+        alpha = 1 / (2 + positive * activations.relu().sum((2, 3), keepdim=True))
+        weights = (alpha * positive).sum((2, 3), keepdim=True)
+        return (weights * activations).sum(1)
+
+
+class HiResCam(GradientCam):
+    """HiResCAM (Draelos and Carin, arXiv 2011.08891, 2020): ``map = ReLU(sum_k g_k A_k)``.
+
+    Gradients are not averaged, so a cell is marked only where it raises the output itself. At the
+    last layer of a network that ends in mean pooling and one linear layer it is Grad-CAM.
+    """
+
+    method: ClassVar[str] = "hires_cam"
+    title: ClassVar[str] = "HiResCAM"
+    citation: ClassVar[str] = "Draelos and Carin, arXiv 2020"
+
+    def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
+        """``sum_k g_k A_k``, cell by cell."""
+        return (gradients * activations).sum(1)
+
+
+class LayerCam(GradientCam):
+    """LayerCAM (Jiang et al., IEEE TIP 2021): ``map = ReLU(sum_k ReLU(g_k) A_k)``.
+
+    Each cell is weighted by its own positive gradient, which makes inner layers' maps usable too.
+    """
+
+    method: ClassVar[str] = "layer_cam"
+    title: ClassVar[str] = "LayerCAM"
+    citation: ClassVar[str] = "Jiang et al., IEEE TIP 2021"
+
+    def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
+        """``sum_k ReLU(g_k) A_k``, cell by cell."""
+        return (gradients.relu() * activations).sum(1)
+
+
+class EigenCam(Cam):
+    """Eigen-CAM (Muhammad and Yeasin, IJCNN 2020): the first principal component of the cells.
+
+    Class-agnostic: no output is looked at, and every class has the same map. ``map = ReLU(A v_1)``
+    where ``A`` has a row of K activations for each cell, less their mean over the cells (as
+    pytorch-grad-cam does; the paper's equations subtract none), and ``v_1`` is its first right
+    singular vector. A singular vector's sign is arbitrary; here it is the one for which the map
+    is correlated with the activations' sum over channels, and not with its negative.
+    """
+
+    method: ClassVar[str] = "eigen_cam"
+    title: ClassVar[str] = "Eigen-CAM"
+    citation: ClassVar[str] = "Muhammad and Yeasin, IJCNN 2020"
+
+    def combine(self, activations: Tensor) -> Tensor:
+        """``A v_1``, from (N, K, h, w) to (N, h, w); of mean zero."""
+        cells = activations.flatten(2).transpose(1, 2)
+        cells = cells - cells.mean(1, keepdim=True)
+        left, values, _ = torch.linalg.svd(cells, full_matrices=False)
+        projection = left[..., 0] * values[:, :1]  # U S = A V
+        agreement = (projection * cells.sum(2)).sum(1, keepdim=True)
+        projection = torch.where(agreement < 0, -projection, projection)
+        return projection.unflatten(1, activations.shape[2:])
+
+    def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
+        """The same map for every class."""
+        maps = [self.combine(activations) for activations in self.activations(model, images)]
+        return [m[:, None].repeat(1, len(classes), 1, 1) for m in maps]
+
+
+def merged(maps: list[Tensor]) -> Tensor:
+    """One map of several layers', as `Cam.layers` says; a single one stays as it is.
+
+    Parameters
+    ----------
+    maps : (N, C, h, w) each, not negative, of any resolutions.
+
+    Returns
+    -------
+    (N, C, h, w) of the largest h and w; from 0 to 1 where there are several maps.
+    """
+    if len(maps) == 1:
+        return maps[0]
+    size = max(m.shape[2] for m in maps), max(m.shape[3] for m in maps)
+    resized = []
+    for layer in maps:
+        highest = layer.amax((2, 3), keepdim=True)
+        scaled = layer / torch.where(highest > 0, highest, 1.0)
+        resized.append(torch.nn.functional.interpolate(scaled, size, mode="bilinear"))
+    return torch.stack(resized).mean(0)
+
+
+def forward(
+    network: nn.Module, images: Tensor, layers: tuple[str, ...], gradients: bool
+) -> tuple[list[Tensor], Tensor]:
+    """A forward pass that keeps what the named layers put out.
+
+    Nothing is recorded for gradients before the first of the layers, and after it only where
+    `gradients`. Hooks are removed and the mode is as before, also after an exception.
+
+    Parameters
+    ----------
+    network : (N, 3, S, S) -> (N, C), in evaluation mode.
+    images : (N, 3, S, S).
+    layers : names of the network's modules.
+    gradients : whether the logits are to be differentiable by the activations.
+
+    Returns
+    -------
+    activations : of each layer, (N, K, h, w).
+    logits : (N, C).
+
+    Raises
+    ------
+    InputError
+        A layer is unknown, not called exactly once, or its output is not (N, K, h, w).
+    """
+    modules = {name: module for name, module in network.named_modules() if name}
+    found: dict[str, Tensor] = {}
+    # A hook's handle is a context that removes it.
+    with torch.no_grad(), contextlib.ExitStack() as hooks:
+        for name in dict.fromkeys(layers):
+            if name not in modules:
+                close = difflib.get_close_matches(name, modules, 3, cutoff=0)
+                raise InputError(f"layers: unknown layer {name!r}; closest are {', '.join(close)}")
+            hook = functools.partial(_record, name, found, gradients)
+            hooks.enter_context(modules[name].register_forward_hook(hook))
+        logits = network(images)
+    for name in layers:
+        if name not in found:
+            raise InputError(f"layers: {name} is not called as a module; name the one around it")
+    return [found[name] for name in layers], logits
+
+
+def _record(
+    name: str, found: dict[str, Tensor], gradients: bool, module: Any, inputs: Any, output: Any
+) -> Tensor:
+    """The hook of one layer: puts its output in `found` and hands on a copy."""
+    if name in found:
+        raise InputError(
+            f"layers: {name} is called more than once in a forward pass; name the module around it"
+        )
+    # Images are square: maps that are not have their channels in the last dimension.
+    shape = output.shape[1:] if isinstance(output, torch.Tensor) else ()
+    if len(shape) != 3 or shape[1] != shape[2]:
+        what = ", ".join(["N", *map(str, shape)]) if shape else type(output).__name__
+        raise InputError(f"layers: {name} puts out ({what}), not square feature maps (N, K, h, w)")
+    if gradients and not output.requires_grad:
+        output = output.detach().requires_grad_()
+        torch.set_grad_enabled(True)  # Until the end of `no_grad` in `forward`.
+    found[name] = output
+    return output.clone()  # What follows may work in place.

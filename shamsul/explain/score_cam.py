@@ -1,0 +1,86 @@
+"""Score-CAM: feature maps weighted by what the network says of the image seen through them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import lazy_loader as lazy
+
+from shamsul.explain.base import Cost
+from shamsul.explain.cam import Cam
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from shamsul.model.classifier import Classifier
+else:
+    torch = lazy.load("torch")
+
+TILE = 16
+"""Masked images are made in multiples of this: the least that a forward pass is made of."""
+
+
+class ScoreCam(Cam):
+    """Score-CAM (Wang et al., CVPR Workshops 2020), Algorithm 1.
+
+    ``map = ReLU(sum_k w_k A_k)`` with ``w = softmax_k(f_c(X * M_k))``: channel k is worth what the
+    network says of class c where the image is multiplied by the channel, brought to the image's
+    size and to 0..1. ``f`` is the logit, as in pytorch-grad-cam (the authors' code takes the
+    probability, without a softmax over channels). The paper subtracts ``f_c(X_b)``, the score of a
+    baseline image, before the softmax; that cancels, and is left out. What a mask hides has the
+    model input zero, ImageNet's mean grey.
+
+    K forward passes for each image, 1024 on densenet121, serve all classes.
+    """
+
+    method: ClassVar[str] = "score_cam"
+    title: ClassVar[str] = "Score-CAM"
+    citation: ClassVar[str] = "Wang et al., CVPR Workshops 2020"
+    cost: ClassVar[Cost] = "sampling"
+
+    def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
+        """Maps (N, C, h, w) of each layer, from its own masks."""
+        maps = []
+        for layer in self.activations(model, images):
+            pairs = zip(images, layer, strict=True)
+            maps.append(
+                torch.stack([self.combine(a, scores(model, i, a)[classes]) for i, a in pairs])
+            )
+        return maps
+
+    def combine(self, activations: Tensor, scores: Tensor) -> Tensor:
+        """``sum_k w_k A_k`` of one image's feature maps (K, h, w) and scores (C, K): (C, h, w)."""
+        weights = scores.softmax(1)[..., None, None]
+        return torch.stack([(w * activations).sum(0) for w in weights])
+
+
+def scores(model: Classifier, image: Tensor, activations: Tensor) -> Tensor:
+    """Logits of the image under each channel's mask.
+
+    Parameters
+    ----------
+    model : the classifier, of C classes.
+    image : (3, S, S), normalised.
+    activations : (K, h, w).
+
+    Returns
+    -------
+    (C, K). Masked images exist a batch at a time.
+    """
+    parts = activations.split(-(-model.batch_size // TILE) * TILE)
+    logits = [model.predict(image * masks(part, image.shape[-1])) for part in parts]
+    return torch.cat(logits).T.contiguous()
+
+
+def masks(activations: Tensor, size: int) -> Tensor:
+    """Channels (K, h, w) resized bilinearly and then brought to 0..1: (K, 1, size, size).
+
+    Corners of the image are corners of cells, as in the authors' code; pytorch-grad-cam has them
+    in the centres of cells. A channel of one value hides everything.
+    """
+    # Less their minimum first: rounding must not make a pattern of a constant channel.
+    above = activations - activations.amin((1, 2), keepdim=True)
+    resized = torch.nn.functional.interpolate(above[:, None], (size, size), mode="bilinear")
+    low, high = resized.amin((2, 3), keepdim=True), resized.amax((2, 3), keepdim=True)
+    return (resized - low) / torch.where(high > low, high - low, 1.0)
