@@ -68,10 +68,7 @@ def modular(network: nn.Module) -> nn.Module:
     A network of the same outputs, in evaluation mode, made of the same weights: its parameters
     and buffers *are* those of `network`.
     """
-    # Tensors found in the memo are shared, not copied.
-    tensors = itertools.chain(network.parameters(), network.buffers())
-    shared = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
-    return _rewritten(shared, _in_steps).eval()
+    return _rewritten(network, _in_steps).eval()
 
 
 def canonised(network: nn.Module) -> nn.Module:
@@ -106,10 +103,17 @@ def canonised(network: nn.Module) -> nn.Module:
 
 
 def _rewritten(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """A tree of modules, changed from the leaves up."""
-    for name, child in module._modules.items():  # Unlike named_children, also what comes twice.
+    """A copy of a tree of modules, changed from the leaves up, with the same tensors.
+
+    A module that has two places in the tree becomes two.
+    """
+    module = copy.copy(module)
+    for name, value in vars(module).items():
+        if isinstance(value, dict):  # Of children, parameters, buffers and hooks.
+            vars(module)[name] = value.copy()
+    for name, child in module._modules.items():
         if child is not None:
-            setattr(module, name, _rewritten(child, change))
+            module._modules[name] = _rewritten(child, change)
     return change(module)
 
 
@@ -119,8 +123,6 @@ def _in_steps(module: nn.Module) -> nn.Module:
 
     nn, models = torch.nn, torchvision.models
     children = OrderedDict(module.named_children())
-    if isinstance(module, nn.ReLU | nn.MaxPool2d):
-        module = copy.copy(module)
     if getattr(module, "inplace", False):
         module.inplace = False  # type: ignore[assignment]
     if isinstance(module, models.densenet._DenseLayer):

@@ -1,9 +1,8 @@
 """Layer-wise relevance propagation (Bach et al., PLOS ONE 2015).
 
-A rule says how the relevance ``R`` of a linear layer's outputs ``z = W x + b`` is handed to its
-inputs. Written as ``R = x G``, every rule is a gradient whose layer has been altered, and
-everything between linear layers (ReLU, pooling, addition, concatenation) hands on ``G`` as it hands
-on a gradient. For example epsilon:
+Written as ``R = x G``, every rule (see `rules.py`) is a gradient whose linear layer has been
+altered, and everything between linear layers (ReLU, pooling, addition, concatenation) hands on
+``G`` as it hands on a gradient. For example epsilon:
 
     ``R_i = sum_j x_i w_ij R_j / (z_j + eps sign z_j)``  becomes
     ``G_i = sum_j w_ij G_j |z_j| / (|z_j| + eps)``.
@@ -20,6 +19,8 @@ a clamp, is absorbed there; without biases a map sums to its seed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import lazy_loader as lazy
@@ -27,6 +28,16 @@ from pydantic import Field
 
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.canonise import canonised, unsuited
+from shamsul.explain.rules import (
+    STABILISER,
+    AlphaBeta,
+    Box,
+    Epsilon,
+    Flat,
+    Gamma,
+    Rule,
+    ZPlus,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -36,63 +47,94 @@ if TYPE_CHECKING:
 else:
     torch = lazy.load("torch")
 
-STABILISER = 1e-6
-"""Added to denominators that sum contributions of one sign, so that none is zero."""
 IMAGES_AT_ONCE = 4
 """Images whose activations are kept at a time, for the backward passes of all classes."""
 
 Seed = Literal["logit", "probability"]
 
 
+@dataclass(frozen=True)
+class Composite:
+    """Which rule is for which layer.
+
+    Attributes
+    ----------
+    first : for the first convolution, which sees the image.
+    convolutions : for the others.
+    linear : for fully connected layers.
+    """
+
+    first: Rule
+    convolutions: Rule
+    linear: Rule
+
+    @classmethod
+    def everywhere(cls, rule: Rule) -> Composite:
+        """One rule for all layers."""
+        return cls(first=rule, convolutions=rule, linear=rule)
+
+
 class LayerwiseRelevance(Explainer):
-    """What all LRP methods share; subclasses write `rule`."""
+    """What all LRP methods share; subclasses write `composite`."""
 
     cost: ClassVar[Cost] = "backward"
     signed: ClassVar[bool] = True
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"shamsul-2023": {"seed_with": "probability"}}
 
     seed_with: Seed = "logit"
-    """Relevance of the class at the output: its logit or its probability."""
+    """Relevance of the class at the output: its logit or its probability. iNNvestigate takes what
+    the model returns, in the studies the probability, although the last layer's outputs are
+    logits; where a logit is negative, that turns all signs."""
 
     @classmethod
     def unsuited(cls, backbone: str) -> str | None:
         """Networks that cannot be canonised have layers without rules."""
         return unsuited(backbone)
 
-    def rule(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
-        """A tensor of any value, whose gradient with respect to `x` is the rule's.
+    def composite(self, model: Classifier) -> Composite:
+        """The rules."""
+        raise NotImplementedError
+
+    def prepared(self, model: Classifier, images: Tensor) -> tuple[nn.Module, Tensor]:
+        """The network, of the same outputs, and a tensor of which ``leaf * G`` is relevance.
 
         Parameters
         ----------
-        layer : the linear layer.
-        x : its inputs.
-        z : its outputs, bias included.
+        images : (N, 3, H, W), the only ones that the network is for.
+
+        Returns
+        -------
+        The network, and the leaf (N, K, H, W) of its first layer's rule.
         """
-        raise NotImplementedError
-
-    def prepared(self, model: Classifier) -> nn.Module:
-        """The network whose gradient times input is relevance."""
-
-        def hook(layer: Any, inputs: tuple[Tensor], z: Tensor) -> Tensor:
-            altered = self.rule(layer, inputs[0], z)
-            return z.detach() + (altered - altered.detach())
-
         network = canonised(model.network)
-        for layer in network.modules():
-            if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
-                layer.register_forward_hook(hook)
-        return network
+        composite = self.composite(model)
+        linear = (torch.nn.Conv2d, torch.nn.Linear)
+        first, *others = (module for module in network.modules() if isinstance(module, linear))
+        leaf = composite.first.leaf(images).requires_grad_()
+        first.register_forward_hook(_altered(composite.first, leaf))
+        for layer in others:
+            is_linear = isinstance(layer, torch.nn.Linear)
+            rule = composite.linear if is_linear else composite.convolutions
+            layer.register_forward_hook(_altered(rule))
+        return network, leaf
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
         """Relevance of pixels, summed over the three input channels: (N, C, H, W)."""
-        network = self.prepared(model)
         parts = images.split(IMAGES_AT_ONCE)
-        return torch.cat([self._relevance(network, part, classes) for part in parts])
+        return torch.cat([self._relevance(model, part, classes) for part in parts])
 
-    def _relevance(self, network: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
+    def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
+        """The seeds (N, C); what biases and epsilon absorb is missing from a map."""
+        with torch.no_grad():
+            logits = model(images)[:, classes]
+        return logits.sigmoid() if self.seed_with == "probability" else logits
+
+    def _relevance(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
+        images = images.detach().contiguous(memory_format=torch.channels_last)
         with torch.enable_grad():
-            images = images.detach().requires_grad_()
+            network, leaf = self.prepared(model, images)
             logits = network(images)
             outputs = logits.unbind(1)
         seed = torch.ones_like(logits)  # G = R / z: one where the relevance is the logit itself.
@@ -102,9 +144,9 @@ class LayerwiseRelevance(Explainer):
         maps = []
         for index in classes.tolist():
             (gradient,) = torch.autograd.grad(
-                outputs[index], images, seed[:, index], retain_graph=True
+                outputs[index], leaf, seed[:, index], retain_graph=True
             )
-            maps.append((gradient * images.detach()).sum(1))
+            maps.append((gradient * leaf.detach()).sum(1))
         return torch.stack(maps, 1)
 
 
@@ -112,52 +154,73 @@ class LrpZ(LayerwiseRelevance):
     """LRP-0, also called LRP-z: inputs share relevance as they contribute to ``z``.
 
     On networks of ReLU, pooling and linear layers this is input times gradient (Shrikumar et al.,
-    2016, arXiv 1605.01713), whatever becomes of batch norms, and is computed as such.
+    2016, arXiv 1605.01713), whatever becomes of batch norms, and is computed as such. Noisy in
+    deep networks, as the gradient is.
     """
 
     method: ClassVar[str] = "lrp_z"
     title: ClassVar[str] = "LRP-z"
     citation: ClassVar[str] = "Bach et al., PLOS ONE 2015, Eq. 56"
 
-    def prepared(self, model: Classifier) -> nn.Module:
-        """The network itself."""
-        return model.network
+    def prepared(self, model: Classifier, images: Tensor) -> tuple[nn.Module, Tensor]:
+        """The network itself and the images, or where gates are to be constants canonised."""
+        gated = any(isinstance(module, torch.nn.SiLU) for module in model.network.modules())
+        return canonised(model.network) if gated else model.network, images.requires_grad_()
 
 
 class LrpEpsilon(LayerwiseRelevance):
-    """LRP-epsilon: as LRP-z, with outputs near zero handing on less (Bach et al., 2015, Eq. 58)."""
+    """LRP-epsilon: as LRP-z, with outputs near zero handing on less."""
 
     method: ClassVar[str] = "lrp_epsilon"
     title: ClassVar[str] = "LRP-ε"
     citation: ClassVar[str] = "Bach et al., PLOS ONE 2015, Eq. 58"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "shamsul-2023": {"seed_with": "probability", "epsilon": 1.0}
+    }
 
     epsilon: Annotated[float, Field(gt=0)] = 1.0
     """Added to the size of every output that relevance is divided by; 1 in the study."""
 
-    def rule(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
-        """``G_i = sum_j w_ij G_j |z_j| / (|z_j| + epsilon)``."""
-        size = z.detach().abs()
-        return z * (size / (size + self.epsilon))
+    def composite(self, model: Classifier) -> Composite:
+        """Epsilon at every layer."""
+        return Composite.everywhere(Epsilon(self.epsilon))
+
+
+class LrpGamma(LayerwiseRelevance):
+    """LRP-gamma: as LRP-z, with contributions of an output's own sign favoured."""
+
+    method: ClassVar[str] = "lrp_gamma"
+    title: ClassVar[str] = "LRP-γ"
+    citation: ClassVar[str] = (
+        "Montavon et al., Explainable AI 2019, Sect. 10.2; Andéol et al., 2021"
+    )
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    gamma: Annotated[float, Field(ge=0)] = 0.25
+    """How much more such contributions count; 0 is LRP-z."""
+
+    def composite(self, model: Classifier) -> Composite:
+        """Gamma at every layer."""
+        return Composite.everywhere(Gamma(self.gamma))
 
 
 class LrpAlpha2Beta1(LayerwiseRelevance):
     """LRP-alpha-beta: positive contributions count twice, negative ones once, against them.
 
-    Both kinds are normalised by themselves, positive (negative) part of the bias included, as
-    zennit's ``AlphaBeta`` does it. The rule hands on the sign of what it receives: seeded by a
-    negative logit, evidence for the class would come out negative, hence the default seed.
+    Both kinds are normalised by themselves, positive (negative) part of the bias included;
+    iNNvestigate puts the whole bias in both. Mind that the rule hands on the sign of what it
+    receives: where the logit is negative, evidence for the class comes out negative, and the
+    smaller the probability the stronger. The studies seeded with the probability
+    (``seed_with: probability``), which keeps evidence for the class positive.
     """
 
     method: ClassVar[str] = "lrp_alpha2beta1"
     title: ClassVar[str] = "LRP-α2β1"
     citation: ClassVar[str] = "Bach et al., PLOS ONE 2015, Eq. 60"
 
-    seed_with: Seed = "probability"
-    """Relevance of the class at the output: its logit or its probability."""
-
-    def rule(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
-        """``R_i = sum_j (2 (x_i w_ij)+ / z_j+ - (x_i w_ij)- / z_j-) R_j``."""
-        return 2 * _share(layer, x, z, 1) - _share(layer, x, z, -1)
+    def composite(self, model: Classifier) -> Composite:
+        """Alpha 2, beta 1 at every layer."""
+        return Composite.everywhere(AlphaBeta(2, 1))
 
 
 class DeepTaylor(LayerwiseRelevance):
@@ -165,47 +228,81 @@ class DeepTaylor(LayerwiseRelevance):
 
     Only positive contributions receive relevance, in the first layer also those of negative pixels
     through negative weights: the pixels' bounds (the paper's z-B rule) are not used. The study's
-    iNNvestigate 1.0 did the same. Seeded by the probability, for the reason given at
-    `LrpAlpha2Beta1`; relevance is then negative only where an addition or a pooling has inputs of
-    both signs.
+    iNNvestigate 1.0 did the same. Mind that a map has the sign of its seed: where the logit is
+    negative, the whole map is. The studies seeded with the probability
+    (``seed_with: probability``); maps are then negative only where an addition or a pooling has
+    inputs of both signs.
     """
 
     method: ClassVar[str] = "deep_taylor"
     title: ClassVar[str] = "Deep Taylor"
     citation: ClassVar[str] = "Montavon et al., Pattern Recognition 2017"
-    signed: ClassVar[bool] = False
 
-    seed_with: Seed = "probability"
-    """Relevance of the class at the output: its logit or its probability."""
-
-    def rule(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
-        """``R_i = sum_j (x_i w_ij)+ / z_j+ R_j``."""
-        return _share(layer, x, z, 1)
+    def composite(self, model: Classifier) -> Composite:
+        """The z+ rule at every layer."""
+        return Composite.everywhere(ZPlus())
 
 
-def _share(layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor, sign: int) -> Tensor:
-    """Relevance in proportion to the contributions ``x_i w_ij`` of one sign."""
-    weight = layer.weight.detach()
-    contributions = _linear(layer, x.clamp(min=0), (sign * weight).clamp(min=0) * sign)
-    if (x < 0).any():  # Behind a ReLU there are none, and half of the work is saved.
-        contributions = contributions + _linear(
-            layer, x.clamp(max=0), (sign * weight).clamp(max=0) * sign
-        )
-    total = sign * contributions.detach() + STABILISER
-    if layer.bias is not None:
-        bias = (sign * layer.bias.detach()).clamp(min=0)
-        total = total + (bias if z.dim() == 2 else bias[:, None, None])
-    return contributions * (sign * z.detach() / total)
+class LrpEpsilonPlusFlat(LayerwiseRelevance):
+    """Epsilon in the classifier, z+ in the convolutions, flat in the first layer.
+
+    The composite that deep convolutional networks are commonly explained with. Evidence against
+    the class enters at the classifier, where the sign of relevance is decided.
+    """
+
+    method: ClassVar[str] = "lrp_epsilon_plus_flat"
+    title: ClassVar[str] = "LRP-ε+♭"
+    citation: ClassVar[str] = "Lapuschkin et al., Nat. Commun. 2019; Kohlbrenner et al., IJCNN 2020"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    """Added to the size of outputs of linear layers that relevance is divided by."""
+
+    def composite(self, model: Classifier) -> Composite:
+        """Epsilon, z+ and flat."""
+        return Composite(first=Flat(), convolutions=ZPlus(), linear=Epsilon(self.epsilon))
 
 
-def _linear(layer: nn.Conv2d | nn.Linear, x: Tensor, weight: Tensor) -> Tensor:
-    """The layer with other weights and no bias."""
-    function = torch.nn.functional
-    if isinstance(layer, torch.nn.Linear):
-        return function.linear(x, weight)
-    return function.conv2d(
-        x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups
+class LrpEpsilonGammaBox(LayerwiseRelevance):
+    """Epsilon in the classifier, gamma in the convolutions, z-B in the first layer.
+
+    The box's bounds are black and white as the model sees them, channel by channel.
+    """
+
+    method: ClassVar[str] = "lrp_epsilon_gamma_box"
+    title: ClassVar[str] = "LRP-εγ□"
+    citation: ClassVar[str] = (
+        "Montavon et al., Explainable AI 2019; Montavon et al., Pattern Recognition 2017"
     )
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    """Added to the size of outputs of linear layers that relevance is divided by."""
+    gamma: Annotated[float, Field(ge=0)] = 0.25
+    """How much more contributions of an output's own sign count."""
+
+    def composite(self, model: Classifier) -> Composite:
+        """Epsilon, gamma and box."""
+        black, white = (
+            model.normalise(torch.full((1, 1, 1), grey, dtype=torch.uint8)) for grey in (0, 255)
+        )
+        return Composite(
+            first=Box(black, white),
+            convolutions=Gamma(self.gamma),
+            linear=Epsilon(self.epsilon),
+        )
+
+
+def _altered(rule: Rule, leaf: Tensor | None = None) -> Callable[..., Tensor]:
+    """A hook that gives a layer the rule's gradient, for its inputs or for a leaf instead."""
+
+    def hook(layer: Any, inputs: tuple[Tensor], z: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():  # Inside a gate that is a constant.
+            return z
+        altered = rule.altered(layer, inputs[0] if leaf is None else leaf, z)
+        return z.detach() + (altered - altered.detach())
+
+    return hook
 
 
 def _sign(x: Tensor) -> Tensor:

@@ -41,7 +41,10 @@ class Clamp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, K, H, W), of the same shape."""
-        return torch.clamp(x, self.lower, self.upper)
+        clamped = x.detach().clamp(self.lower, self.upper)
+        # Clamp's own gradient compares again in each backward pass; this one is a product.
+        kept = (clamped == x).to(x.dtype)
+        return x * kept + clamped * (1 - kept)
 
 
 class SelfGated(nn.Module):

@@ -2,33 +2,84 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 from zennit.canonizers import SequentialMergeBatchNorm
-from zennit.composites import LayerMapComposite
+from zennit.composites import (
+    EpsilonGammaBox,
+    EpsilonPlusFlat,
+    LayerMapComposite,
+    SpecialFirstLayerMapComposite,
+)
 from zennit.layer import Sum
-from zennit.rules import AlphaBeta, Epsilon, Norm, ZPlus
+from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, Norm, ZBox, ZPlus
 from zennit.torchvision import ResNetCanonizer
 
+from shamsul.explain import lrp, rules
 from shamsul.explain.canonise import canonised
-from shamsul.explain.lrp import DeepTaylor, LrpAlpha2Beta1, LrpEpsilon, LrpZ
 from shamsul.model.classifier import Classifier
-from tests.networks import network
+from shamsul.model.layers import Gated, Residual, SelfGated
+from tests.networks import classifier, network
 
 LINEAR = (nn.Conv2d, nn.Linear)
 ADDITIVE = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, Sum)
+EXACT = [(ADDITIVE, Norm(1e-12))]  # By default 1e-6 is added to averages, however small they are.
+BOUNDS = tuple(
+    classifier("densenet_small").normalise(torch.full((1, 1, 1), grey, dtype=torch.uint8)).double()
+    for grey in (0, 255)
+)
+
+
+class OneRule(lrp.LayerwiseRelevance):
+    """Any rule at every layer, or in the first one with LRP-0 above it."""
+
+    rule: object
+    first: object = None
+
+    def composite(self, model):
+        first = self.rule if self.first is None else self.first
+        return lrp.Composite(first, self.rule, self.rule)
+
+
+def first_map(peer):
+    return SpecialFirstLayerMapComposite([(LINEAR, Epsilon(1e-9)), *EXACT], [((nn.Conv2d,), peer)])
+
+
+def everywhere(peer):
+    return LayerMapComposite([(LINEAR, peer), *EXACT])
+
+
+ZERO = rules.Epsilon(1e-9)
 RULES = {
-    "epsilon": (LrpEpsilon(epsilon=0.3), Epsilon(0.3)),
-    "tiny_epsilon": (LrpEpsilon(epsilon=1e-9), Epsilon(1e-9)),
-    "alpha2beta1": (LrpAlpha2Beta1(seed_with="logit"), AlphaBeta(2, 1)),
-    "deep_taylor": (DeepTaylor(seed_with="logit"), ZPlus()),
+    "epsilon": (lrp.LrpEpsilon(epsilon=0.3), everywhere(Epsilon(0.3))),
+    "tiny_epsilon": (lrp.LrpEpsilon(epsilon=1e-9), everywhere(Epsilon(1e-9))),
+    "gamma": (lrp.LrpGamma(), everywhere(Gamma(0.25))),
+    "large_gamma": (lrp.LrpGamma(gamma=10), everywhere(Gamma(10))),
+    "alpha2beta1": (lrp.LrpAlpha2Beta1(), everywhere(AlphaBeta(2, 1))),
+    "deep_taylor": (lrp.DeepTaylor(), everywhere(ZPlus())),
+    "flat": (OneRule(rule=ZERO, first=rules.Flat()), first_map(Flat())),
+    "box": (OneRule(rule=ZERO, first=rules.Box(*BOUNDS)), first_map(ZBox(*BOUNDS))),
+    "epsilon_plus_flat": (
+        lrp.LrpEpsilonPlusFlat(epsilon=0.1),
+        EpsilonPlusFlat(epsilon=0.1, layer_map=EXACT),
+    ),
+    "epsilon_gamma_box": (
+        lrp.LrpEpsilonGammaBox(epsilon=0.1, gamma=0.5),
+        EpsilonGammaBox(*BOUNDS, epsilon=0.1, gamma=0.5, layer_map=EXACT),
+    ),
 }
 
 
 def images(size=64):
+    """Between black and white: the box is where pixels are."""
     generator = torch.Generator().manual_seed(4)
-    return torch.randn(2, 3, size, size, generator=generator, dtype=torch.float64)
+    low, high = BOUNDS
+    return low + (high - low) * torch.rand(
+        2, 3, size, size, generator=generator, dtype=torch.float64
+    )
 
 
 def model_of(net):
@@ -43,11 +94,9 @@ def without_norm_epsilon(net):
     return net
 
 
-def by_zennit(net, rule, index, canonizers=()):
+def by_zennit(net, composite, index, canonizers=()):
     """Relevance (N, H, W) seeded by the logit."""
-    composite = LayerMapComposite(
-        [(LINEAR, rule), (ADDITIVE, Norm(1e-12))], canonizers=list(canonizers)
-    )
+    composite.canonizers = list(canonizers)
     x = images().requires_grad_()
     with composite.context(net) as hooked:
         logits = hooked(x)
@@ -85,12 +134,34 @@ def test_resnet18_canonised_by_zennit(rule):
         check(maps[:, position], by_zennit(net, peer, index, [ResNetCanonizer()]), rtol=1e-4)
 
 
+def canonised_for_zennit(net):
+    """Where ours hands on ``G = R / x`` its gradients are ``R``: so are those of gates and sums."""
+
+    def gated(x, gate):
+        return x + (x * gate(x) - x).detach()
+
+    def residual(x, block, total):
+        return block.last(total(torch.stack([block.branch(x), block.shortcut(x)], -1)))
+
+    net = canonised(net)
+    for module in list(net.modules()):
+        if isinstance(module, SelfGated):
+            module.forward = partial(gated, gate=torch.sigmoid)
+        if isinstance(module, Gated):
+            module.forward = partial(gated, gate=module.gate)
+        if isinstance(module, Residual):
+            module.total = Sum()
+            module.forward = partial(residual, block=module, total=module.total)
+    return net
+
+
 @pytest.mark.parametrize("rule", RULES)
-def test_densenet_canonised_by_us(rule):
-    net = network("densenet_small").double()
+@pytest.mark.parametrize("name", ["densenet_small", "efficientnet_b0"])
+def test_networks_canonised_by_us(name, rule):
+    net = network(name).double()
     explainer, peer = RULES[rule]
     maps = explainer.explain(model_of(net), images(), torch.tensor([2]), [0, 0])
-    check(maps[:, 0], by_zennit(canonised(net), peer, 2), rtol=1e-4)
+    check(maps[:, 0], by_zennit(canonised_for_zennit(net), peer, 2), rtol=1e-4)
 
 
 @pytest.mark.long
@@ -105,14 +176,66 @@ def test_large_networks(name, rule):
     check(maps[:, 0], by_zennit(canonical, peer, 2, canonizers), rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["densenet_small", "densenet121", "resnet18", "vgg16"])
-def test_lrp_0_is_input_times_gradient_on_the_network_and_on_its_canonical_form(name):
+def check_lrp_0(name):
     net = network(name).double()
-    maps = LrpZ().explain(model_of(net), images(), torch.tensor([3]), [0, 0])[:, 0]
+    maps = lrp.LrpZ().explain(model_of(net), images(), torch.tensor([3]), [0, 0])[:, 0]
 
     x = images().requires_grad_()
-    (gradient,) = torch.autograd.grad(net(x)[:, 3].sum(), x)
+    gates = [module for module in net.modules() if isinstance(module, nn.SiLU)]
+    (gradient,) = torch.autograd.grad((canonised(net) if gates else net)(x)[:, 3].sum(), x)
     check(maps, (x * gradient).detach().sum(1), rtol=1e-9)
 
-    tiny = LrpEpsilon(epsilon=1e-13).explain(model_of(net), images(), torch.tensor([3]), [0, 0])
-    check(tiny[:, 0], maps, rtol=1e-7)
+    tiny = lrp.LrpEpsilon(epsilon=1e-13)
+    check(tiny.explain(model_of(net), images(), torch.tensor([3]), [0, 0])[:, 0], maps, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["densenet_small", "resnet18", "efficientnet_b0"])
+def test_lrp_0_is_input_times_gradient_on_the_network_and_on_its_canonical_form(name):
+    check_lrp_0(name)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["densenet121", "resnet50", "vgg16"])
+def test_lrp_0_of_large_networks(name):
+    check_lrp_0(name)
+
+
+def two_layers():
+    """Pixels (2, -1); hidden units 2 - 1 = 1 and 2 + 2 = 4; logits 3 - 2 = 1 and -3 + 2 = -1."""
+    net = nn.Sequential(nn.Conv2d(1, 2, (1, 2), bias=False), nn.ReLU(), nn.Flatten())
+    net.append(nn.Linear(2, 2, bias=False))
+    net[0].weight.data = torch.tensor([[1.0, 1], [1, -2]]).reshape(2, 1, 1, 2)
+    net[3].weight.data = torch.tensor([[3, -0.5], [-3, 0.5]])
+    return net.double().eval(), torch.tensor([[[[2.0, -1]]]], dtype=torch.float64)
+
+
+BY_HAND = {
+    # Hidden units get 3 and -2; pixels 3 * 2/1 - 2 * 2/4 = 5 and 3 * -1/1 - 2 * 2/4 = -4.
+    "zero": (lrp.LrpZ(), (5, -4), (-5, 4)),
+    # Hidden 3/2, -2/2; pixels 1.5 * 2/2 - 2/5 and 1.5 * -1/2 - 2/5.
+    "epsilon": (lrp.LrpEpsilon(epsilon=1), (1.1, -1.15), (-1.1, 1.15)),
+    # Hidden 2 and -1; pixels 2 * 2 - 2 * 2/4 and -2 - 2 * 2/4, as the second unit has no negative
+    # contributions. Of the second logit, -1: hidden 1 and -2; pixels 2 * 1 - 2 * 1, -1 - 2 * 1.
+    "alpha2beta1": (lrp.LrpAlpha2Beta1(), (3, -3), (0, -3)),
+    # Hidden 1 and 0; pixels 1 and 0. Of the second logit: hidden 0 and -1; pixels -2/4, -2/4.
+    "zplus": (lrp.DeepTaylor(), (1, 0), (-0.5, -0.5)),
+    # Hidden 2 * 3/4 and -2/4; pixels 1.5 * 2 * 2/3 - 0.5/2 and 1.5 * -1/3 - 0.5/2.
+    "gamma": (lrp.LrpGamma(gamma=1), (1.75, -0.75), (-1.75, 0.75)),
+    # Hidden 3 and -2, halved among two pixels.
+    "flat": (OneRule(rule=ZERO, first=rules.Flat()), (0.5, 0.5), (-0.5, -0.5)),
+    # q = (2 + 2, -1 + 2) and (2 + 2, 2 + 4): 3 * 4/5 - 2 * 4/10 and 3 * 1/5 - 2 * 6/10.
+    "box": (
+        OneRule(rule=ZERO, first=rules.Box(torch.tensor(-2.0), torch.tensor(2.0))),
+        (1.6, -0.6),
+        (-1.6, 0.6),
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", BY_HAND)
+def test_two_layers_by_hand(rule):
+    explainer, *expected = BY_HAND[rule]
+    net, pixels = two_layers()
+    maps = explainer.explain(model_of(net), pixels, torch.tensor([0, 1]), [0])
+    expected = torch.tensor(expected, dtype=torch.float64)
+    torch.testing.assert_close(maps[0, :, 0], expected, rtol=1e-5, atol=1e-5)

@@ -7,13 +7,39 @@ import torch
 from torch import nn
 
 from shamsul.errors import InputError
-from shamsul.explain.canonise import canonised, modular
-from shamsul.explain.lrp import DeepTaylor, LrpAlpha2Beta1
+from shamsul.explain import registry
+from shamsul.explain.base import Shard
+from shamsul.explain.canonise import canonised, modular, unsuited
+from shamsul.explain.lrp import (
+    DeepTaylor,
+    LrpAlpha2Beta1,
+    LrpEpsilon,
+    LrpEpsilonGammaBox,
+    LrpEpsilonPlusFlat,
+    LrpGamma,
+    LrpZ,
+)
+from shamsul.model.backbones import BACKBONES
 from shamsul.model.layers import Clamp
+from shamsul.storage import Images
 from tests.networks import classifier, network
 
 NAMES = ("densenet_small", "densenet121", "resnet18", "resnet50", "vgg16", "efficientnet_b0")
 NONLINEAR = (nn.ReLU, nn.MaxPool2d, Clamp)
+
+
+def lively(net):
+    """Untrained, EfficientNet lets nothing of an image reach its logits: scale convolutions up."""
+
+    def scale(conv, inputs, z):
+        conv.weight.data /= z.std()
+        return z / z.std()
+
+    convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    hooks = [conv.register_forward_hook(scale) for conv in convolutions]
+    outputs(net)
+    for hook in hooks:
+        hook.remove()
 
 
 def outputs(net, size=64, dtype=torch.float32):
@@ -129,35 +155,117 @@ def test_a_layer_without_a_rule_is_refused_by_name():
         canonised(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.GELU())))
 
 
-@pytest.mark.parametrize("architecture", ["densenet_small", "densenet121", "resnet18"])
-@pytest.mark.parametrize("method", [DeepTaylor, LrpAlpha2Beta1])
-def test_without_biases_relevance_sums_to_the_logit(architecture, method):
+CONSERVING = (
+    LrpZ(),
+    LrpEpsilon(epsilon=1e-9),
+    LrpGamma(),
+    LrpAlpha2Beta1(),
+    DeepTaylor(),
+    LrpEpsilonPlusFlat(),
+    LrpEpsilonGammaBox(),
+)
+
+
+@pytest.fixture(params=CONSERVING, ids=lambda method: method.method)
+def method(request):
+    return request.param
+
+
+def pixels(model, count=3, size=64):
+    generator = torch.Generator().manual_seed(1)
+    grey = torch.randint(256, (count, size, size), generator=generator, dtype=torch.uint8)
+    return model.normalise(grey)
+
+
+@pytest.mark.parametrize("architecture", ["densenet_small", "resnet18", "efficientnet_b0"])
+def test_without_biases_relevance_sums_to_the_seed(architecture, method):
     model = classifier(architecture, bias_free=True)
-    images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    maps = method(seed_with="logit").explain(model, images, torch.arange(4), [0] * 3)
-    logits = model.predict(images)
-    torch.testing.assert_close(maps.sum((2, 3)), logits, rtol=0.01, atol=0)
+    if architecture == "efficientnet_b0":
+        lively(model.network)
+        if method.method == "lrp_alpha2beta1":
+            pytest.skip("a depthwise convolution has outputs without negative contributions")
+    images, classes = pixels(model), torch.tensor([3, 0, 1])
+    logits = model.predict(images)[:, classes]
+    for seed, expected in (("logit", logits), ("probability", logits.sigmoid())):
+        seeded = method.model_copy(update={"seed_with": seed})
+        torch.testing.assert_close(
+            seeded.expected_sum(model, images, classes), expected, rtol=1e-3, atol=1e-6
+        )
+        maps = seeded.explain(model, images, classes, [0] * 3)
+        torch.testing.assert_close(maps.sum((2, 3)), expected, rtol=0.01, atol=0)
 
 
 @pytest.mark.parametrize("architecture", ["densenet_small", "resnet18"])
-@pytest.mark.parametrize("method", [DeepTaylor, LrpAlpha2Beta1])
+@pytest.mark.parametrize("method", CONSERVING[1:], ids=lambda method: method.method)
 def test_without_biases_every_layer_conserves_relevance(architecture, method):
     """R = x G: what arrives at a linear layer's outputs leaves by its inputs, in each image."""
     model = classifier(architecture, bias_free=True)
-    prepared = method().prepared(model)
+    images = pixels(model, 2)
+    network, leaf = method.prepared(model, images)
     passed = []
 
     def remember(layer, inputs, z):
-        passed.append((inputs[0], z))
+        passed.append((inputs[0] if passed else leaf, z))
         return z.clone()  # What follows may work in place.
 
-    for layer in prepared.modules():
+    for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(remember)
-    logits = prepared(torch.randn(2, 3, 64, 64).requires_grad_())
+    logits = network(images)
     upper = torch.autograd.grad(logits[:, 1].sum(), [z for _, z in passed], retain_graph=True)
     assert len(passed) > 20
     for (x, z), gradient in zip(passed, upper, strict=True):
         (lower,) = torch.autograd.grad(z, x, gradient, retain_graph=True)
         left, arrived = ((t * g).flatten(1).sum(1) for t, g in ((x, lower), (z, gradient)))
         torch.testing.assert_close(left, arrived, rtol=0.01, atol=1e-6)
+
+
+def test_the_conservation_error_is_what_biases_and_epsilon_absorb(method):
+    model = classifier("densenet_small")
+    grey = torch.randint(256, (2, 64, 64), generator=torch.Generator().manual_seed(1)).byte()
+    shard = Shard(model, Images(grey.numpy(), ["one", "two"], []), ("c", "a"), 5)
+    maps, quality = method.heatmaps(shard)
+    logits = model.predict(model.normalise(grey))[:, [2, 0]].numpy()
+    error = abs(maps.sum((2, 3)) - logits) / abs(logits)
+    assert quality["conservation_error"] == pytest.approx(error, rel=1e-2, abs=1e-3)
+    assert error.max() > 0.01
+
+
+@pytest.mark.parametrize("architecture", ["densenet_small", "resnet18"])
+@pytest.mark.parametrize("grey", [0, 255])
+def test_relevance_of_blank_images_through_dead_batch_norms_is_finite(architecture, grey, method):
+    model = classifier(architecture)
+    for norm in model.network.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.weight.data[::3] = 0
+            norm.bias.data[::2] = 0
+    blank = model.normalise(torch.full((1, 64, 64), grey, dtype=torch.uint8))
+    for images in (blank, torch.zeros_like(blank)):
+        assert method.explain(model, images, torch.arange(4), [0]).isfinite().all()
+
+
+def test_only_asked_classes_are_propagated(method, monkeypatch):
+    model, asked = classifier("densenet_small"), []
+    gradient = torch.autograd.grad
+    monkeypatch.setattr(
+        torch.autograd, "grad", lambda *a, **k: asked.append(a) or gradient(*a, **k)
+    )
+    method.explain(model, pixels(model, 2), torch.tensor([2, 1]), [0, 1])
+    assert len(asked) == 2
+
+
+def test_presets_do_as_the_study_did():
+    for cls in (LrpZ, LrpEpsilon, LrpAlpha2Beta1, DeepTaylor):
+        method = registry.one({"method": cls.method, "preset": "shamsul-2023"})
+        assert cls().seed_with == "logit" and method.seed_with == "probability"
+    assert registry.one({"method": "lrp_epsilon", "preset": "shamsul-2023"}).epsilon == 1
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_backbones_are_suited_or_refused_in_words(backbone):
+    if backbone in ("convnext_tiny", "vit_b_16"):
+        assert "choose a densenet, resnet, vgg or efficientnet" in unsuited(backbone)
+        with pytest.raises(InputError, match="no rule for"):
+            canonised(network(backbone))
+    else:
+        assert unsuited(backbone) is None
