@@ -1,1 +1,1 @@
-"""Side-by-side measurements against peers, run by hand: `python -m benchmarks.explain [NAME...]`."""
+"""Side-by-side measurements against peers, run by hand: `python -m benchmarks.explain`."""

@@ -24,8 +24,8 @@ from shamsul.explain import shapley
 from shamsul.explain.cam import GradCam
 from shamsul.explain.lrp import LrpEpsilonPlusFlat
 from shamsul.explain.perturbation import Perturbed, Perturber, Segmented
-from shamsul.explain.shared import chance, design
-from shamsul.explain.surrogate import KernelShap, Lime, Surrogate, SuperpixelRise
+from shamsul.explain.shared import design
+from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelRise, Surrogate
 from shamsul.model import checkpoint
 from shamsul.model.classifier import Classifier
 from tests.networks import network
@@ -39,7 +39,9 @@ TRAINED = Path("results/phantom/model/checkpoint.pt"), Path("results/phantom/ima
 
 def plain() -> Classifier:
     """densenet121 for 14 classes, as torchvision makes it."""
-    return Classifier(network("densenet121", 14).requires_grad_(False), CLASSES, "densenet121", SIZE)
+    return Classifier(
+        network("densenet121", 14).requires_grad_(False), CLASSES, "densenet121", SIZE
+    )
 
 
 def ready() -> Classifier:
@@ -85,7 +87,9 @@ def grad_cam_vs_captum() -> dict[str, Any]:
         lambda: [captum.attribute(images, target=c, relu_attributions=True) for c in range(14)],
         rounds=3,
     )
-    return line(theirs / ours, at_least=12, ours_s=ours, peer_s=theirs, **peer("captum"), **sizes(4))
+    return line(
+        theirs / ours, at_least=12, ours_s=ours, peer_s=theirs, **peer("captum"), **sizes(4)
+    )
 
 
 def lrp_vs_forward() -> dict[str, Any]:
@@ -286,15 +290,18 @@ model = b.ready()
 images = b.radiographs(model, 4)
 model.predict(images[:1])
 if {kind!r} == "lime":
+    lime = b.Lime(samples={samples}, segments=50)
     for n in range(4):
-        b.Lime(samples={samples}, segments=50).explain(model, images[n:n+1], torch.arange({classes}), [1])
+        lime.explain(model, images[n:n+1], torch.arange({classes}), [1])
 if {kind!r} == "lrp":
     step = max(1, 4 * 224**2 // {size}**2)
     for part in images.split(step):
         b.LrpEpsilonPlusFlat().explain(model, part, torch.arange({classes}), [1] * len(part))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     return float(done.stdout.split()[-1])
 
 

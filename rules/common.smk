@@ -192,4 +192,4 @@ def benchmarks(wildcards):
         yield from (
             f"{RUN}/benchmarks/perturb/{shard}.tsv" for shard in EXPLAINED_SHARDS
         )
-    yield f"{RUN}/benchmarks/localise.tsv"
+    yield from (f"{RUN}/benchmarks/{rule}.tsv" for rule in ("quality", "localise"))

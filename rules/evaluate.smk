@@ -28,6 +28,33 @@ rule score:
         " 2>&1 | tee {log:q}"
 
 
+rule quality:
+    """How far the methods' maps are from what they promise, such as a sum."""
+    input:
+        heatmaps=[
+            f"{RUN}/heatmaps/{method}/{shard}.h5"
+            for method in METHODS
+            for shard in EXPLAINED_SHARDS
+        ],
+        manifests=shard_tables("parquet", *EXPLAINED),
+        code=program("quality"),
+    output:
+        table=f"{RUN}/tables/quality.parquet",
+    log:
+        f"{RUN}/logs/quality.log",
+    benchmark:
+        f"{RUN}/benchmarks/quality.tsv"
+    conda:
+        "../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python {input.code[0]} --heatmaps {input.heatmaps:q} --manifests {input.manifests:q}"
+        " --table {output.table:q} 2>&1 | tee {log:q}"
+
+
 rule localise:
     """Choose thresholds on tune, then measure, summarise and compare the methods."""
     input:

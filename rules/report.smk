@@ -34,6 +34,7 @@ rule report:
         per_image=f"{RUN}/tables/per_image.parquet",
         comparisons=f"{RUN}/tables/comparisons.parquet",
         thresholds=f"{RUN}/tables/thresholds.parquet",
+        quality=f"{RUN}/tables/quality.parquet",
         runtime=f"{RUN}/tables/runtime.parquet",
         predictions=f"{RUN}/predictions.parquet",
         manifests=shard_tables("parquet", *SPLITS),
@@ -68,7 +69,7 @@ rule report:
         " --classification {input.classification:q} --history {input.history:q}"
         " --localisation {input.localisation:q} --per-image {input.per_image:q}"
         " --comparisons {input.comparisons:q} --thresholds {input.thresholds:q}"
-        " --runtime {input.runtime:q} --predictions {input.predictions:q}"
+        " --quality {input.quality:q} --runtime {input.runtime:q} --predictions {input.predictions:q}"
         " --manifests {input.manifests:q} --masks {input.masks:q} --images {input.images:q}"
         " --heatmaps {input.heatmaps:q} --roots {resources.roots:q}"
         " --digests {input.checkpoint:q} {input.files:q} --html {output.html:q}"

@@ -20,6 +20,7 @@ TABLES = (
     "per_image",
     "comparisons",
     "thresholds",
+    "quality",
     "runtime",
     "predictions",
 )

@@ -202,6 +202,21 @@ def read_heatmaps(path: str | Path) -> Heatmaps:
         )
 
 
+def read_quality(path: str | Path) -> pd.DataFrame:
+    """Quality of a heatmap shard, without reading maps: image_id, class, method, quality, value."""
+    with _open(path) as file:
+        names = [name.decode() for name in file["image_id"][:]]
+        classes, method = list(file.attrs["classes"]), file.attrs["method"]
+        rows = [
+            (image_id, name, method, quality, float(values[row, column]))
+            for quality, values in file["quality"].items()
+            for row, image_id in enumerate(names)
+            for column, name in enumerate(classes)
+        ]
+    columns = ["image_id", "class", "method", "quality", "value"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[:4], "str"))
+
+
 @dataclass(frozen=True)
 class Perturbations:
     """What the network said of the perturbed versions of one shard's radiographs.

@@ -27,11 +27,14 @@ SMALL = {
     "model": {"backbone": "densenet_small", "weights": "random"},
     "train": {"epochs": 1, "batch_size": 16, "threads": 1},
     "explain": {
+        "perturbations": {"samples": 40, "segments": 8},
         "methods": [
             {"method": "grad_cam"},
             {"method": "lime", "samples": 20, "segments": 8},
             {"method": "random"},
-        ]
+            {"method": "lime", "name": "shared_lime", "shared": True},
+            {"method": "consensus", "of": ["grad_cam", "random"], "weights": "fitted"},
+        ],
     },
     "evaluate": {"replicates": 50},
 }

@@ -50,7 +50,7 @@ class Textures(nn.Module):
     TILES = torch.tensor([[1.0, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1], [-1, -1, 1, 1]])
     backbone = "vgg16"
     size = 32
-    batch_size = 16
+    batch_size = tile = 16
     device = torch.device("cpu")
 
     def __init__(self, order: tuple[int, ...] = (0, 1, 2, 3)):

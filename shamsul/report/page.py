@@ -27,8 +27,8 @@ class Results:
 
     Attributes
     ----------
-    classification, history, localisation, per_image, comparisons, thresholds, runtime, predictions,
-    manifest, masks : tables; each may be empty.
+    classification, history, localisation, per_image, comparisons, thresholds, quality, runtime,
+    predictions, manifest, masks : tables; each may be empty.
     heatmaps, images : shards of the test split at least.
     roots : folder of each data source by its name.
     provenance : names and values, in groups: `{"Versions": {"numpy": "2.4"}, "Commit": "25afe0e"}`.
@@ -40,6 +40,7 @@ class Results:
     per_image: pd.DataFrame
     comparisons: pd.DataFrame
     thresholds: pd.DataFrame
+    quality: pd.DataFrame
     runtime: pd.DataFrame
     predictions: pd.DataFrame
     manifest: pd.DataFrame
@@ -107,6 +108,7 @@ def render(results: Results, config: Mapping[str, Any]) -> str:
         sections=sections,
         main=main,
         gallery=_gallery(results, config, methods, main) if main else [],
+        conservation=_conservation(results.quality, methods),
         runtime=_runtime(results.runtime),
         provenance=_groups(results.provenance),
         configuration=json.dumps(config, indent=2, ensure_ascii=False, default=str),
@@ -214,6 +216,25 @@ def _gallery(
         results.images,
         results.roots,
     )
+
+
+def _conservation(table: pd.DataFrame, methods: Sequence[str]) -> list[dict[str, Any]]:
+    """Error of each method's sums on test: the median, and the class where it is largest."""
+    rows = []
+    for method in methods:
+        chosen = (table["method"] == method) & (table["quality"] == "conservation_error")
+        own = table[chosen & (table["split"] == "test")]
+        if len(own):
+            worst = own.loc[own["median"].idxmax()]
+            rows.append(
+                {
+                    "method": method,
+                    "median": own["median"].median(),
+                    "worst": worst["median"],
+                    "worst_class": worst["class"],
+                }
+            )
+    return rows
 
 
 def _runtime(table: pd.DataFrame) -> list[dict[str, Any]]:

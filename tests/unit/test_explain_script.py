@@ -19,6 +19,7 @@ from shamsul.explain import registry
 from shamsul.explain.base import Shard, image_seed
 from shamsul.explain.cam import GradCam
 from shamsul.model import checkpoint
+from tests.methods import ALONE, QUICK, quick
 from tests.networks import Textures, classifier
 
 PLACED = ((0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 0, 1), (1, 0, 3, 2), (1, 2, 3, 0))
@@ -69,11 +70,9 @@ def test_heatmaps_are_of_the_asked_classes_and_images(tmp_path, monkeypatch, ima
         assert quadrants[n, 1].argmax() == placed.index(0)
 
 
-@pytest.mark.parametrize("method", registry.methods())
+@pytest.mark.parametrize("method", ALONE)
 def test_results_do_not_depend_on_the_batch_size(tmp_path, monkeypatch, images, method):
-    entry = {"method": method}
-    if method in ("lime", "kernel_shap"):
-        entry |= {"samples": 30, "segments": 9}
+    entry = {"method": method, **QUICK.get(method, {})}
     shards = [
         run(tmp_path, monkeypatch, images, entry, batch_size=size).heatmap for size in (1, 2, 4, 32)
     ]
@@ -106,7 +105,7 @@ def test_each_image_has_its_own_seed(tmp_path, monkeypatch, images):
     assert np.array_equal(shard.heatmap[3, 1], expected.random((7, 7), np.float32))
 
 
-@pytest.mark.parametrize("method", registry.methods())
+@pytest.mark.parametrize("method", ALONE)
 def test_an_empty_shard_has_no_heatmaps(tmp_path, monkeypatch, images, method):
     empty = storage.Images(images.image[:0], [], [])
     shard = run(tmp_path, monkeypatch, empty, {"method": method})
@@ -132,12 +131,11 @@ def test_a_checkpoint_of_other_classes_is_refused(tmp_path, monkeypatch, images)
         run(tmp_path, monkeypatch, images, {"method": "grad_cam"}, classes="abdc")
 
 
-@pytest.mark.parametrize("method", registry.methods())
+@pytest.mark.parametrize("method", ALONE)
 def test_results_do_not_depend_on_shard_or_order(images, method, rng):
     grey = rng.integers(0, 256, (5, 4, 4), np.uint8).repeat(12, 1).repeat(12, 2)
     model = classifier("densenet_small", size=48)
-    parameters = {"samples": 30, "segments": 9} if method in ("lime", "kernel_shap") else {}
-    explainer = registry.methods()[method](**parameters)
+    explainer = quick(method)
 
     def explained(rows):
         shard = storage.Images(grey[rows], [f"image{row}" for row in rows], [])

@@ -15,9 +15,10 @@ from shamsul.data import images, manifest, masks
 from shamsul.data.settings import ChexpertSource, Data
 from shamsul.evaluate.scores import score
 from shamsul.evaluate.segmentation import iou, otsu
-from shamsul.explain.cam import GradCam
+from shamsul.explain.cam import GradCam, LayerCam
 from shamsul.explain.lrp import LrpZ
-from shamsul.explain.surrogate import KernelShap, Lime
+from shamsul.explain.occlusion import Occlusion
+from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelOcclusion
 from shamsul.storage import Heatmaps, read_heatmaps, read_images, write_heatmaps, write_images
 
 HEIGHT, WIDTH, SIDE = 150, 240, 30
@@ -32,7 +33,7 @@ class BrightAndMiddling(torch.nn.Module):
     def __init__(self, classes):
         super().__init__()
         self.classes = tuple(classes)
-        self.backbone, self.size, self.batch_size = "toy", 96, 16
+        self.backbone, self.size, self.batch_size, self.tile = "toy", 96, 16, 16
         self.network = self
         bright = torch.tensor([float(name == "Lung Opacity") for name in classes])
         self.choice = torch.stack([bright, 1 - bright])
@@ -84,10 +85,13 @@ def expert(image_id):
 
 METHODS = [
     (GradCam(), 0.75),
+    (LayerCam(), 0.75),
     (LrpZ(), 0.75),
+    (Occlusion(window=12, stride=4, fill="black"), 0.3),
     # A superpixel may reach beyond the lesion, whose share of the image is 0.025.
     (Lime(samples=200, segments=40, fill="black"), 0.3),
     (KernelShap(samples=200, segments=40, fill="black"), 0.3),
+    (SuperpixelOcclusion(segments=40, fill="black"), 0.3),
 ]
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from shamsul.data.geometry import Frame, to_original
 from shamsul.data.masks import MASK_COLUMNS, encode
-from shamsul.evaluate import summaries, tables
+from shamsul.evaluate import quality, summaries, tables
 from shamsul.evaluate.scores import score
 from shamsul.labels import CLASSES, LOCALISED
 from shamsul.report import figures, overlay
@@ -142,6 +142,10 @@ def make(
         per_image=per_image,
         comparisons=summaries.comparisons(per_image, settings, seed),
         thresholds=thresholds,
+        quality=pd.DataFrame(
+            [("test", c, methods[1], "conservation_error", 9, 0.02, 0.2, 0.3) for c in classes],
+            columns=quality.COLUMNS,
+        ),
         runtime=runtime,
         predictions=predictions,
         manifest=manifest,
@@ -271,7 +275,9 @@ def empty(table):
 
 def test_everything_empty_still_makes_a_page(made):
     results, config = made
-    names = "classification history localisation per_image comparisons thresholds runtime masks"
+    names = (
+        "classification history localisation per_image comparisons thresholds quality runtime masks"
+    )
     bare = {name: empty(getattr(results, name)) for name in names.split()}
     html = render(Results(**{**vars(results), **bare, "provenance": {}}), config)
     text = "".join(Page(html).text)
@@ -380,7 +386,7 @@ def test_program_writes_the_page(made, html, tmp_path):
     arguments = ["--settings", json.dumps({"config": config})]
     for name in (
         *("classification", "history", "localisation", "per_image", "comparisons"),
-        *("thresholds", "runtime", "predictions", "manifest", "masks"),
+        *("thresholds", "quality", "runtime", "predictions", "manifest", "masks"),
     ):
         path = tmp_path / f"{name}.parquet"
         write_table(getattr(results, name), path)

@@ -3,15 +3,16 @@
 import hashlib
 
 AFTER_SCORES = {("localise", ""), ("runtime", ""), ("report", "")}
+AFTER_HEATMAPS = AFTER_SCORES | {("quality", "")}
+SHARDS = ("tune-0000", "test-0000", "test-0001")
 
 
 def heatmaps(*methods):
-    shards = ("tune-0000", "test-0000", "test-0001")
     return {
         (rule, f"method={method}, shard={shard}")
         for rule in ("heatmaps", "score")
         for method in methods
-        for shard in shards
+        for shard in SHARDS
     }
 
 
@@ -29,7 +30,25 @@ def test_the_order_of_keys_and_the_spelling_of_a_number_rerun_nothing(experiment
 
 def test_a_lime_parameter_reruns_lime_and_what_follows(experiment):
     experiment.configuration["explain"]["methods"][1]["samples"] = 21
-    assert experiment.would_run() == heatmaps("lime") | AFTER_SCORES
+    assert experiment.would_run() == heatmaps("lime") | AFTER_HEATMAPS
+
+
+def test_a_parameter_of_a_method_on_shared_predictions_asks_the_network_nothing(experiment):
+    shared = experiment.configuration["explain"]["methods"][3]
+    assert shared["name"] == "shared_lime"
+    shared["kernel_width"] = 0.5
+    assert experiment.would_run() == heatmaps("shared_lime") | AFTER_HEATMAPS
+
+
+def test_other_shared_predictions_rerun_the_methods_that_share_them(experiment):
+    experiment.configuration["explain"]["perturbations"]["samples"] = 42
+    perturb = {("perturb", f"shard={shard}") for shard in SHARDS}
+    assert experiment.would_run() == perturb | heatmaps("shared_lime") | AFTER_HEATMAPS
+
+
+def test_a_consensus_reruns_with_its_members(experiment):
+    experiment.configuration["explain"]["methods"][2]["cells"] = 5
+    assert experiment.would_run() == heatmaps("random", "consensus") | AFTER_HEATMAPS
 
 
 def test_a_report_setting_reruns_the_report(experiment):
@@ -49,7 +68,7 @@ def test_a_threshold_reruns_no_heatmap(experiment):
 
 def test_a_method_added_runs_alone(experiment):
     experiment.configuration["explain"]["methods"].append({"method": "lrp_z"})
-    assert experiment.would_run() == heatmaps("lrp_z") | AFTER_SCORES
+    assert experiment.would_run() == heatmaps("lrp_z") | AFTER_HEATMAPS
 
 
 def test_a_checkpoint_is_not_made_again_for_an_image_of_the_test_split(experiment):

@@ -1,0 +1,35 @@
+"""How far heatmaps are from what their methods promise, such as a sum that equals the output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from shamsul.storage import read_quality
+
+COLUMNS = ["split", "class", "method", "quality", "n_images", "median", "q95", "largest"]
+
+
+def summarise(shards: Iterable[Path], manifest: pd.DataFrame) -> pd.DataFrame:
+    """The spread of each quality over the images of a split.
+
+    Parameters
+    ----------
+    shards : heatmap shards of any methods; those without a quality give no rows.
+    manifest : image_id and split.
+
+    Returns
+    -------
+    Columns `COLUMNS`, a row for each split, class, method and quality: the number of images, and
+    median, 95 % quantile and largest value over them.
+    """
+    found = [read_quality(shard) for shard in shards]
+    values = pd.concat(found).merge(manifest[["image_id", "split"]], on="image_id")
+    rows = [
+        (*group, len(own), np.median(own), np.quantile(own, 0.95), own.max())
+        for group, own in values.groupby(COLUMNS[:4])["value"]
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"n_images": "int64"})

@@ -1,0 +1,31 @@
+"""All methods, with parameters under which they are quick; for the tests that go through them."""
+
+from __future__ import annotations
+
+from shamsul.explain import registry
+from shamsul.explain.base import Explainer, Method
+
+FEW = {"samples": 60, "segments": 16, "compactness": 10}
+QUICK = {
+    "lime": FEW,
+    "kernel_shap": FEW,
+    "superpixel_rise": FEW,
+    "superpixel_occlusion": {"segments": 16, "compactness": 10},
+    "occlusion": {"window": 8, "stride": 8},
+    "rise": {"samples": 300, "cells": 4},
+    "smooth_grad": {"samples": 4},
+    "integrated_gradients": {"steps": 8},
+    "expected_gradients": {"samples": 6},
+    "consensus": {"of": ("grad_cam", "random")},
+}
+
+
+def quick(name: str) -> Method:
+    return registry.methods()[name](**QUICK.get(name, {}))
+
+
+EXPLAINERS = [name for name, cls in registry.methods().items() if issubclass(cls, Explainer)]
+ALONE = [
+    name for name in registry.methods() if not quick(name).members + quick(name).supervised * ("",)
+]
+"""Methods that need nothing but a shard's images and a model."""
