@@ -13,8 +13,8 @@ from shamsul.settings import Section
 class Perturbations(Segmented, Section):
     """Perturbed predictions that the methods with `shared: true` have in common."""
 
-    samples: PositiveInt = 1300
-    """Perturbed images per radiograph: 1.3 times those of one method do for all of them."""
+    samples: PositiveInt = 1200
+    """Perturbed images per radiograph: 1.2 times those of one method do for all of them."""
 
 
 class Explain(Section):

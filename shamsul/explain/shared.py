@@ -2,10 +2,12 @@
 
 LIME and RISE average over subsets in which every superpixel is shown with probability 1/2. SHAP
 wants subsets of all sizes, and above all the smallest and largest; occlusion is made of the latter
-alone. A mixture serves them all: every superpixel alone and all but it; then half of the subsets of
-one kind and half of the other. An average over one kind is taken by importance weighting, each
-subset divided by how often the mixture is expected to hold it (the balance heuristic of Veach and
-Guibas, SIGGRAPH 1995). The Gaussian process behind SHAP needs no weights.
+alone. A mixture serves them all: every superpixel alone and all but it; then three quarters fair
+draws and one quarter of all sizes. An average over fair draws is taken by importance weighting,
+each subset divided by how often the mixture is expected to hold it (the balance heuristic of Veach
+and Guibas, SIGGRAPH 1995). The Gaussian process behind SHAP needs no weights. With 1.2 times the
+subsets of one method, each of three has about the sampling error of a run of its own
+(`python -m benchmarks.explain shared_perturbations`).
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def chance(subsets: NDArray[np.bool_]) -> NDArray[np.float64]:
 def _parts(superpixels: int, samples: int) -> tuple[int, int]:
     """How many subsets are fair draws, and how many have a uniform size; both even."""
     pairs = samples // 2 - (superpixels + 1)
-    sizes = pairs // 2 if superpixels > 3 else 0  # Three have no sizes but those of the fixed ones.
+    sizes = pairs // 4 if superpixels > 3 else 0  # Three have no sizes but those of the fixed ones.
     return 2 * (pairs - sizes), 2 * sizes
 
 

@@ -143,7 +143,7 @@ def make(
         comparisons=summaries.comparisons(per_image, settings, seed),
         thresholds=thresholds,
         quality=pd.DataFrame(
-            [("test", c, methods[1], "conservation_error", 9, 0.02, 0.2, 0.3) for c in classes],
+            [("test", c, methods[-1], "conservation_error", 9, 0.02, 0.2, 0.3) for c in classes],
             columns=quality.COLUMNS,
         ),
         runtime=runtime,

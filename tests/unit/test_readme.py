@@ -1,0 +1,94 @@
+"""The README's example of a method works as it stands: one file, one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from shamsul import storage
+from shamsul.code import PROJECT
+from shamsul.data.geometry import Frame
+from shamsul.model import checkpoint
+from tests.experiment import SMALL
+from tests.networks import classifier
+
+README = (PROJECT / "README.md").read_text()
+
+
+def block(language: str, containing: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    (found,) = [text for text in blocks if containing in text]
+    return found
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project with the README's file in it."""
+    for folder in ("shamsul", "scripts", "rules", "envs"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=ignored)
+    for file in ("Snakefile", "config.yaml"):
+        shutil.copy(PROJECT / file, tmp_path)
+    code = block("python", "Save as")
+    (tmp_path / re.search(r"Save as (\S+\.py)", code)[1]).write_text(code)
+    return tmp_path
+
+
+def run(project, *command):
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_method_of_the_readme_explains_images(project):
+    (entry,) = yaml.safe_load(block("yaml", "xgrad_cam"))["explain"]["methods"]
+    model = classifier("densenet_small", size=32)
+    checkpoint.save(model, project / "model.pt", {})
+    grey = np.random.default_rng(1).integers(0, 256, (3, 32, 32), np.uint8)
+    frame = Frame.fit(40, 30, 32, "stretch")
+    storage.write_images(storage.Images(grey, ["x", "y", "z"], [frame] * 3), project / "images.h5")
+    settings = {
+        "seed": 1, "classes": list("abcd"), "explained": ["c", "a"], "name": "mine", "entry": entry,
+    }  # fmt: skip
+    run(
+        project, "scripts/explain.py", "--settings", json.dumps(settings),
+        "--checkpoint", "model.pt", "--images", "images.h5", "--heatmaps", "out.h5",
+        "--device", "cpu",
+    )  # fmt: skip
+    made = storage.read_heatmaps(project / "out.h5")
+    assert made.heatmap.shape[:2] == (3, 2) and made.heatmap.max() > 0
+    assert made.parameters == {"method": "xgrad_cam", "network": "trained", "floor": 0.001}
+
+
+def test_the_line_of_the_readme_is_all_that_the_workflow_needs(project):
+    (entry,) = yaml.safe_load(block("yaml", "xgrad_cam"))["explain"]["methods"]
+    configuration = SMALL | {"explain": {"methods": [entry, {"method": "random"}]}}
+    (project / "config.yaml").write_text(yaml.safe_dump(configuration))
+    told = run(project, "-m", "snakemake", "--cores", "1", "--dry-run", "--quiet", "host")
+    assert "method=xgrad_cam, shard=test-0000" in told
+
+
+def test_every_method_is_in_the_readme():
+    from shamsul.explain import registry
+
+    for name in registry.methods():
+        assert f"`{name}`" in README, name
+    presets = README.split("### As the study's")[1].split("###")[0]
+    for name, cls in registry.methods().items():
+        for preset in cls.presets:
+            assert f"`preset: {preset}`" in presets and f"`{name}`" in presets, name
