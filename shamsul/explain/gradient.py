@@ -1,0 +1,304 @@
+"""The gradient family: how a class's logit follows small changes of the pixels.
+
+A gradient is local and a network is not linear, so each method but the first two averages gradients
+over images around the radiograph or on the way to it from references that show nothing. All are
+weighted sums of gradients ``d f_c / d x``, and take them from `class_gradients`: one forward pass
+for all classes. The sign of a gradient says whether a pixel should be brighter or darker, not
+whether it speaks for or against the class; a gradient multiplied by a difference of pixels does.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import lazy_loader as lazy
+import numpy as np
+from pydantic import PositiveFloat, PositiveInt
+
+from shamsul.explain.base import Cost, Explainer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from shamsul.model.classifier import Classifier
+
+    Network = Callable[[Tensor], Tensor]
+else:
+    torch = lazy.load("torch")
+
+IMAGES_AT_ONCE = 8
+"""Images of 224 x 224 whose activations are kept at a time, fewer where they are larger."""
+BLUR = 0.1
+"""Width of the blur of `baseline: blur`, as a fraction of the image's side."""
+CELLS = (1, 2, 4, 8)
+"""Cells along a side of the references of expected gradients; one cell is an even grey."""
+
+Baseline = Literal["black", "zero", "blur"]
+
+
+def class_gradients(network: Network, images: Tensor, classes: Tensor) -> Tensor:
+    """Gradients ``d f_c / d x`` of the asked classes' logits, from one forward pass.
+
+    Parameters
+    ----------
+    network : (N, 3, H, W) -> logits (N, K), in evaluation mode: images do not mix.
+    images : (N, 3, H, W).
+    classes : (C,) int64, indices of logits.
+
+    Returns
+    -------
+    (N, C, 3, H, W). Parameters receive no gradients.
+    """
+    parts = images.split(_at_once(images))
+    return torch.cat([_class_gradients(network, part, classes) for part in parts])
+
+
+def _class_gradients(network: Network, images: Tensor, classes: Tensor) -> Tensor:
+    with torch.enable_grad():
+        images = images.detach().requires_grad_()
+        # An image's logits depend on no other image, so that the gradient of the sum has each
+        # image's own.
+        sums = network(images).sum(0).unbind()
+    gradients = [
+        torch.autograd.grad(sums[index], images, retain_graph=True)[0] for index in classes.tolist()
+    ]
+    # One layout, however many classes: sums over channels are rounded in the layout's order.
+    return torch.stack(gradients, 1).contiguous()
+
+
+def strength(gradients: Tensor) -> Tensor:
+    """Size of a gradient without its sign: (N, C, 3, H, W) -> (N, C, H, W), not negative.
+
+    The largest absolute value of the three channels (Simonyan et al., 2014, section 3.1).
+    """
+    return gradients.abs().amax(2)
+
+
+class Gradient(Explainer):
+    """Absolute gradient: ``map_c = max over channels of |d f_c / d x|``."""
+
+    method: ClassVar[str] = "gradient"
+    title: ClassVar[str] = "Gradient"
+    citation: ClassVar[str] = "Simonyan et al., ICLR workshop 2014"
+    cost: ClassVar[Cost] = "backward"
+    signed: ClassVar[bool] = False
+
+    def explain(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """Strength of gradients: (N, C, H, W), not negative."""
+        return strength(class_gradients(model, images, classes))
+
+
+class InputXGradient(Explainer):
+    """``map_c = sum over channels of x d f_c / d x``.
+
+    On networks of ReLU, pooling and linear layers this is `lrp_z` (Kindermans et al., 2016,
+    arXiv 1611.07270): where both are listed, they are one method and not two that agree. ``x`` is
+    the model's input, zero at ImageNet's mean grey.
+    """
+
+    method: ClassVar[str] = "input_x_gradient"
+    title: ClassVar[str] = "Input × gradient"
+    citation: ClassVar[str] = "Shrikumar et al., 2016, arXiv 1605.01713"
+    cost: ClassVar[Cost] = "backward"
+    signed: ClassVar[bool] = True
+
+    def explain(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """Contributions of pixels to a linear model of the logit: (N, C, H, W)."""
+        return (images[:, None] * class_gradients(model, images, classes)).sum(2)
+
+
+class GradientSum(Explainer):
+    """What the methods share that sum gradients at many points; subclasses write `points`."""
+
+    cost: ClassVar[Cost] = "sampling"
+
+    def points(
+        self, model: Classifier, image: Tensor, seed: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Where gradients are taken, (3, H, W), and what they are multiplied by, the same shape."""
+        raise NotImplementedError
+
+    def gradient_sum(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """``sum_k w_k d f_c / d x (x_k)`` over points ``x_k`` with weights ``w_k``.
+
+        Shape (N, C, 3, H, W). No more points exist at a time than are differentiated at once.
+        """
+        sums = images.new_zeros(len(images), len(classes), *images.shape[1:])
+        for total, image, seed in zip(sums, images, seeds, strict=True):
+            points = self.points(model, image, seed)
+            while part := list(itertools.islice(points, _at_once(images))):
+                gradients = class_gradients(model, torch.stack([x for x, _ in part]), classes)
+                for gradient, (_, weight) in zip(gradients, part, strict=True):
+                    total += weight * gradient
+        return sums
+
+
+class SmoothGrad(GradientSum):
+    """Strength of the mean gradient of noisy copies: ``mean_k d f_c / d x (x + e_k)``.
+
+    ``e_k ~ N(0, (noise (max x - min x))^2)``, independent between pixels and channels, the same
+    for all classes of an image.
+    """
+
+    method: ClassVar[str] = "smooth_grad"
+    title: ClassVar[str] = "SmoothGrad"
+    citation: ClassVar[str] = "Smilkov et al., 2017, arXiv 1706.03825"
+    signed: ClassVar[bool] = False
+
+    samples: PositiveInt = 25
+    """Noisy copies per radiograph."""
+    noise: PositiveFloat = 0.15
+    """Standard deviation of the noise, as a fraction of the image's range of values."""
+
+    def points(
+        self, model: Classifier, image: Tensor, seed: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Noisy copies, each of weight 1 / samples."""
+        generator = torch.Generator().manual_seed(seed)
+        deviation = self.noise * (image.max() - image.min())
+        weight = torch.full_like(image, 1 / self.samples)
+        for _ in range(self.samples):
+            noise = torch.randn(image.shape, generator=generator).to(image)
+            yield image + deviation * noise, weight
+
+    def explain(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """Strength of smoothed gradients: (N, C, H, W), not negative."""
+        return strength(self.gradient_sum(model, images, classes, seeds))
+
+
+class IntegratedGradients(GradientSum):
+    """``map_c = sum over channels of (x - r) int_0^1 d f_c / d x (r + a (x - r)) da``.
+
+    The integral is a Gauss-Legendre sum. With enough steps a map sums to ``f_c(x) - f_c(r)``
+    (completeness); what is missing is the conservation error. Pixels that equal the baseline `r`
+    have no relevance, whatever the model sees in them.
+    """
+
+    method: ClassVar[str] = "integrated_gradients"
+    title: ClassVar[str] = "Integrated gradients"
+    citation: ClassVar[str] = "Sundararajan et al., ICML 2017"
+    signed: ClassVar[bool] = True
+
+    baseline: Baseline = "black"
+    """What shows nothing: a black radiograph, model input zero (mean grey), or its own blur."""
+    steps: PositiveInt = 32
+    """Points of the sum."""
+
+    def points(
+        self, model: Classifier, image: Tensor, seed: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Points on the way from the baseline to the image."""
+        reference = baseline_images(model, image[None], self.baseline)[0]
+        nodes, weights = np.polynomial.legendre.leggauss(self.steps)  # On [-1, 1].
+        difference = image - reference
+        for node, weight in zip(nodes.tolist(), weights.tolist(), strict=True):
+            yield reference + (1 + node) / 2 * difference, weight / 2 * difference
+
+    def explain(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """Contributions of pixels to the logit's difference from the baseline's: (N, C, H, W)."""
+        return self.gradient_sum(model, images, classes, seeds).sum(2)
+
+    def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
+        """``f_c(x) - f_c(r)``, (N, C)."""
+        return rise(model, images, baseline_images(model, images, self.baseline), classes)
+
+
+class ExpectedGradients(GradientSum):
+    """``map_c = sum over channels of E_(r, a) [(x - r) d f_c / d x (r + a (x - r))]``.
+
+    Integrated gradients from many references, so that no grey is invisible as the only baseline's
+    is. The paper draws references from the training images. Here nobody else's radiograph takes
+    part: references are pictures of the model's range in which there is nothing to find, drawn
+    once and the same for all images. By turns they are an even grey and smooth fields of 2 x 2, 4 x
+    4 and 8 x 8 random greys, all uniform between black and white. Places `a` between reference and
+    image are uniform on [0, 1], one in each of `samples` equal intervals, and are the image's own
+    draw. A map sums in expectation to ``f_c(x) - mean_r f_c(r)``.
+    """
+
+    method: ClassVar[str] = "expected_gradients"
+    title: ClassVar[str] = "Expected gradients"
+    citation: ClassVar[str] = "Erion et al., Nature Machine Intelligence 2021"
+    signed: ClassVar[bool] = True
+
+    samples: PositiveInt = 50
+    """References; a gradient is taken once between each and the image."""
+
+    def references(self, model: Classifier, image: Tensor) -> Iterator[Tensor]:
+        """As many pictures as `samples`, (3, H, W), between black and white."""
+        black, white = model.normalise(torch.tensor([[[0]], [[255]]], dtype=torch.uint8))
+        generator = torch.Generator().manual_seed(0)
+        for cells in itertools.islice(itertools.cycle(CELLS), self.samples):
+            grey = torch.rand(1, 1, cells, cells, generator=generator).to(image)
+            field = torch.nn.functional.interpolate(grey, image.shape[1:], mode="bilinear")[0]
+            yield black + field * (white - black)
+
+    def points(
+        self, model: Classifier, image: Tensor, seed: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """One point on the way from each reference to the image."""
+        generator = torch.Generator().manual_seed(seed)
+        intervals = torch.randperm(self.samples, generator=generator)
+        places = (intervals + torch.rand(self.samples, generator=generator)) / self.samples
+        for place, reference in zip(places.tolist(), self.references(model, image), strict=True):
+            difference = image - reference
+            yield reference + place * difference, difference / self.samples
+
+    def explain(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """Contributions of pixels to the logit's difference from the references': (N, C, H, W)."""
+        return self.gradient_sum(model, images, classes, seeds).sum(2)
+
+    def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
+        """``f_c(x) - mean_r f_c(r)``, (N, C)."""
+        with torch.no_grad():
+            logits = [model(r[None]) for r in self.references(model, images[0])]
+            return (model(images) - torch.cat(logits).mean(0))[:, classes]
+
+
+def baseline_images(model: Classifier, images: Tensor, kind: Baseline) -> Tensor:
+    """Images that show nothing, (N, 3, H, W).
+
+    `black` is a black radiograph; `zero` is model input zero, ImageNet's mean grey; `blur` is the
+    image itself without anything small (Fong and Vedaldi, ICCV 2017).
+    """
+    if kind == "zero":
+        return torch.zeros_like(images)
+    if kind == "black":
+        black = model.normalise(torch.zeros(1, 1, 1, dtype=torch.uint8))
+        return black.expand_as(images).contiguous()
+    from scipy.ndimage import gaussian_filter
+
+    width = BLUR * images.shape[-1]
+    blurred = gaussian_filter(images.detach().cpu().numpy(), (0, 0, width, width))
+    return torch.from_numpy(blurred).to(images)
+
+
+def rise(model: Classifier, images: Tensor, references: Tensor, classes: Tensor) -> Tensor:
+    """``f_c(x) - f_c(r)``, (N, C), for images and references (N, 3, H, W)."""
+    with torch.no_grad():
+        return (model(images) - model(references))[:, classes]
+
+
+def no_relu(backbone: str) -> str | None:
+    """Why a method of ReLU networks cannot explain a backbone, or None where it can."""
+    if backbone.startswith(("densenet", "resnet", "vgg")):
+        return None
+    return "it needs ReLU for all activations; choose a densenet, resnet or vgg"
+
+
+def _at_once(images: Tensor) -> int:
+    return max(1, IMAGES_AT_ONCE * 224**2 // max(images.shape[-1], 224) ** 2)

@@ -1,0 +1,60 @@
+"""Guided backpropagation: gradients that never pass a ReLU against the class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import lazy_loader as lazy
+
+from shamsul.explain.base import Cost, Explainer
+from shamsul.explain.canonise import modular
+from shamsul.explain.gradient import class_gradients, no_relu, strength
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from shamsul.model.classifier import Classifier
+else:
+    torch = lazy.load("torch")
+
+
+class GuidedBackprop(Explainer):
+    """The gradient, with ``G_i = 1[x_i > 0] max(G_j, 0)`` at each ReLU ``x_j = max(x_i, 0)``.
+
+    Gradients pass where the ReLU's input is positive, as always, and only where they are positive
+    themselves. What arrives at the pixels has both signs; as for `gradient` they tell brighter from
+    darker, and the map is ``max over channels of |G|``.
+
+    The maps are sharp, and partly so whatever was learned: they follow the image's edges also where
+    the weights are random (Adebayo et al., NeurIPS 2018; Nie et al., ICML 2018).
+    """
+
+    method: ClassVar[str] = "guided_backprop"
+    title: ClassVar[str] = "Guided backpropagation"
+    citation: ClassVar[str] = "Springenberg et al., ICLR workshop 2015"
+    cost: ClassVar[Cost] = "backward"
+    signed: ClassVar[bool] = False
+
+    @classmethod
+    def unsuited(cls, backbone: str) -> str | None:
+        """Without ReLU there is nothing to guide gradients at."""
+        return no_relu(backbone)
+
+    def explain(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """Strength of guided gradients: (N, C, H, W), not negative."""
+        return strength(class_gradients(self.guided(model), images, classes))
+
+    def guided(self, model: Classifier) -> nn.Module:
+        """A network of the same outputs, whose gradients are the guided ones."""
+
+        def hook(layer: nn.Module, inputs: Any, z: Tensor) -> None:
+            z.register_hook(lambda gradient: gradient.relu())
+
+        network = modular(model.network)
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.ReLU):
+                layer.register_forward_hook(hook)
+        return network
