@@ -202,7 +202,7 @@ def _merge_norms(network: nn.Module) -> None:
             norm, relu = getattr(chain, first), getattr(chain, second)
             if isinstance(norm, nn.BatchNorm2d) and isinstance(relu, nn.ReLU):
                 linear = _next_linear([getattr(chain, name) for name in others])
-                if linear is not None:
+                if linear is not None and linear.weight.shape[1] == norm.num_features:
                     setattr(chain, second, _merge_right(norm, linear))
                     setattr(chain, first, nn.Identity())
 

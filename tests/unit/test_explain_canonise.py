@@ -153,6 +153,9 @@ def test_the_network_is_bit_identical_after_explaining_and_after_an_exception(ar
 def test_a_layer_without_a_rule_is_refused_by_name():
     with pytest.raises(InputError, match="no rule for GELU .layer 1.0"):
         canonised(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.GELU())))
+    for last in ([nn.Conv2d(3, 4, 3, padding=1)], [nn.Flatten(), nn.Linear(12, 4)]):
+        with pytest.raises(InputError, match="no rule for BatchNorm2d .layer 0"):
+            canonised(nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), *last))
 
 
 CONSERVING = (
