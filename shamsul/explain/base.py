@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -205,40 +205,40 @@ class Explainer(Method):
             return maps, (maps.sum((2, 3)) - expected).abs() / expected.abs().clamp(min=1e-12)
 
         step = max(1, TOGETHER[self.cost] * 224**2 // max(model.size, 224) ** 2)
-        parts = in_groups(explained, len(seeds), step, self.title)
+        groups = track(
+            in_groups(explained, len(seeds), step),
+            f"{self.title}: groups of {step} images",
+            -(-len(seeds) // step),
+        )
+        maps, errors = zip(*groups, strict=True)
         quality: Quality = {}
-        if parts[0][1] is not None:
-            quality["conservation_error"] = np.concatenate([_numpy(error) for _, error in parts])
-        return np.concatenate([_numpy(maps) for maps, _ in parts]), quality
+        if errors[0] is not None:
+            quality["conservation_error"] = np.concatenate([_numpy(error) for error in errors])
+        return np.concatenate([_numpy(part) for part in maps]), quality
 
 
 def in_groups(
-    function: Callable[[NDArray[np.intp]], tuple[Any, Any]], count: int, step: int, what: str
-) -> list[tuple[Any, Any]]:
-    """Results of `function` for groups of rows, the last group's cut to the rows that exist.
+    function: Callable[[NDArray[np.intp]], tuple[Tensor, Tensor | None]], count: int, step: int
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Results of `function` for groups of rows, the last ones cut to the rows that exist.
 
-    Every group has `step` rows, the last ones repeated. On a GPU without the memory for so many
-    the groups are halved, and the log says so.
+    Every group has `step` rows; the last ones are repeated to make up the number. On a GPU without
+    the memory for so many the groups are halved, and the log says so.
     """
-    parts: list[tuple[Any, Any]] = []
-    progress = track(range(count), f"{what}: images")
     start = 0
     while start < count:
         rows = np.arange(start, min(start + step, count))
         try:
-            found = function(np.resize(rows, step))
+            maps, errors = function(np.resize(rows, step))
         except torch.cuda.OutOfMemoryError:
             if step == 1:
                 raise
             step //= 2
-            logger.warning("%s: GPU out of memory; going on with %d images at once", what, step)
+            logger.warning("GPU out of memory: going on with %d images at once", step)
             torch.cuda.empty_cache()
             continue
-        parts.append(tuple(part if part is None else part[: len(rows)] for part in found))  # type: ignore[arg-type]
+        yield maps[: len(rows)], None if errors is None else errors[: len(rows)]
         start += len(rows)
-        for _ in rows:
-            next(progress)
-    return parts
 
 
 def image_seed(seed: int, image_id: str) -> int:
@@ -246,5 +246,5 @@ def image_seed(seed: int, image_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{image_id}".encode()).digest()[:4], "big")
 
 
-def _numpy(tensor: Any) -> NDArray[np.float32]:
+def _numpy(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.detach().cpu().numpy().astype(np.float32)

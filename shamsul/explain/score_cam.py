@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 else:
     torch = lazy.load("torch")
 
-TILE = 16
-"""Masked images are made in multiples of this: the least that a forward pass is made of."""
-
 
 class ScoreCam(Cam):
     """Score-CAM (Wang et al., CVPR Workshops 2020), Algorithm 1.
@@ -68,7 +65,7 @@ def scores(model: Classifier, image: Tensor, activations: Tensor) -> Tensor:
     -------
     (C, K). Masked images exist a batch at a time.
     """
-    parts = activations.split(-(-model.batch_size // TILE) * TILE)
+    parts = activations.split(model.tile)
     logits = [model.predict(image * masks(part, image.shape[-1])) for part in parts]
     return torch.cat(logits).T.contiguous()
 

@@ -12,7 +12,7 @@ import torch
 from lime.lime_image import LimeImageExplainer
 
 from shamsul.explain.perturbation import filled
-from shamsul.explain.superpixels import slic
+from shamsul.explain.superpixels import grid, slic
 from shamsul.explain.surrogate import KernelShap, Lime
 from tests.networks import classifier
 
@@ -25,6 +25,9 @@ BLACK = -np.array([0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
 @pytest.fixture(scope="module")
 def model():
     return classifier("densenet_small", size=48)
+
+
+STUDIED = ("densenet121", "resnet18", "vgg16")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,15 @@ def reference(model, grey, segments, output="logit"):
 @pytest.mark.parametrize("output", ["logit", "probability"])
 @pytest.mark.parametrize("fill", ["mean", "black"])
 def test_lime_is_limes(model, grey, fill, output):
+    check_lime(model, grey, fill, output)
+
+
+@pytest.mark.parametrize("network", STUDIED)
+def test_lime_is_limes_on_the_studies_networks(network, grey):
+    check_lime(classifier(network, size=48), grey, "mean", "logit")
+
+
+def check_lime(model, grey, fill, output):
     images = model.normalise(grey)
     labels, predict = reference(model, grey, 12, output)
     explainer = Lime(samples=80, segments=12, fill=fill, output=output, **SLIC)
@@ -74,6 +86,15 @@ def test_lime_is_limes(model, grey, fill, output):
 
 @pytest.mark.parametrize("samples", [40, 100])
 def test_kernel_shap_is_shaps(model, grey, samples):
+    check_shap(model, grey, samples)
+
+
+@pytest.mark.parametrize("network", STUDIED)
+def test_kernel_shap_is_shaps_on_the_studies_networks(network, grey):
+    check_shap(classifier(network, size=48), grey, 60)
+
+
+def check_shap(model, grey, samples):
     images = model.normalise(grey)
     labels, predict = reference(model, grey, 14)
     count = labels.max() + 1
@@ -108,15 +129,21 @@ def test_kernel_shap_is_efficient(model, grey, fill, estimator):
     torch.testing.assert_close(maps.flatten(1)[:, firsts].sum(1), difference, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("output", ["logit", "probability"])
-def test_kernel_shap_of_every_subset_is_shapleys_value(model, grey, output):
-    images = model.normalise(grey)
-    labels, predict = reference(model, grey, 8, output)
+@pytest.fixture(scope="module")
+def enumerated(model, grey):
+    """A dozen superpixels; Shapley's definition over all 4096 subsets, of logits: (12, 4)."""
+    labels = grid(48, 48, 12)
     count = int(labels.max()) + 1
-    assert 6 <= count <= 10
-    subsets = np.array([[n >> bit & 1 for bit in range(count)] for n in range(2**count)])
-    shown = subsets[:, labels][..., None].astype(bool)
-    f = predict(np.where(shown, images[0].permute(1, 2, 0).numpy(), BLACK))
+    assert count == 12
+    subsets = (np.arange(2**count)[:, None] >> np.arange(count) & 1).astype(bool)
+    image = model.normalise(grey)[0].permute(1, 2, 0).numpy()
+    _, predict = reference(model, grey, 12)
+    f = np.concatenate(
+        [
+            predict(np.where(part[:, labels][..., None], image, BLACK))
+            for part in np.array_split(subsets, 64)
+        ]
+    )
     exact = np.zeros((count, 4))
     for player in range(count):
         others = [other for other in range(count) if other != player]
@@ -125,7 +152,30 @@ def test_kernel_shap_of_every_subset_is_shapleys_value(model, grey, output):
                 without = sum(1 << other for other in subset)
                 gain = f[without | 1 << player] - f[without]
                 exact[player] += gain / (count * comb(count - 1, size))
-    explainer = KernelShap(samples=2000, segments=8, fill="black", output=output, **SLIC)
-    maps = explainer.explain(model, images, torch.arange(4), [SEED])[0]
+    return labels, exact
+
+
+@pytest.mark.parametrize("estimator", ["gaussian_process", "regression"])
+def test_kernel_shap_of_every_subset_is_shapleys_value(model, grey, enumerated, estimator):
+    labels, exact = enumerated
+    explainer = KernelShap(
+        samples=5000, superpixels="grid", segments=12, fill="black", estimator=estimator
+    )
+    maps = explainer.explain(model, model.normalise(grey), torch.arange(4), [SEED])[0]
     scale = np.abs(exact).max()
     np.testing.assert_allclose(maps.permute(1, 2, 0), exact[labels], rtol=1e-3, atol=1e-3 * scale)
+
+
+def test_fewer_subsets_come_near_and_nearer_than_shaps_regression(model, grey, enumerated):
+    labels, exact = enumerated
+    firsts = np.unique(labels, return_index=True)[1]
+
+    def error(estimator, samples):
+        explainer = KernelShap(
+            samples=samples, superpixels="grid", segments=12, fill="black", estimator=estimator
+        )
+        maps = explainer.explain(model, model.normalise(grey), torch.arange(4), [SEED])[0]
+        return np.linalg.norm(maps.flatten(1)[:, firsts].T.numpy() - exact)
+
+    ours = error("gaussian_process", 128)
+    assert ours < error("regression", 256) and ours < 0.25 * np.linalg.norm(exact)

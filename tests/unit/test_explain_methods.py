@@ -26,6 +26,14 @@ SEEDED = (
 )  # fmt: skip
 
 
+LEAST_SHARE = {
+    "score_cam": 0.5,  # Its softmax over only four channels leaves much to the others.
+    "gradient": 0.45,  # Its size is three times as large in the right quadrant as elsewhere.
+    "smooth_grad": 0.45,
+}
+"""Of a class's map that lies where its texture is; 0.8 for the others."""
+
+
 @pytest.fixture(params=EXPLAINERS)
 def explainer(request):
     return quick(request.param)
@@ -57,7 +65,7 @@ def test_shape_dtype_and_range(explainer, model, images):
     assert maps.dtype == torch.float32 and not maps.requires_grad
     assert maps.isfinite().all()
     assert maps.abs().amax((2, 3)).min() > 0
-    if not explainer.signed and explainer.method != "deep_taylor":
+    if not explainer.signed:
         assert maps.min() >= 0
 
 
@@ -111,8 +119,7 @@ def test_each_class_is_found_where_its_texture_is(explainer, placed):
     quadrants = maps.reshape(4, 2, 16, 2, 16).sum((2, 4)).reshape(4, 4)
     share = quadrants / quadrants.sum(1, keepdim=True)
     for quadrant, index in enumerate(placed):
-        # Score-CAM's softmax over only four channels leaves much to the others.
-        assert share[index, quadrant] > (0.5 if explainer.method == "score_cam" else 0.8)
+        assert share[index, quadrant] > LEAST_SHARE.get(explainer.method, 0.8)
 
 
 def test_randomness_comes_from_the_seed_and_leaves_no_trace(explainer, model, images):
@@ -138,8 +145,11 @@ def test_explaining_works_without_gradients_enabled_and_says_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("name", ["lrp_z", "lrp_epsilon", "lrp_alpha2beta1", "deep_taylor"])
-@pytest.mark.parametrize("backbone", ["efficientnet_b0", "convnext_tiny", "vit_b_16"])
+LRP = [name for name in EXPLAINERS if name.startswith("lrp_") or name == "deep_taylor"]
+
+
+@pytest.mark.parametrize("name", LRP)
+@pytest.mark.parametrize("backbone", ["convnext_tiny", "vit_b_16"])
 def test_lrp_is_refused_for_networks_without_rules(name, backbone):
     with pytest.raises(InputError, match=rf"{name} cannot explain {backbone}: .*densenet, resnet"):
         registry.build([{"method": name}], backbone)
@@ -202,7 +212,7 @@ def test_fill_is_what_the_name_says(fill, model, images):
 
 
 def test_seed_with_probability_scales_relevance_by_probability_over_logit(model, images):
-    for name in ("lrp_z", "lrp_epsilon", "lrp_alpha2beta1", "deep_taylor"):
+    for name in LRP:
         logit, probability = (
             registry.methods()[name](seed_with=seed).explain(
                 model, images, torch.arange(4), [0] * 3

@@ -1,0 +1,96 @@
+"""How an `Explainer` goes through a shard: in groups, halved where memory is short."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from shamsul import storage
+from shamsul.explain.base import Shard, in_groups
+from shamsul.explain.cam import GradCam
+from shamsul.explain.gradient import InputXGradient
+from shamsul.model.classifier import Classifier
+from tests.networks import Textures, classifier, network
+
+
+@pytest.mark.parametrize(("count", "step"), [(1, 4), (4, 4), (7, 3), (9, 16)])
+def test_every_row_once_in_groups_of_one_size(count, step):
+    sizes = []
+
+    def double(rows):
+        sizes.append(len(rows))
+        return torch.from_numpy(2 * rows), torch.from_numpy(rows)
+
+    parts = list(in_groups(double, count, step))
+    assert torch.cat([maps for maps, _ in parts]).tolist() == [2 * row for row in range(count)]
+    assert torch.cat([errors for _, errors in parts]).tolist() == list(range(count))
+    assert set(sizes) == {step}
+
+
+def test_groups_are_halved_where_memory_is_short_and_the_log_says_so(caplog, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+
+    def greedy(rows):
+        if len(rows) > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return torch.from_numpy(rows), None
+
+    with caplog.at_level(logging.WARNING):
+        parts = list(in_groups(greedy, 9, 8))
+    assert torch.cat([maps for maps, _ in parts]).tolist() == list(range(9))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"GPU out of memory: going on with {count} images at once" for count in (4, 2)
+    ]
+
+
+def test_a_single_image_that_does_not_fit_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+
+    def impossible(rows):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        list(in_groups(impossible, 3, 4))
+
+
+def test_a_shard_is_explained_the_same_where_memory_is_short(monkeypatch):
+    model, explain = classifier("densenet_small"), GradCam.explain
+    images = storage.Images(
+        np.random.default_rng(2).integers(0, 256, (5, 64, 64), np.uint8), list("vwxyz"), []
+    )
+    shard = Shard(model, images, ("a", "d"), 1)
+    expected, _ = GradCam().heatmaps(shard)
+
+    def greedy(self, model, images, classes, seeds):
+        if len(images) > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return explain(self, model, images, classes, seeds)
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(GradCam, "explain", greedy)
+    np.testing.assert_allclose(GradCam().heatmaps(shard)[0], expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("size", "images", "tile"), [(64, 4, 16), (224, 4, 16), (448, 1, 4), (2000, 1, 1)]
+)
+def test_larger_images_are_explained_fewer_at_a_time(size, images, tile, monkeypatch):
+    """So that memory has a ceiling whatever their size."""
+    assert (
+        Classifier(network("densenet_small", 4), tuple("abcd"), "densenet_small", size).tile == tile
+    )
+    seen = []
+
+    def remember(self, model, batch, classes, seeds):
+        seen.append(len(batch))
+        return batch.new_zeros(len(batch), len(classes), 1, 1)
+
+    model = Textures()
+    model.size = size
+    monkeypatch.setattr(InputXGradient, "explain", remember)
+    pictures = storage.Images(np.zeros((6, 32, 32), np.uint8), list("uvwxyz"), [])
+    maps, _ = InputXGradient().heatmaps(Shard(model, pictures, ("a",), 1))
+    assert set(seen) == {images} and maps.shape == (6, 1, 1, 1)
