@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.perturbation import Filled, filled
+from shamsul.explain.perturbation import Filled, filled, quick
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +51,7 @@ class Masking(Filled, Explainer):
         # A mask has no regions of its own to take the mean of; the radiograph's is what hides.
         whole = np.zeros((height, width), np.intp)
         hidden = filled(self, model, image, whole, seed)
+        model = quick(model)
         plain = self._outputs(model.predict(image[None]))[0]
         weighted = torch.zeros(len(plain), height, width, dtype=torch.float64, device=image.device)
         coverage = torch.zeros(height, width, dtype=torch.float64, device=image.device)

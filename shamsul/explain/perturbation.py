@@ -8,14 +8,16 @@ an image is normalised first and its parts are replaced after.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import lazy_loader as lazy
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, PositiveFloat
 
+from shamsul.explain.canonise import folded
 from shamsul.explain.superpixels import Labels, Superpixels, grid, quickshift, slic
 
 if TYPE_CHECKING:
@@ -76,6 +78,12 @@ class Perturbed:
         return self.logits if kind == "logit" else 1 / (1 + np.exp(-self.logits))
 
 
+@functools.lru_cache(maxsize=1)
+def quick(model: Classifier) -> Classifier:
+    """The model for many forward passes without gradients; its logits but for rounding."""
+    return cast("Classifier", folded(model).to(memory_format=torch.channels_last))
+
+
 class Perturber:
     """One radiograph, ready to be shown with any of its superpixels hidden.
 
@@ -88,7 +96,7 @@ class Perturber:
     """
 
     def __init__(self, settings: Segmented, model: Classifier, image: Tensor, seed: int) -> None:
-        self.model = model
+        self.model = quick(model)
         grey = to_grey(model, image)
         self.labels = _superpixels(settings, grey.cpu().numpy(), seed)
         if settings.scale == "unit":

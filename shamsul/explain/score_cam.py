@@ -8,6 +8,7 @@ import lazy_loader as lazy
 
 from shamsul.explain.base import Cost
 from shamsul.explain.cam import Cam
+from shamsul.explain.perturbation import quick
 
 if TYPE_CHECKING:
     import torch
@@ -65,6 +66,7 @@ def scores(model: Classifier, image: Tensor, activations: Tensor) -> Tensor:
     -------
     (C, K). Masked images exist a batch at a time.
     """
+    model = quick(model)
     parts = activations.split(model.tile)
     logits = [model.predict(image * masks(part, image.shape[-1])) for part in parts]
     return torch.cat(logits).T.contiguous()

@@ -23,6 +23,34 @@ class Residual(nn.Module):
         return self.last(self.branch(x) + self.shortcut(x))
 
 
+class DenseBlock(nn.Module):
+    """A dense block for forward passes alone: layers write side by side and nothing is copied.
+
+    Attributes
+    ----------
+    layers : each (N, k, H, W) -> (N, growth, H, W), of all channels before it.
+    growth : channels that each layer adds.
+    """
+
+    def __init__(self, layers: nn.ModuleList, growth: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.growth = growth
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, K, H, W) -> (N, K + growth * layers, H, W)."""
+        count, channels = x.shape[:2]
+        shape = (count, channels + self.growth * len(self.layers), *x.shape[2:])
+        features = torch.empty(
+            shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+        )
+        features[:, :channels] = x
+        for layer in self.layers:
+            features[:, channels : channels + self.growth] = layer(features[:, :channels])
+            channels += self.growth
+        return features
+
+
 class Clamp(nn.Module):
     """Channels kept within bounds of their own; the gradient is zero where one is overstepped.
 
@@ -41,6 +69,8 @@ class Clamp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, K, H, W), of the same shape."""
+        if not torch.is_grad_enabled():
+            return x.clamp(self.lower, self.upper)
         clamped = x.detach().clamp(self.lower, self.upper)
         # Clamp's own gradient compares again in each backward pass; this one is a product.
         kept = (clamped == x).to(x.dtype)

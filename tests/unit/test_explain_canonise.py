@@ -9,7 +9,7 @@ from torch import nn
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Shard
-from shamsul.explain.canonise import canonised, modular, unsuited
+from shamsul.explain.canonise import canonised, folded, modular, unsuited
 from shamsul.explain.lrp import (
     DeepTaylor,
     LrpAlpha2Beta1,
@@ -272,3 +272,20 @@ def test_backbones_are_suited_or_refused_in_words(backbone):
             canonised(network(backbone))
     else:
         assert unsuited(backbone) is None
+
+
+@pytest.mark.parametrize(
+    "name", [*NAMES, "efficientnet_b0", "convnext_tiny", "vit_b_16", "resnet50"]
+)
+def test_folded_for_prediction_a_classifier_predicts_the_same_and_is_left_as_it_was(name):
+    size = 224 if name == "vit_b_16" else 64
+    model = classifier(name, size)
+    images = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(3))
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    expected = model.predict(images)
+    quick = folded(model)
+    torch.testing.assert_close(quick.predict(images), expected, rtol=1e-4, atol=1e-5)
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
+    assert torch.equal(model.predict(images), expected)
+    if name.startswith(("densenet", "resnet", "efficientnet")):
+        assert not any(isinstance(module, nn.BatchNorm2d) for module in quick.modules())
