@@ -245,12 +245,12 @@ def shared_perturbations() -> dict[str, Any]:
             squares[name][1] += spread * (1 + 1 / (runs - 1))
             others = np.mean([(run[name] - mean) ** 2 for run in shared])
             squares[name][0] += others
-    errors = {f"error_{n}": (a / b) ** 0.5 for n, (a, b) in squares.items()}
+    errors = {f"error_{n}": float((a / b) ** 0.5) for n, (a, b) in squares.items()}
     found = line(
         ours / theirs, at_most=1.3, ours_s=ours, peer_s=theirs, peer="LIME alone",
         ours_samples=SHARED, peer_samples=ALONE, segments=segments, network=source, **errors,
     )  # fmt: skip
-    return found | {"holds": found["holds"] and max(errors.values()) <= WITHIN}
+    return found | {"holds": found["holds"] and bool(max(errors.values()) <= WITHIN)}
 
 
 WITHIN = 1.25
