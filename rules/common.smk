@@ -10,8 +10,9 @@ from pathlib import Path
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT))
 # The jobs' Python finds the library without an installation, as in an environment of conda's.
+# A prefix takes the place of Snakemake's own, without which `tee` would hide that a job failed.
 shell.prefix(
-    f"export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
 )
 
 import shamsul.code
@@ -72,7 +73,7 @@ def _stable(file):
 def shard_table(kind):
     """Input function: a table of the shard.
 
-    `parquet`: its rows of the manifest; `files.parquet`: of these, what the pixels depend on;
+    `parquet`: its rows of the manifest; `files.parquet`: of these, what heatmaps depend on;
     `masks.parquet`: its masks.
     """
 
@@ -135,7 +136,7 @@ def more_for_method(wildcards):
         more["tune_members"] = of(SHARDS["tune"])
         more["tune_images"] = images("tune")
         more["tune_masks"] = [f"{RUN}/shards/{s}.masks.parquet" for s in SHARDS["tune"]]
-        more["manifests"] = [f"{RUN}/shards/{shard}.parquet" for shard in shards]
+        more["manifests"] = [f"{RUN}/shards/{s}.files.parquet" for s in shards]
     return more
 
 

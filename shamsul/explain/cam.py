@@ -17,8 +17,7 @@ import difflib
 import functools
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import lazy_loader as lazy
-
+from shamsul import lazy
 from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
 

@@ -29,8 +29,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import lazy_loader as lazy
-
+from shamsul import lazy
 from shamsul.errors import InputError
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import lazy_loader as lazy
-
+from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.canonise import modular
 from shamsul.explain.gradient import Baseline, baseline_images, class_gradients, no_relu, rise

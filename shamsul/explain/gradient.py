@@ -13,10 +13,10 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import lazy_loader as lazy
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
+from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
 
 if TYPE_CHECKING:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import lazy_loader as lazy
-
+from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.canonise import modular
 from shamsul.explain.gradient import class_gradients, no_relu, strength

@@ -23,9 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import lazy_loader as lazy
 from pydantic import Field
 
+from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.canonise import canonised, unsuited
 from shamsul.explain.rules import (

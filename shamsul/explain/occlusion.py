@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import lazy_loader as lazy
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
+from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.perturbation import Filled, filled, quick
 

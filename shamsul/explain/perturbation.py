@@ -12,11 +12,11 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
-import lazy_loader as lazy
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, PositiveFloat
 
+from shamsul import lazy
 from shamsul.explain.canonise import folded
 from shamsul.explain.superpixels import Labels, Superpixels, grid, quickshift, slic
 
@@ -81,7 +81,7 @@ class Perturbed:
 @functools.lru_cache(maxsize=1)
 def quick(model: Classifier) -> Classifier:
     """The model for many forward passes without gradients; its logits but for rounding."""
-    return cast("Classifier", folded(model).to(memory_format=torch.channels_last))
+    return cast("Classifier", folded(model))
 
 
 class Perturber:

@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import lazy_loader as lazy
+from shamsul import lazy
 
 if TYPE_CHECKING:
     import torch

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import lazy_loader as lazy
-
+from shamsul import lazy
 from shamsul.explain.base import Cost
 from shamsul.explain.cam import Cam
 from shamsul.explain.perturbation import quick

@@ -49,8 +49,9 @@ def quickshift(image: NDArray[np.floating], seed: int) -> Labels:
     """
     from skimage import segmentation
 
+    small = seed % 2**31  # It takes no larger one.
     colour = np.repeat(np.asarray(image, np.float64)[..., None], 3, axis=2)
-    labels = segmentation.quickshift(colour, kernel_size=4, max_dist=200, ratio=0.2, rng=seed)
+    labels = segmentation.quickshift(colour, kernel_size=4, max_dist=200, ratio=0.2, rng=small)
     return _numbered(labels)
 
 

@@ -13,11 +13,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import lazy_loader as lazy
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt, model_validator
 
+from shamsul import lazy
 from shamsul.explain import shapley
 from shamsul.explain.base import Cost, Explainer, Quality, Shard
 from shamsul.explain.perturbation import Perturbed, Perturber, Segmented

@@ -124,8 +124,7 @@ class Classifier(nn.Module):
             if count < tile:
                 chunk = torch.cat([chunk, chunk[-1:].expand(tile - count, *chunk.shape[1:])])
             try:
-                chunk = chunk.contiguous(memory_format=torch.channels_last)
-                logits.append(self(chunk)[:count])
+                logits.append(self(chunk.contiguous())[:count])
             except torch.cuda.OutOfMemoryError:
                 if self.batch_size == 1:
                     raise

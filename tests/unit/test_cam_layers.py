@@ -23,6 +23,7 @@ from shamsul.explain.cam import (
     merged,
 )
 from shamsul.explain.score_cam import ScoreCam, masks, scores
+from shamsul.model.classifier import Classifier
 from tests.networks import Textures, classifier
 
 GRADIENT_CAMS = (GradCam, GradCamPlusPlus, HiResCam, LayerCam)
@@ -88,14 +89,15 @@ def test_masks_are_stretched_and_a_constant_channel_hides_everything():
 
 def test_scores_are_logits_of_masked_images_made_a_batch_at_a_time(monkeypatch):
     model = classifier("densenet_small", size=32)
-    model.batch_size = 20
     image = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(1))
     activations = torch.rand(70, 2, 2, generator=torch.Generator().manual_seed(2))
     seen = []
-    predict = model.predict
-    monkeypatch.setattr(model, "predict", lambda batch: seen.append(len(batch)) or predict(batch))
+    predict = Classifier.predict
+    monkeypatch.setattr(
+        Classifier, "predict", lambda self, batch: seen.append(len(batch)) or predict(self, batch)
+    )
     found = scores(model, image, activations)
-    assert seen == [32, 32, 6]
+    assert seen == [16, 16, 16, 16, 6]
     expected = [model.network((image * mask)[None])[0] for mask in masks(activations, 32)]
     torch.testing.assert_close(found, torch.stack(expected, 1).detach(), rtol=1e-4, atol=1e-5)
 

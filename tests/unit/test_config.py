@@ -121,14 +121,16 @@ def test_the_environment_says_where_the_data_is(monkeypatch):
 def test_the_baseline_must_be_a_method():
     checked = config.load(changed(["evaluate"], {"baseline": "noise"}))
     with pytest.raises(InputError, match="evaluate.baseline"):
-        config.check(checked, ["grad_cam", "random"])
+        config.check(
+            checked, registry.build(({"method": "grad_cam"}, {"method": "random"}), "vgg16")
+        )
 
 
 def test_given_weights_must_exist():
     for key in ("weights", "checkpoint"):
         checked = config.load(changed(["model"], {key: "/no/such/file.pt"}))
         with pytest.raises(InputError, match=f"model.{key}: /no/such/file.pt does not exist"):
-            config.check(checked, ["random"])
+            config.check(checked, registry.build(({"method": "random"},), "vgg16"))
 
 
 @pytest.mark.parametrize("file", ["config.yaml", *sorted((PROJECT / "configs").glob("*.yaml"))])
