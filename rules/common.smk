@@ -73,7 +73,7 @@ def _stable(file):
 def shard_table(kind):
     """Input function: a table of the shard.
 
-    `parquet`: its rows of the manifest; `files.parquet`: of these, what heatmaps depend on;
+    `parquet`: its rows of the manifest; `files.parquet`: of these, what the pixels depend on;
     `masks.parquet`: its masks.
     """
 
@@ -136,7 +136,7 @@ def more_for_method(wildcards):
         more["tune_members"] = of(SHARDS["tune"])
         more["tune_images"] = images("tune")
         more["tune_masks"] = [f"{RUN}/shards/{s}.masks.parquet" for s in SHARDS["tune"]]
-        more["manifests"] = [f"{RUN}/shards/{s}.files.parquet" for s in shards]
+        more["manifests"] = [f"{RUN}/shards/{s}.patients.parquet" for s in shards]
     return more
 
 

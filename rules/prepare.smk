@@ -45,7 +45,12 @@ checkpoint manifest:
             f"{RUN}/shards/{shard}.{kind}"
             for split in SPLITS
             for shard in SHARDS[split]
-            for kind in ("parquet", "files.parquet", "masks.parquet")
+            for kind in (
+                "parquet",
+                "files.parquet",
+                "patients.parquet",
+                "masks.parquet",
+            )
         ],
     log:
         f"{RUN}/logs/manifest.log",

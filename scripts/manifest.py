@@ -40,6 +40,9 @@ def main() -> None:
             # A corrected label or age changes no pixel, so it must not rerun what reads pixels.
             write_table(rows[manifest.FILE_COLUMNS], arguments.shards / f"{name}.files.parquet")
             write_table(
+                rows[manifest.PATIENT_COLUMNS], arguments.shards / f"{name}.patients.parquet"
+            )
+            write_table(
                 masks[masks["image_id"].isin(rows["image_id"])],
                 arguments.shards / f"{name}.masks.parquet",
             )

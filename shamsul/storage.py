@@ -134,7 +134,7 @@ class Heatmaps:
     classes : (C,) str.
     method : the name under which the run knows the method.
     parameters : the method's parameters.
-    checkpoint : digest of the weights that were explained.
+    checkpoint : digest of the run's weights.
     quality : by name, (N, C) float32: how far each heatmap is from what its method promises.
     """
 

@@ -43,10 +43,10 @@ MANIFEST_COLUMNS = [
 """Of the manifest, before one column per class; see `shamsul.data.records.COLUMNS`."""
 
 
-FILE_COLUMNS = [
-    *("image_id", "patient_id", "view", "source", "path", "height", "width", "sha256"),
-]
-"""Of the manifest: what the pixels and heatmaps depend on, and no label."""
+FILE_COLUMNS = ["image_id", "source", "path", "height", "width", "sha256"]
+"""Of the manifest: what the pixels depend on."""
+PATIENT_COLUMNS = ["image_id", "patient_id", "view"]
+"""Of the manifest: what methods that learn from masks depend on."""
 
 
 def build(

@@ -18,7 +18,7 @@ from shamsul.storage import Heatmaps
 logger = logging.getLogger(__name__)
 
 FEWEST_MASKS = 10
-"""A class with fewer masks on tune takes the weights of all classes together."""
+"""A class with fewer masks on tune takes the weights of all explained classes together."""
 
 
 class Consensus(Method):
@@ -102,7 +102,7 @@ class Consensus(Method):
             weights[name] = found / found.sum() if found.any() else np.full(len(found), 1.0)
             logger.info(
                 "Consensus: %s, from %d masks%s: %s", name, len(used),
-                "" if used is own else " of all classes", _told(self.of, weights[name]),
+                "" if used is own else " of all explained classes", _told(self.of, weights[name]),
             )  # fmt: skip
         return weights
 

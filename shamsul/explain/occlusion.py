@@ -159,17 +159,18 @@ class Rise(Masking):
         generator = np.random.default_rng(seed)
         cell_y, cell_x = -(-height // self.cells), -(-width // self.cells)
         enlarged = (self.cells + 1) * cell_y, (self.cells + 1) * cell_x
+        # All at once, so that the draws do not depend on how many masks are made at a time.
+        shifts = generator.integers((cell_y, cell_x), size=(self.samples, 2)).tolist()
         for start in range(0, self.samples, step):
             count = min(step, self.samples - start)
             grids = generator.random((count, 1, self.cells + 1, self.cells + 1)) < self.shown
-            shifts = generator.integers((cell_y, cell_x), size=(count, 2))
             masks = torch.nn.functional.interpolate(
                 torch.from_numpy(grids).to(image), size=enlarged, mode="bilinear"
             )[:, 0]
             yield torch.stack(
                 [
                     mask[top : top + height, left : left + width]
-                    for mask, (top, left) in zip(masks, shifts.tolist(), strict=True)
+                    for mask, (top, left) in zip(masks, shifts[start:], strict=False)
                 ]
             )
 

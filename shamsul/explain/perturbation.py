@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, PositiveFloat
+from pydantic import BaseModel, Field, PositiveFloat, model_validator
 
 from shamsul import lazy
 from shamsul.explain.canonise import folded
@@ -57,6 +57,12 @@ class Segmented(Filled):
     """`unit` hands the perturbed images to the model in [0, 1] and not normalised. That is a fault
     of SHAMSUL's released script for SHAP, and is there to compare with it."""
 
+    @model_validator(mode="after")
+    def _black_is_of_the_models_scale(self) -> Self:
+        if self.scale == "unit" and self.fill == "black":
+            raise ValueError("fill: black is of scale `model`; in [0, 1] it is `constant` 0")
+        return self
+
 
 @dataclass(frozen=True)
 class Perturbed:
@@ -78,9 +84,17 @@ class Perturbed:
         return self.logits if kind == "logit" else 1 / (1 + np.exp(-self.logits))
 
 
-@functools.lru_cache(maxsize=1)
 def quick(model: Classifier) -> Classifier:
-    """The model for many forward passes without gradients; its logits but for rounding."""
+    """The model for many forward passes without gradients; its logits but for rounding.
+
+    It is made once and kept until another model, or the same with other weights, is asked for.
+    """
+    tensors = model.state_dict().values()
+    return _folded(model, tuple((t.data_ptr(), t._version) for t in tensors))
+
+
+@functools.lru_cache(maxsize=1)
+def _folded(model: Classifier, weights: tuple[tuple[int, int], ...]) -> Classifier:
     return cast("Classifier", folded(model))
 
 

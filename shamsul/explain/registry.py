@@ -85,10 +85,10 @@ def _preset(cls: type[Method], entry: dict[str, Any], place: str) -> dict[str, A
     name = entry.get("preset")
     if name is None:
         return {}
-    if name not in cls.presets:
-        if not cls.presets:
-            raise InputError(f"{place}: {cls.method} has no presets; remove `preset:`")
-        raise InputError(f"{place}: {unknown(name, cls.presets, 'preset')}")
+    if not cls.presets:
+        raise InputError(f"{place}: {cls.method} has no presets; remove `preset:`")
+    if not isinstance(name, str) or name not in cls.presets:
+        raise InputError(f"{place}: {unknown(str(name), cls.presets, 'preset')}")
     return cls.presets[name]
 
 
@@ -100,7 +100,7 @@ def _check_members(built: dict[str, Method]) -> None:
                 raise InputError(
                     f"explain.methods: {name} is made of {member!r}, which is "
                     f"{'made of others itself' if member in built else 'not listed'}; "
-                    f"allowed are {', '.join(plain)}"
+                    f"allowed are {', '.join(plain) or 'other methods of the list'}"
                 )
 
 

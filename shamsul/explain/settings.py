@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from shamsul.explain.perturbation import Segmented
 from shamsul.settings import Section
@@ -15,6 +15,15 @@ class Perturbations(Segmented, Section):
 
     samples: PositiveInt = 1200
     """Perturbed images per radiograph: 1.2 times those of one method do for all of them."""
+
+    @model_validator(mode="after")
+    def _enough_samples(self) -> Perturbations:
+        if self.superpixels != "quickshift" and self.samples < 4 * self.segments:
+            raise ValueError(
+                f"samples: must be at least four times the segments ({4 * self.segments}), "
+                f"not {self.samples}"
+            )
+        return self
 
 
 class Explain(Section):

@@ -167,7 +167,7 @@ class Lime(Sampled):
         weights = weights * np.exp(-((distance / self.kernel_width) ** 2) / 2)
         ridge = Ridge(alpha=1)
         ridge.fit(subsets.astype(float), perturbed.outputs(self.output), weights)
-        return ridge.coef_.T
+        return np.atleast_2d(ridge.coef_).T  # Of a single class it has one dimension.
 
 
 class KernelShap(Sampled):

@@ -75,6 +75,13 @@ def test_rises_masks_show_the_share_asked_for_everywhere():
     np.testing.assert_allclose(masks.mean(0), 0.3, atol=0.04)
 
 
+def test_the_draw_does_not_depend_on_how_many_masks_are_made_at_a_time(model, images):
+    rise = Rise(samples=50, cells=5)
+    whole = torch.cat(list(rise.masks(images[0], 50, 4)))
+    for step in (1, 16, 32):
+        assert torch.equal(torch.cat(list(rise.masks(images[0], step, 4))), whole)
+
+
 def test_pixels_between_windows_are_refused():
     with pytest.raises(InputError, match=r"stride: must be at most the window .8."):
         registry.build([{"method": "occlusion", "window": 8, "stride": 9}], "vgg16")

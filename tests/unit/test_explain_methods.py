@@ -89,6 +89,17 @@ def test_renumbering_the_models_classes_renumbers_the_maps(explainer):
     )
 
 
+def test_a_model_of_one_class_is_explained(explainer):
+    model = Textures()
+    conv, relu, pool, flat, linear = model.network
+    linear.weight.data, linear.bias.data = linear.weight.data[2:3], linear.bias.data[2:3]
+    model.classes = ("c",)
+    images = model.normalise(model.image((3, 1, 0, 2))[None])
+    maps = explainer.explain(model, images, torch.tensor([0]), [9])
+    expected = explainer.explain(Textures(), images, torch.tensor([2]), [9])
+    torch.testing.assert_close(maps, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_maps_do_not_depend_on_the_other_images(explainer, model, images):
     """Up to rounding, which depends on how many there are; bit for bit where that is the same."""
     classes = torch.arange(4)
@@ -164,6 +175,9 @@ def test_lrp_is_refused_for_networks_without_rules(name, backbone):
         ({"method": "lrp_epsilon", "epsilon": 0}, "epsilon: .*greater than 0"),
         ({"method": "lrp_z", "seed_with": "odds"}, "seed_with: .*'logit' or 'probability'"),
         ({"method": "random", "cells": 0}, "cells: .*greater than 0"),
+        ({"method": "lime", "preset": 2023}, "unknown preset '2023'; .*shamsul-2023"),
+        ({"method": "lime", "preset": ["a"]}, "unknown preset"),
+        ({"method": "lime", "scale": "unit", "fill": "black"}, "fill: black is of scale"),
     ],
 )
 def test_wrong_parameters_are_named(entry, message):

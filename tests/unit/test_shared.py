@@ -103,7 +103,11 @@ def test_too_few_samples_are_refused_by_name(stored):
         InputError,
         match=r"explain.perturbations.samples: 30 are too few for the 9 superpixels of image y; at",
     ):
-        shared.ask(Perturbations(samples=30, segments=12), model, images, 7)
+        shared.ask(Perturbations.model_construct(samples=30, segments=12), model, images, 7)
+    raw = {"run": "r", "data": {"sources": [{"adapter": "phantom"}]}}
+    raw["explain"] = {"methods": [], "perturbations": {"samples": 30, "segments": 12}}
+    with pytest.raises(InputError, match=r"samples: must be at least four times the segments .48"):
+        config.load(raw)
 
 
 def test_outputs_are_probabilities_where_asked():
