@@ -15,6 +15,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -80,7 +81,7 @@ class Shard:
     seed : the configuration's.
     members : heatmaps of this shard by the methods that `Method.members` names.
     supervision : where `Method.supervised`.
-    perturbed : where `Method.shared`: the file of the shard's shared perturbed predictions.
+    perturbed : where `Method.uses_shared`: the file of the shard's shared perturbed predictions.
     """
 
     model: Classifier
@@ -89,7 +90,7 @@ class Shard:
     seed: int
     members: Mapping[str, Heatmaps] = field(default_factory=dict)
     supervision: Supervision | None = None
-    perturbed: str | None = None
+    perturbed: str | Path | None = None
 
     def seeds(self) -> list[int]:
         """One for each image, whatever shard it is in."""
