@@ -45,14 +45,14 @@ def decode(row: Row) -> NDArray[np.bool_]:
     InputError
         The run lengths are malformed or not of that height and width: names image and class.
     """
-    lengths = _run_lengths(row)
+    lengths = run_lengths(row)
     pixels = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return np.ascontiguousarray(pixels.reshape(int(row["width"]), int(row["height"])).T)
 
 
 def area(row: Row) -> int:
     """Number of pixels in the mask of a row; raises as `decode` does."""
-    return int(_run_lengths(row)[1::2].sum())
+    return int(run_lengths(row)[1::2].sum())
 
 
 def unite(rows: Iterable[Row]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def from_boxes(boxes: ArrayLike, height: int, width: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _run_lengths(row: Row) -> NDArray[np.int64]:
+def run_lengths(row: Row) -> NDArray[np.int64]:
     """Lengths of the runs, background first, once it is sure that they fill the image.
 
     Read here because pycocotools reads past the end of an unfinished number, and leaves the rest
