@@ -28,6 +28,8 @@ from shamsul.errors import InputError
 from shamsul.labels import CHEXLOCALIZE_NAMES
 
 PLACE = re.compile(r"(patient\w+)/(study\w+)/(view\d+_(frontal|lateral))\.\w+$")
+MASK_ROW = ["class", "height", "width", "counts", "instances"]
+"""What a file of masks says of each of an image's masks."""
 LARGEST_SIDE = 16384
 """Pixels; a mask of more is a damaged or hostile file, not a radiograph's."""
 SEXES = {"Female": "F", "Male": "M", "F": "F", "M": "M"}
@@ -97,16 +99,20 @@ def _on_disk(folder: Path, path: str, file: Path, row: int) -> str:
 
 
 def masks(source: ChexpertSource, root: Path, images: pd.DataFrame) -> pd.DataFrame:
-    """Masks of the listed images: run lengths first, polygons where there are none."""
+    """Masks of the listed images: run lengths first, polygons where there are none.
+
+    `instances` is the number of polygons wherever there are any, since two that overlap are one
+    in the run lengths.
+    """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     wanted = set(images["image_id"])
     for file, reader in (
-        (source.annotations, _polygons),
-        (source.segmentations, _run_lengths),
-        (source.markers, _run_lengths),
+        (source.annotations, read_polygons),
+        (source.segmentations, read_run_lengths),
+        (source.markers, read_run_lengths),
     ):
         if file:
-            content = _read_json(root / file)
+            content = read_json(root / file)
             if content and not wanted & set(content):
                 raise InputError(
                     f"{root / file}: none of its {len(content)} images, such as "
@@ -114,13 +120,17 @@ def masks(source: ChexpertSource, root: Path, images: pd.DataFrame) -> pd.DataFr
                 )
             for image_id in sorted(wanted & set(content)):
                 for row in reader(content[image_id], f"{root / file}: {image_id}"):
-                    rows[image_id, row["class"]] = {"image_id": image_id, **row}
+                    key = image_id, row["class"]
+                    drawn = row["instances"] or rows.get(key, {}).get("instances", 0)
+                    rows[key] = {"image_id": image_id, **row, "instances": drawn}
     kept = [row for _, row in sorted(rows.items()) if area(row)]
-    table = pd.DataFrame(kept, columns=["image_id", "class", "height", "width", "counts"])
+    table = pd.DataFrame(kept, columns=["image_id", *MASK_ROW])
+    table["instances"] = table["instances"].astype("int64")
     return table.assign(annotator="chexlocalize", kind="segmentation")[MASK_COLUMNS]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; anything else in it is an InputError."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -138,35 +148,64 @@ def _size(sides: Any) -> tuple[int, int]:
     return height, width
 
 
-def _row(name: str, height: int, width: int, counts: str) -> dict[str, Any]:
+def _row(name: str, height: int, width: int, counts: str, instances: int) -> dict[str, Any]:
     """One mask, under CheXpert's name for its class."""
-    return {
-        "class": CHEXLOCALIZE_NAMES.get(name, name),
-        "height": height,
-        "width": width,
-        "counts": counts,
-    }
+    values = (CHEXLOCALIZE_NAMES.get(name, name), height, width, counts, instances)
+    return dict(zip(MASK_ROW, values, strict=True))
 
 
-def _run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
+def read_run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
+    """Mask rows of one image in CheXlocalize's form.
+
+    Parameters
+    ----------
+    entry : {class: {"size": [height, width], "counts": compressed COCO run lengths}}.
+    place : file and image, for the message.
+
+    Returns
+    -------
+    One row of `MASK_ROW` for each class; its run lengths are not decoded, so not checked. The
+    number of instances is 0, which is unknown.
+
+    Raises
+    ------
+    InputError
+        The entry has another form.
+    """
     rows = []
     try:
         for name, mask in entry.items():
             height, width = _size(mask["size"])
-            rows.append(_row(name, height, width, str(mask["counts"])))
+            rows.append(_row(name, height, width, str(mask["counts"]), 0))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{place}: not a COCO run-length mask ({error!r})") from None
     return rows
 
 
-def _polygons(entry: Any, place: str) -> list[dict[str, Any]]:
+def read_polygons(entry: Any, place: str) -> list[dict[str, Any]]:
+    """Mask rows of one image in the form of CheXlocalize's annotations.
+
+    Parameters
+    ----------
+    entry : {"img_size": [height, width], class: polygons of (x, y) vertices in pixels}.
+    place : file and image, for the message.
+
+    Returns
+    -------
+    One row of `MASK_ROW` for each class, the polygons drawn and counted.
+
+    Raises
+    ------
+    InputError
+        The entry has another form.
+    """
     rows = []
     try:
         height, width = _size(entry["img_size"])
         for name, polygons in entry.items():
             if name != "img_size":
                 counts = encode(from_polygons(polygons, height, width))
-                rows.append(_row(name, height, width, counts))
+                rows.append(_row(name, height, width, counts, len(polygons)))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{place}: not a polygon annotation ({error!r})") from None
     return rows

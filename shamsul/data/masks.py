@@ -18,8 +18,12 @@ from pycocotools import mask as coco
 
 from shamsul.errors import InputError
 
-MASK_COLUMNS = ["image_id", "class", "annotator", "kind", "height", "width", "counts"]
-"""Of the masks table. kind : `segmentation` (an outline) or `box` (drawn from bounding boxes)."""
+MASK_COLUMNS = ["image_id", "class", "annotator", "kind", "height", "width", "counts", "instances"]
+"""Of the masks table.
+
+kind : `segmentation` (an outline) or `box` (drawn from bounding boxes).
+instances : number of polygons or boxes that were drawn, also where they overlap; 0 where unknown.
+"""
 
 _NUMBERS = re.compile(r"(?:[P-o]{0,6}[0-O])+")
 """Whole compressed numbers: five bits a character, every character but the last marked `P-o`."""

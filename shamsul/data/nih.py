@@ -182,5 +182,6 @@ def masks(source: NihSource, root: Path, images: pd.DataFrame) -> pd.DataFrame:
         height, width = (int(side) for side in sizes.loc[str(image_id)])
         scale = np.array([width, height, width, height]) / source.box_frame
         mask = from_boxes(group[BOX_COLUMNS].to_numpy() * scale, height, width)
-        rows.append((image_id, name, annotator, "box", height, width, encode(mask)))
+        counts = encode(mask)
+        rows.append((image_id, name, annotator, "box", height, width, counts, len(group)))
     return pd.DataFrame(rows, columns=MASK_COLUMNS)

@@ -230,9 +230,32 @@ def test_nih_labels_and_boxes(tmp_path):
     assert table["age"].tolist()[:2] == [58, 58] and np.isnan(table["age"][2])
     found = nih.masks(source, tmp_path, table.assign(height=64, width=64))
     assert found["kind"].tolist() == ["box"] and found["annotator"].tolist() == ["rsna"]
+    assert found["instances"].tolist() == [1]
     drawn = np.argwhere(masks.decode(found.iloc[0]))
     # 256..384 of 1024 across and 512..768 down are 16..24 and 32..48 of 64.
     assert drawn.min(axis=0).tolist() == [32, 16] and drawn.max(axis=0).tolist() == [47, 23]
+
+
+def test_polygons_are_counted_even_where_they_overlap(tree):
+    root, sources = tree
+    square = [[0, 0], [9, 0], [9, 9], [0, 9]]
+    polygons = {"img_size": [80, 60], "Edema": [square, [[x + 5, y] for x, y in square]]}
+    image_id = "patient00006_study1_view1_frontal"
+    (root / "polygons.json").write_text(json.dumps({image_id: polygons}))
+    drawn = {"Edema": {"size": [80, 60], "counts": masks.encode(np.eye(80, 60))}}
+    (root / "gt.json").write_text(json.dumps({image_id: drawn}))
+    files = {"annotations": "polygons.json", "segmentations": "gt.json"}
+    _, found = build(root, (*sources[:2], sources[2].model_copy(update=files)))
+    assert found["class"].tolist() == ["Edema"] and found["instances"].tolist() == [2]
+    np.testing.assert_array_equal(masks.decode(found.iloc[0]), np.eye(80, 60) == 1)
+
+
+def test_two_boxes_are_two_instances(tmp_path):
+    two = "a.png,Lung Opacity,256,512,128,256\na.png,Lung Opacity,300,512,128,256\n"
+    source = nih_tree(tmp_path, two)
+    table = nih.read(source, tmp_path, ("Lung Opacity",))
+    found = nih.masks(source, tmp_path, table.assign(height=64, width=64))
+    assert found["instances"].tolist() == [2]
 
 
 def test_boxed_and_unboxed_divide_patients_not_images(tmp_path):
@@ -278,10 +301,23 @@ def test_the_real_chexlocalize_sample(real_data):
         "Lung Opacity": 1,
         "Support Devices": 1,
     }
+    segmentations = {"segmentations": source.segmentations}
     polygons = source.model_copy(
         update={"segmentations": None, "annotations": f"{folder}/gt_annotations_val.json"}
     )
     drawn = chexpert.masks(polygons, real_data, table)
+    annotated = json.loads((real_data / folder / "gt_annotations_val.json").read_text())
+    number = {
+        (image_id, {"Airspace Opacity": "Lung Opacity"}.get(name, name)): len(entry[name])
+        for image_id, entry in annotated.items()
+        for name in entry.keys() - {"img_size"}
+    }
+    assert max(number.values()) > 1
+    both = chexpert.masks(polygons.model_copy(update=segmentations), real_data, table)
+    for found in (drawn, both):
+        keys = zip(found["image_id"], found["class"], strict=True)
+        assert found["instances"].tolist() == [number[key] for key in keys]
+    assert not run_lengths["instances"].any()
     for row, other in zip(run_lengths.itertuples(), drawn.itertuples(), strict=True):
         np.testing.assert_array_equal(
             masks.decode(row._asdict() | {"class": row[2]}),

@@ -82,7 +82,8 @@ def expert(image_id):
     for name, (top, left) in LESIONS.items():
         mask = np.zeros((HEIGHT, WIDTH), bool)
         mask[top : top + SIDE, left : left + SIDE] = True
-        rows.append((image_id, name, "e", "segmentation", HEIGHT, WIDTH, masks.encode(mask)))
+        counts = masks.encode(mask)
+        rows.append((image_id, name, "e", "segmentation", HEIGHT, WIDTH, counts, 1))
     return pd.DataFrame(rows, columns=masks.MASK_COLUMNS)
 
 

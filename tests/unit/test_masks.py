@@ -23,7 +23,13 @@ masks = shapes.flatmap(lambda shape: hnp.arrays(bool, shape))
 
 def row_of(mask, **changes):
     height, width = mask.shape
-    row = {"image_id": "a", "class": "Edema", "annotator": "x", "kind": "segmentation"}
+    row = {
+        "image_id": "a",
+        "class": "Edema",
+        "annotator": "x",
+        "kind": "segmentation",
+        "instances": 1,
+    }
     return {**row, "height": height, "width": width, "counts": encode(mask)} | changes
 
 

@@ -76,7 +76,7 @@ def make(
                 (x / width - middle[1]) / reach[1]
             ) ** 2 < 1
             image += 45 * mask
-            masks.append((name, finding, "x", kind, height, width, encode(mask)))
+            masks.append((name, finding, "x", kind, height, width, encode(mask), 1))
             v, u = np.mgrid[:14, :14]
             v = ((v + 0.5) * 4 - frame.offset_y) / frame.scale_y / height - middle[0]
             u = ((u + 0.5) * 4 - frame.offset_x) / frame.scale_x / width - middle[1]

@@ -32,7 +32,7 @@ def masks(kind="segmentation"):
         for name in CLASSES[: number + 1]:
             mask = np.zeros((height, width), bool)
             mask[2 : 8 + number, 3 : 9 + len(name)] = True
-            rows.append((image_id, name, "x", kind, height, width, encode(mask)))
+            rows.append((image_id, name, "x", kind, height, width, encode(mask), 1))
     return pd.DataFrame(rows, columns=MASK_COLUMNS)
 
 
@@ -61,7 +61,7 @@ def test_a_lesion_in_a_corner_is_found_there_and_nowhere_else():
         shard = replace(heatmaps(), heatmap=values)
         mask = np.zeros((16, 48), bool)
         mask[:8, 36:] = True
-        row = ("b", "Cardiomegaly", "x", "segmentation", 16, 48, encode(mask))
+        row = ("b", "Cardiomegaly", "x", "segmentation", 16, 48, encode(mask), 1)
         found = score(shard, made, pd.DataFrame([row], columns=MASK_COLUMNS), CLASSES).iloc[0]
         assert found["hit"] == 1
         inside, outside = found["inside"][128:].sum(), found["outside"][128:].sum()
