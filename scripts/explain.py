@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from shamsul import cli, storage
 from shamsul.explain import registry
-from shamsul.explain.base import Shard, Supervision
+from shamsul.explain.base import Maps, Method, Shard, Supervision
 from shamsul.model import checkpoint
 from shamsul.model.device import be_deterministic, resolve_device
+
+logger = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -50,7 +54,7 @@ def main() -> None:
     # Members are looked up by the rule; here each method stands alone.
     method = registry.one(settings["entry"])
     images = storage.read_images(arguments.images)
-    heatmap, quality = method.heatmaps(
+    maps = method.heatmaps(
         Shard(
             model=model,
             images=images,
@@ -63,17 +67,32 @@ def main() -> None:
     )
     storage.write_heatmaps(
         storage.Heatmaps(
-            heatmap=heatmap,
+            heatmap=maps.heatmap,
             image_id=images.image_id,
-            explained=np.ones(heatmap.shape[:2], bool),
+            explained=explained(maps, method),
             classes=list(settings["explained"]),
             method=settings["name"],
             parameters=registry.entry(method),
             checkpoint=model.digest(),
-            quality=quality,
+            quality=maps.quality,
+            covers=maps.covers,
+            probability=maps.probability,
+            points=maps.points,
         ),
         arguments.heatmaps,
     )
+
+
+def explained(maps: Maps, method: Method) -> NDArray[np.bool_]:
+    """Where there are heatmaps, (N, C); the log says how many are missing."""
+    if maps.explained is None:
+        return np.ones(maps.heatmap.shape[:2], bool)
+    if missing := int((~maps.explained).sum()):
+        logger.warning(
+            "%s: no heatmap for %d of %d images and classes; they are scored as empty",
+            method.title, missing, maps.explained.size,
+        )  # fmt: skip
+    return maps.explained
 
 
 def supervision(arguments: argparse.Namespace) -> Supervision:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -21,9 +21,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.data.geometry import Frame
+from shamsul.data.masks import decode
 from shamsul.errors import InputError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+Covers = Literal["frame", "radiograph"]
+"""What a heatmap covers evenly: the model's square frame, or the whole radiograph, which is how
+others publish their maps and segmentations. Under `stretch` the two are the same."""
+
+Points = dict[tuple[str, str], NDArray[np.float64]]
+"""By image_id and class, (n, 2): x and y in pixels of the radiograph, of what a human reader named
+the most representative point of a finding. None at all (0, 2) where the reader named none."""
 
 
 @contextmanager
@@ -122,13 +131,40 @@ def image_ids(path: str | Path) -> tuple[list[str], tuple[int, int]]:
 
 
 @dataclass(frozen=True)
+class RunLengths:
+    """Segmentations of N images and C classes, each of its own size, as COCO run lengths.
+
+    Attributes
+    ----------
+    counts : (N, C) str, compressed as in the masks table; empty where nothing was segmented.
+    size : (N, C, 2) int, height and width in pixels.
+    """
+
+    counts: NDArray[np.object_]
+    size: NDArray[np.integer]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N and C."""
+        return self.counts.shape
+
+    def __getitem__(self, at: tuple[int, int]) -> NDArray[np.float32]:
+        """The segmentation of one row and column: (height, width), 1 inside and 0 outside."""
+        height, width = (int(side) for side in self.size[at])
+        if not self.counts[at]:
+            return np.zeros((height, width), np.float32)
+        row = {"counts": self.counts[at], "height": height, "width": width}
+        return decode(row).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Heatmaps:
     """Heatmaps of one method on one shard.
 
     Attributes
     ----------
-    heatmap : (N, C, h, w) float32, signed where the method is; at the method's own resolution,
-        covering the model's frame evenly.
+    heatmap : (N, C, h, w) float32, signed where the method is; at the method's own resolution.
+        Run lengths where it is segmentations; ``heatmap[row, column]`` is (h, w) of either.
     image_id : (N,) str.
     explained : (N, C) bool; where False the heatmap is all zero and means nothing.
     classes : (C,) str.
@@ -136,9 +172,13 @@ class Heatmaps:
     parameters : the method's parameters.
     checkpoint : digest of the run's weights.
     quality : by name, (N, C) float32: how far each heatmap is from what its method promises.
+    covers : what the heatmaps cover evenly.
+    probability : (N, C) float32 in [0, 1], of the classifier that heatmaps made elsewhere explain,
+        NaN where they do not say; None where it is the run's own.
+    points : of a human reader; without a key where there is no file of points.
     """
 
-    heatmap: NDArray[np.float32]
+    heatmap: NDArray[np.float32] | RunLengths
     image_id: list[str]
     explained: NDArray[np.bool_]
     classes: list[str]
@@ -146,6 +186,9 @@ class Heatmaps:
     parameters: dict[str, Any]
     checkpoint: str
     quality: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    covers: Covers = "frame"
+    probability: NDArray[np.float32] | None = None
+    points: Points = field(default_factory=dict)
 
 
 def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
@@ -160,45 +203,90 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
     """
     count, classes = heatmaps.explained.shape
     shapes = {values.shape for values in heatmaps.quality.values()}
+    if heatmaps.probability is not None:
+        shapes.add(heatmaps.probability.shape)
     if (
         heatmaps.heatmap.shape[:2] != (count, classes)
         or len(heatmaps.image_id) != count
         or not shapes <= {(count, classes)}
     ):
         raise ValueError(f"{heatmaps.method}: {heatmaps.heatmap.shape} heatmaps for {count} images")
-    broken = np.argwhere(~np.isfinite(heatmaps.heatmap).all(axis=(2, 3)))
-    if len(broken):
-        image, index = broken[0]
-        raise InputError(
-            f"{heatmaps.method}: relevance is not finite for image {heatmaps.image_id[image]}, "
-            f"class {heatmaps.classes[index]} ({len(broken)} heatmaps in this shard)"
-        )
+    if not isinstance(heatmaps.heatmap, RunLengths):
+        _check_finite(heatmaps, heatmaps.heatmap)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["method"] = heatmaps.method
         file.attrs["parameters"] = json.dumps(heatmaps.parameters, sort_keys=True)
         file.attrs["checkpoint"] = heatmaps.checkpoint
         file.attrs["classes"] = heatmaps.classes
-        file.create_dataset("heatmap", data=heatmaps.heatmap.astype(np.float32))
+        file.attrs["covers"] = heatmaps.covers
+        if isinstance(heatmaps.heatmap, RunLengths):
+            counts = heatmaps.heatmap.counts.astype(object)
+            file.create_dataset("counts", data=counts, dtype=h5py.string_dtype())
+            file.create_dataset("size", data=heatmaps.heatmap.size.astype(np.int64))
+        else:
+            file.create_dataset("heatmap", data=heatmaps.heatmap.astype(np.float32))
         file.create_dataset("image_id", data=heatmaps.image_id, dtype=h5py.string_dtype())
         file.create_dataset("explained", data=heatmaps.explained)
+        if heatmaps.probability is not None:
+            file.create_dataset("probability", data=heatmaps.probability.astype(np.float32))
+        _write_points(heatmaps, file)
         quality = file.create_group("quality")
         for name, values in sorted(heatmaps.quality.items()):
             quality.create_dataset(name, data=values.astype(np.float32))
 
 
+def _check_finite(heatmaps: Heatmaps, values: NDArray[np.float32]) -> None:
+    broken = np.argwhere(~np.isfinite(values).all(axis=(2, 3)))
+    if len(broken):
+        image, index = broken[0]
+        raise InputError(
+            f"{heatmaps.method}: relevance is not finite for image {heatmaps.image_id[image]}, "
+            f"class {heatmaps.classes[index]} ({len(broken)} heatmaps in this shard)"
+        )
+
+
+def _write_points(heatmaps: Heatmaps, file: h5py.File) -> None:
+    """Dataset `points` (n, 2), one map's after the other's, and `n_points` (N, C), -1 if no key."""
+    keys = [(image_id, name) for image_id in heatmaps.image_id for name in heatmaps.classes]
+    lengths = [len(heatmaps.points[key]) if key in heatmaps.points else -1 for key in keys]
+    found = [heatmaps.points[key].reshape(-1, 2) for key in keys if key in heatmaps.points]
+    file.create_dataset("n_points", data=np.reshape(lengths, heatmaps.explained.shape))
+    file.create_dataset("points", data=np.concatenate([np.zeros((0, 2)), *found]))
+
+
+def _read_points(file: h5py.File, image_id: list[str], classes: list[str]) -> Points:
+    lengths, points = file["n_points"][:], file["points"][:]
+    ends = np.cumsum(np.maximum(lengths, 0)).reshape(lengths.shape)
+    return {
+        (image_id[row], classes[column]): points[end - lengths[row, column] : end]
+        for (row, column), end in np.ndenumerate(ends)
+        if lengths[row, column] >= 0
+    }
+
+
 def read_heatmaps(path: str | Path) -> Heatmaps:
     """Read a heatmap shard."""
     with _open(path) as file:
+        heatmap: NDArray[np.float32] | RunLengths
+        if "counts" in file:
+            heatmap = RunLengths(file["counts"].asstr()[:], file["size"][:])
+        else:
+            heatmap = file["heatmap"][:]
+        image_id = [name.decode() for name in file["image_id"][:]]
+        classes = list(file.attrs["classes"])
         return Heatmaps(
-            file["heatmap"][:],
-            [name.decode() for name in file["image_id"][:]],
+            heatmap,
+            image_id,
             file["explained"][:],
-            list(file.attrs["classes"]),
+            classes,
             file.attrs["method"],
             json.loads(file.attrs["parameters"]),
             file.attrs["checkpoint"],
             {name: values[:] for name, values in file["quality"].items()},
+            file.attrs["covers"],
+            file["probability"][:] if "probability" in file else None,
+            _read_points(file, image_id, classes),
         )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from shamsul.data.geometry import Frame
     from shamsul.model.classifier import Classifier
-    from shamsul.storage import Heatmaps, Images
+    from shamsul.storage import Covers, Heatmaps, Images, Points, RunLengths
 else:
     torch = lazy.load("torch")
 
@@ -49,6 +49,30 @@ batches of their own, of perturbed images."""
 
 Quality = dict[str, NDArray[np.float32]]
 """By name, (N, C): how far each heatmap is from what its method promises."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What a method has to say of N images and C classes.
+
+    Attributes
+    ----------
+    heatmap : (N, C, h, w), at the method's own resolution, or run lengths of segmentations.
+    quality : where there is something to tell.
+    explained : (N, C) bool, False where there is no map, which is scored as an empty one; None
+        where there is one everywhere.
+    covers : what the heatmaps cover evenly.
+    probability : (N, C) in [0, 1], NaN where not known, of the classifier that heatmaps made
+        elsewhere explain; None where it is the run's own.
+    points : of a human reader.
+    """
+
+    heatmap: NDArray[np.float32] | RunLengths
+    quality: Quality = field(default_factory=dict)
+    explained: NDArray[np.bool_] | None = None
+    covers: Covers = "frame"
+    probability: NDArray[np.float32] | None = None
+    points: Points = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,6 +135,7 @@ class Method(BaseModel):
     citation : where it comes from.
     cost : what it spends its time on.
     signed : whether negative relevance means evidence against the class.
+    human : whether it is a human reader.
     presets : named sets of parameters: what somebody else's code does.
     """
 
@@ -121,6 +146,7 @@ class Method(BaseModel):
     citation: ClassVar[str]
     cost: ClassVar[Cost]
     signed: ClassVar[bool]
+    human: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @classmethod
@@ -143,14 +169,20 @@ class Method(BaseModel):
         """Whether it reads the run's shared perturbed predictions instead of making its own."""
         return False
 
-    def heatmaps(self, shard: Shard) -> tuple[NDArray[np.float32], Quality]:
-        """Heatmaps of all images of a shard.
+    def check_files(self, made: Collection[Path] = ()) -> None:
+        """Raise an InputError where it reads files and they are not there, before any job starts.
 
-        Returns
-        -------
-        Heatmaps (N, C, h, w), at the method's own resolution, each depending on its own image,
-        class and seed alone; and their quality, each (N, C), where there is something to tell.
+        Parameters
+        ----------
+        made : files that the run makes itself, so that they need not be there yet.
         """
+
+    def files(self, image_ids: Sequence[str]) -> list[Path]:
+        """Files that the heatmaps of these images are read from, besides the run's own; sorted."""
+        return []
+
+    def heatmaps(self, shard: Shard) -> Maps:
+        """Heatmaps of all images of a shard, each of its own image, class and seed alone."""
         raise NotImplementedError
 
 
@@ -185,14 +217,14 @@ class Explainer(Method):
         """What each map should sum to, (N, C), or None where the method promises no sum."""
         return None
 
-    def heatmaps(self, shard: Shard) -> tuple[NDArray[np.float32], Quality]:
+    def heatmaps(self, shard: Shard) -> Maps:
         """As `Method.heatmaps`; quality `conservation_error` where `expected_sum` says so.
 
         It is ``|sum(map) - expected| / |expected|``: relevance that biases absorbed, or an
         approximation's error.
         """
         if shard.empty():
-            return np.zeros((0, len(shard.classes), 1, 1), np.float32), {}
+            return Maps(np.zeros((0, len(shard.classes), 1, 1), np.float32))
         model = shard.model if self.network == "trained" else shard.model.untrained(shard.seed)
         classes = torch.tensor([model.classes.index(c) for c in shard.classes], device=model.device)
         seeds = shard.seeds()
@@ -215,7 +247,7 @@ class Explainer(Method):
         quality: Quality = {}
         if errors[0] is not None:
             quality["conservation_error"] = np.concatenate([_numpy(error) for error in errors])
-        return np.concatenate([_numpy(part) for part in maps]), quality
+        return Maps(np.concatenate([_numpy(part) for part in maps]), quality)
 
 
 def in_groups(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from shamsul.explain.base import Cost, Method, Quality, Shard
+from shamsul.explain.base import Cost, Maps, Method, Shard
 from shamsul.explain.control import masks_in_frame
 from shamsul.progress import track
 from shamsul.storage import Heatmaps
@@ -58,7 +58,7 @@ class Consensus(Method):
         """Where the weights are fitted."""
         return self.weights == "fitted"
 
-    def heatmaps(self, shard: Shard) -> tuple[NDArray[np.float32], Quality]:
+    def heatmaps(self, shard: Shard) -> Maps:
         """As `Method.heatmaps`: maps (N, C, S, S) in [0, 1], S the side of the model's frame."""
         size, names = shard.model.size, shard.images.image_id
         weights = self.fit(shard) if self.supervised else {}
@@ -68,7 +68,7 @@ class Consensus(Method):
                 members = [shard.members[member] for member in self.of]
                 ranked = _ranked(members, image_id, name, size)
                 maps[n, c] = np.average(ranked, axis=0, weights=weights.get(name))
-        return maps, {}
+        return Maps(maps)
 
     def fit(self, shard: Shard) -> dict[str, NDArray[np.float64]]:
         """Weights (len(of),), of sum 1, of each class; equal where no map goes with the masks."""

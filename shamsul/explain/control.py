@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
-from shamsul.explain.base import Cost, Method, Quality, Shard, Supervision, image_seed
+from shamsul.explain.base import Cost, Maps, Method, Shard, Supervision, image_seed
 
 if TYPE_CHECKING:
     from shamsul.data.geometry import Frame
@@ -28,11 +28,11 @@ class Control(Method):
     cost: ClassVar[Cost] = "none"
     signed: ClassVar[bool] = False
 
-    def heatmaps(self, shard: Shard) -> tuple[NDArray[np.float32], Quality]:
+    def heatmaps(self, shard: Shard) -> Maps:
         """As `Method.heatmaps`; they promise nothing, so they have no quality."""
         if shard.empty():
-            return np.zeros((0, len(shard.classes), 1, 1), np.float32), {}
-        return np.asarray(self.maps(shard), np.float32), {}
+            return Maps(np.zeros((0, len(shard.classes), 1, 1), np.float32))
+        return Maps(np.asarray(self.maps(shard), np.float32))
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
         """Maps (N, C, h, w) of values that are not negative."""

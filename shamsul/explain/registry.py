@@ -7,7 +7,8 @@ import importlib
 import pkgutil
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -102,6 +103,21 @@ def _check_members(built: dict[str, Method]) -> None:
                     f"{'made of others itself' if member in built else 'not listed'}; "
                     f"allowed are {', '.join(plain) or 'other methods of the list'}"
                 )
+
+
+def check_files(built: Mapping[str, Method], made: Collection[Path] = ()) -> None:
+    """Raise an InputError where a method reads files that are not there.
+
+    Parameters
+    ----------
+    built : the run's methods by name.
+    made : files that the run makes itself, so that they need not be there yet.
+    """
+    for number, (name, method) in enumerate(built.items()):
+        try:
+            method.check_files(made)
+        except InputError as error:
+            raise InputError(f"explain.methods.{number} ({name}): {error}") from None
 
 
 def entry(method: Method) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from shamsul import lazy
 from shamsul.explain import shapley
-from shamsul.explain.base import Cost, Explainer, Quality, Shard
+from shamsul.explain.base import Cost, Explainer, Maps, Shard
 from shamsul.explain.perturbation import Perturbed, Perturber, Segmented
 from shamsul.explain.shared import chance, read
 
@@ -94,7 +94,7 @@ class Surrogate(Segmented, Explainer):
         perturbed = Perturbed(perturber.labels, subsets, perturber.logits(subsets))
         return self.values(perturbed, np.ones(len(subsets)))
 
-    def heatmaps(self, shard: Shard) -> tuple[NDArray[np.float32], Quality]:
+    def heatmaps(self, shard: Shard) -> Maps:
         """As `Method.heatmaps`, from the shared predictions where the configuration says so."""
         if not self.shared or shard.empty():
             return super().heatmaps(shard)
@@ -103,7 +103,7 @@ class Surrogate(Segmented, Explainer):
             self.values(perturbed, self.importance(perturbed.subsets))[:, classes][perturbed.labels]
             for perturbed in read(shard.perturbed, shard.images.image_id)
         ]
-        return np.stack(maps).transpose(0, 3, 1, 2).astype(np.float32), {}
+        return Maps(np.stack(maps).transpose(0, 3, 1, 2).astype(np.float32))
 
     def importance(self, subsets: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Weights (n,) under which the shared subsets stand for those that `draw` draws."""

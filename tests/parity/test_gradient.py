@@ -394,11 +394,12 @@ def test_shards_store_how_far_sums_are_off():
     images = Images(grey.numpy().astype(np.uint8), ["x", "y", "z"], [])
     shard = Shard(model, images, ("a", "c"), 1)
     for method in (DeepLift(), IntegratedGradients(steps=4), ExpectedGradients(samples=4)):
-        maps, quality = method.heatmaps(shard)
+        made = method.heatmaps(shard)
+        maps, quality = made.heatmap, made.quality
         assert maps.dtype == np.float32 and maps.shape == (3, 2, 64, 64)
         assert quality["conservation_error"].shape == (3, 2)
-    assert DeepLift().heatmaps(shard)[1]["conservation_error"].max() < 1e-3
-    assert Gradient().heatmaps(shard)[1] == {}
+    assert DeepLift().heatmaps(shard).quality["conservation_error"].max() < 1e-3
+    assert Gradient().heatmaps(shard).quality == {}
 
 
 @pytest.mark.parametrize("name", ["guided_backprop", "deep_lift"])

@@ -58,8 +58,9 @@ def quadrants(maps):
 
 def test_the_mean_mask_is_of_the_class_and_view_and_without_the_patient():
     names = ["new_i", "side_i", "p1_i", "p3_i"]
-    maps, quality = MeanMask().heatmaps(shard(names, supervision=supervision()))
-    assert quality == {} and maps.shape == (4, 2, SIZE, SIZE)
+    made = MeanMask().heatmaps(shard(names, supervision=supervision()))
+    maps = made.heatmap
+    assert made.quality == {} and maps.shape == (4, 2, SIZE, SIZE)
     share = quadrants(maps)
     np.testing.assert_allclose(share[0, 0], [0.5, 0.5, 0, 0])  # p1 and p2, both frontal
     np.testing.assert_allclose(share[1, 0], [0, 0, 1, 0])  # p3 alone is lateral
@@ -75,8 +76,10 @@ def test_the_mean_mask_goes_through_the_frame():
     wide[:, :32] = True
     masks = made.masks.iloc[:1].assign(height=32, width=64, counts=encode(wide))
     frames = {"p1_i": Frame.fit(16, 32, SIZE, "pad")}
-    maps, _ = MeanMask().heatmaps(
-        shard(["new_i"], supervision=Supervision(made.manifest, masks, frames))
+    maps = (
+        MeanMask()
+        .heatmaps(shard(["new_i"], supervision=Supervision(made.manifest, masks, frames)))
+        .heatmap
     )
     expected = np.zeros((SIZE, SIZE))
     expected[8:24, :16] = 1
@@ -87,7 +90,7 @@ def test_the_mean_mask_goes_through_the_frame():
 
 
 def test_the_gaussian_is_centred_and_falls_as_it_should():
-    maps, _ = Gaussian(width=0.25, cells=8).heatmaps(shard(["x", "y"]))
+    maps = Gaussian(width=0.25, cells=8).heatmaps(shard(["x", "y"])).heatmap
     assert maps.shape == (2, 2, 8, 8) and (maps == maps[0, 0]).all()
     np.testing.assert_allclose(maps[0, 0], maps[0, 0, ::-1, ::-1])
     # From the cell at 1/16 of the side off the centre to that at 3/16, along one axis.
@@ -99,14 +102,14 @@ def test_edges_are_where_the_grey_changes():
     grey = np.zeros((1, SIZE, SIZE), np.uint8)
     grey[:, :, 20:] = 255
     of = Shard(Textures(), storage.Images(grey, ["x"], []), ("a", "b"), 5)
-    maps, _ = Edges().heatmaps(of)
+    maps = Edges().heatmaps(of).heatmap
     assert maps.shape == (1, 2, SIZE, SIZE) and (maps[0, 0] == maps[0, 1]).all()
     assert set(maps[0, 0].argmax(1)) <= {19, 20} and maps[0, 0, :, :14].max() < 1e-6
 
 
 def test_random_does_not_depend_on_the_other_classes_or_images():
-    many, _ = Random().heatmaps(shard(["x", "y"]))
-    one, _ = Random().heatmaps(shard(["y"], ("b",)))
+    many = Random().heatmaps(shard(["x", "y"])).heatmap
+    one = Random().heatmaps(shard(["y"], ("b",))).heatmap
     assert np.array_equal(one[0, 0], many[1, 1]) and not np.array_equal(many[0, 0], many[0, 1])
 
 
@@ -116,8 +119,10 @@ def test_an_untrained_network_is_another_one_from_the_seed():
         np.random.default_rng(0).integers(0, 256, (1, 64, 64), np.uint8), ["x"], []
     )
     control = GradCam(network="untrained")
-    maps = [control.heatmaps(Shard(model, images, tuple("abcd"), seed))[0] for seed in (1, 1, 2)]
-    trained, _ = GradCam().heatmaps(Shard(model, images, tuple("abcd"), 1))
+    maps = [
+        control.heatmaps(Shard(model, images, tuple("abcd"), seed)).heatmap for seed in (1, 1, 2)
+    ]
+    trained = GradCam().heatmaps(Shard(model, images, tuple("abcd"), 1)).heatmap
     assert np.array_equal(maps[0], maps[1])
     assert not np.allclose(maps[0], maps[2]) and not np.allclose(maps[0], trained)
 
@@ -133,8 +138,10 @@ def test_a_consensus_is_the_mean_of_ranks():
     steps = np.arange(SIZE * SIZE, dtype=float).reshape(SIZE, SIZE)
     first = member("one", [[0 * steps, steps**3]], names)
     second = member("two", [[0 * steps, 7 - steps]], names)  # positive in 7 pixels only
-    maps, _ = Consensus(of=("one", "two")).heatmaps(
-        shard(names, ("a",), members={"one": first, "two": second})
+    maps = (
+        Consensus(of=("one", "two"))
+        .heatmaps(shard(names, ("a",), members={"one": first, "two": second}))
+        .heatmap
     )
     last = SIZE * SIZE - 1
     rank_one = np.arange(last + 1) / last

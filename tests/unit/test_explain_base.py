@@ -62,7 +62,7 @@ def test_a_shard_is_explained_the_same_where_memory_is_short(monkeypatch):
         np.random.default_rng(2).integers(0, 256, (5, 64, 64), np.uint8), list("vwxyz"), []
     )
     shard = Shard(model, images, ("a", "d"), 1)
-    expected, _ = GradCam().heatmaps(shard)
+    expected = GradCam().heatmaps(shard).heatmap
 
     def greedy(self, model, images, classes, seeds):
         if len(images) > 3:
@@ -71,7 +71,7 @@ def test_a_shard_is_explained_the_same_where_memory_is_short(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(GradCam, "explain", greedy)
-    np.testing.assert_allclose(GradCam().heatmaps(shard)[0], expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(GradCam().heatmaps(shard).heatmap, expected, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -92,5 +92,5 @@ def test_larger_images_are_explained_fewer_at_a_time(size, images, tile, monkeyp
     model.size = size
     monkeypatch.setattr(InputXGradient, "explain", remember)
     pictures = storage.Images(np.zeros((6, 32, 32), np.uint8), list("uvwxyz"), [])
-    maps, _ = InputXGradient().heatmaps(Shard(model, pictures, ("a",), 1))
+    maps = InputXGradient().heatmaps(Shard(model, pictures, ("a",), 1)).heatmap
     assert set(seen) == {images} and maps.shape == (6, 1, 1, 1)

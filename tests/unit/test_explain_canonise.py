@@ -227,7 +227,8 @@ def test_the_conservation_error_is_what_biases_and_epsilon_absorb(method):
     model = classifier("densenet_small")
     grey = torch.randint(256, (2, 64, 64), generator=torch.Generator().manual_seed(1)).byte()
     shard = Shard(model, Images(grey.numpy(), ["one", "two"], []), ("c", "a"), 5)
-    maps, quality = method.heatmaps(shard)
+    made = method.heatmaps(shard)
+    maps, quality = made.heatmap, made.quality
     logits = model.predict(model.normalise(grey))[:, [2, 0]].numpy()
     error = abs(maps.sum((2, 3)) - logits) / abs(logits)
     assert quality["conservation_error"] == pytest.approx(error, rel=1e-2, abs=1e-3)

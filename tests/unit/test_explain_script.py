@@ -139,7 +139,7 @@ def test_results_do_not_depend_on_shard_or_order(images, method, rng):
 
     def explained(rows):
         shard = storage.Images(grey[rows], [f"image{row}" for row in rows], [])
-        return explainer.heatmaps(Shard(model, shard, ("c", "a"), 5))[0]
+        return explainer.heatmaps(Shard(model, shard, ("c", "a"), 5)).heatmap
 
     everything = explained([0, 1, 2, 3, 4])
     assert np.array_equal(explained([3, 1]), everything[[3, 1]])

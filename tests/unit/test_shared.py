@@ -76,9 +76,9 @@ def test_from_shared_predictions_the_maps_are_the_same_but_for_sampling(stored, 
         {} if method is SuperpixelOcclusion else {"samples": 600}
     )
     shard = Shard(model, images, ("c", "a"), 7, perturbed=path)
-    together, _ = method(shared=True).heatmaps(shard)
-    alone, _ = method(**cut).heatmaps(shard)
-    other, _ = method(**cut).heatmaps(Shard(model, images, ("c", "a"), 8))
+    together = method(shared=True).heatmaps(shard).heatmap
+    alone = method(**cut).heatmaps(shard).heatmap
+    other = method(**cut).heatmaps(Shard(model, images, ("c", "a"), 8)).heatmap
     assert together.shape == alone.shape == (3, 2, 48, 48)
 
     def error(a, b):
