@@ -122,8 +122,8 @@ def to_original(
     (height, width) float32.
     """
     heatmap = np.asarray(heatmap, np.float32)
-    down = _Line.along(frame.height, frame.scale_y, frame.offset_y, frame.size, heatmap.shape[0])
-    across = _Line.along(frame.width, frame.scale_x, frame.offset_x, frame.size, heatmap.shape[1])
+    down = Line.along(frame.height, frame.scale_y, frame.offset_y, frame.size, heatmap.shape[0])
+    across = Line.along(frame.width, frame.scale_x, frame.offset_x, frame.size, heatmap.shape[1])
     rows = heatmap[:, across.low] * (1 - across.weight) + heatmap[:, across.high] * across.weight
     weight = down.weight[:, None]
     original = rows[down.low] * (1 - weight)
@@ -134,7 +134,7 @@ def to_original(
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
     """Bilinear sampling along one axis: two neighbours, the second one's weight, seen or not."""
 
     low: NDArray[np.intp]
@@ -143,7 +143,7 @@ class _Line:
     seen: NDArray[np.bool_]
 
     @classmethod
-    def along(cls, length: int, scale: float, offset: float, size: int, cells: int) -> _Line:
+    def along(cls, length: int, scale: float, offset: float, size: int, cells: int) -> Line:
         model = (np.arange(length) + 0.5) * scale + offset
         cell = np.clip(model * (cells / size) - 0.5, 0, cells - 1)
         low = np.floor(cell).astype(np.intp)
@@ -152,4 +152,13 @@ class _Line:
             np.minimum(low + 1, cells - 1),
             (cell - low).astype(np.float32),
             (model >= 0) & (model <= size),
+        )
+
+    def beside(self, cell: int) -> Line:
+        """The same, with what is not seen taken from another cell."""
+        return Line(
+            np.where(self.seen, self.low, cell),
+            np.where(self.seen, self.high, cell),
+            np.where(self.seen, self.weight, np.float32(0)),
+            np.ones_like(self.seen),
         )

@@ -1,141 +1,141 @@
-"""From a heatmap to a segmentation: levels, histograms, thresholds.
+"""What a heatmap's histograms hold: overlap at every threshold, and thresholds themselves.
 
-A map is quantised to 256 levels once. Counting the levels inside and outside the expert's mask
-then holds everything that any threshold needs: foreground is ``level > threshold`` throughout.
+A map is quantised to 1024 levels once (`shamsul.evaluate.sweep`). Counting the levels inside and
+outside the expert's mask then holds everything that any threshold needs: foreground is
+``level > threshold`` throughout.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shamsul.data.geometry import Frame, to_original
+from shamsul.evaluate.sweep import LEVELS
 
-LEVELS = 256
-ROUNDING = 1e-6
-"""Relative difference below which two values of an interpolated map are the same: the weights of
-float32 interpolation leave about a tenth of this on a map that is constant."""
+Counts = NDArray[np.integer]
 
 
-def positive_part(heatmap: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Evidence for the class: ``max(heatmap, 0)``, of any shape.
-
-    Negative relevance speaks against the class, so it must not count towards where the class is
-    seen. Min-max scaling of the signed map instead would lift all that is irrelevant (zero) to a
-    middle level wherever one pixel is negative, and a segmentation could become the whole image.
-    """
-    return np.maximum(heatmap, 0, dtype=np.float32)
-
-
-def relevance(heatmap: NDArray[np.floating], frame: Frame) -> NDArray[np.float32]:
-    """Positive relevance on the radiograph's own pixels.
-
-    Parameters
-    ----------
-    heatmap : (h, w), signed, of any resolution, covering the model's frame evenly.
-    frame : the frame of the radiograph.
-
-    Returns
-    -------
-    (height, width) float32, at least 0. Where a crop kept the radiograph from the model it is the
-    map's lowest value, so that it never counts as relevant. Zero throughout where the map is
-    constant but for rounding: such a map points nowhere.
-    """
-    evidence = positive_part(heatmap)
-    original = to_original(evidence, frame, outside=float(evidence.min()))
-    low, high = original.min(), original.max()
-    return original if high - low > ROUNDING * high else np.zeros_like(original)
-
-
-def quantise(original: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Min-max scaling of a map to 256 levels, ``floor(255 (x - min) / (max - min))``.
-
-    As CheXlocalize does it (Saporta et al., Nature Machine Intelligence 2022).
-
-    Parameters
-    ----------
-    original : (height, width) float32.
-
-    Returns
-    -------
-    (height, width) uint8; all 0 where the map is constant.
-    """
-    low, high = original.min(), original.max()
-    if low == high:
-        return np.zeros(original.shape, np.uint8)
-    scaled = original - low
-    scaled /= high - low
-    scaled *= LEVELS - 1
-    return scaled.astype(np.uint8)
-
-
-def histograms(
-    level: NDArray[np.uint8], mask: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many pixels have each level, inside and outside of a mask.
-
-    Parameters
-    ----------
-    level, mask : (height, width).
-
-    Returns
-    -------
-    Two (256,) arrays.
-    """
-    cell = level.ravel() + LEVELS * mask.ravel().astype(np.uint16)
-    count = np.bincount(cell, minlength=2 * LEVELS)
-    return count[LEVELS:], count[:LEVELS]
-
-
-def hit(original: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
-    """Whether the most relevant pixel lies in the mask: the pointing game, with ties averaged.
-
-    Zhang et al., IJCV 2018, count a hit or a miss of one maximum; which one is arbitrary where
-    several pixels share it, as they do on superpixels, so the fraction of them that hit is taken.
-
-    Parameters
-    ----------
-    original : (height, width) relevance.
-    mask : (height, width).
-
-    Returns
-    -------
-    In [0, 1]. On a constant map all pixels tie, and the value is chance: the mask's share of the
-    image.
-    """
-    high = original.max()
-    top = original >= high - ROUNDING * abs(high)
-    return np.count_nonzero(top & mask) / np.count_nonzero(top)
-
-
-def above(histogram: NDArray[np.integer]) -> NDArray[np.integer]:
-    """Number of pixels with ``level > t`` for each t: (..., 256) histogram -> (..., 256)."""
+def above(histogram: Counts) -> Counts:
+    """Number of pixels with ``level > t`` for each t: (..., 1024) histogram -> (..., 1024)."""
     upwards = np.cumsum(histogram[..., ::-1], axis=-1)[..., ::-1]
     return upwards - histogram
 
 
-def iou(inside: NDArray[np.integer], outside: NDArray[np.integer]) -> NDArray[np.float64]:
+def iou(inside: Counts, outside: Counts) -> NDArray[np.float64]:
     """Intersection over union of mask and segmentation, ``tp / (tp + fp + fn)``.
 
     Parameters
     ----------
-    inside, outside : (..., 256) histograms; `inside` must not be empty.
+    inside, outside : (..., 1024) histograms; `inside` must not be empty.
 
     Returns
     -------
-    (..., 256), one for each threshold, in [0, 1]; 0 where the segmentation is empty.
+    (..., 1024), one for each threshold, in [0, 1]; 0 where the segmentation is empty.
     """
     return above(inside) / (above(outside) + inside.sum(axis=-1, keepdims=True))
 
 
-def dice(iou: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The Dice coefficient ``2 tp / (2 tp + fp + fn)`` as a function of the IoU."""
-    return 2 * iou / (1 + iou)
+def dice(inside: Counts, outside: Counts) -> NDArray[np.float64]:
+    """Dice's coefficient ``2 tp / (2 tp + fp + fn)``; as `iou`."""
+    overlap = iou(inside, outside)
+    return 2 * overlap / (1 + overlap)
 
 
-def otsu(histogram: NDArray[np.integer]) -> int:
+def recall(inside: Counts, outside: Counts) -> NDArray[np.float64]:
+    """Share of the mask that is foreground, ``tp / (tp + fn)``; as `iou`."""
+    return above(inside) / inside.sum(axis=-1, keepdims=True)
+
+
+def precision(inside: Counts, outside: Counts) -> NDArray[np.float64]:
+    """Share of the foreground that is in the mask, ``tp / (tp + fp)``; as `iou`."""
+    found = above(inside)
+    return found / np.maximum(found + above(outside), 1)
+
+
+def area(inside: Counts, outside: Counts) -> NDArray[np.float64]:
+    """Share of the image that is foreground; as `iou`, and `inside` may be empty."""
+    total = inside + outside
+    return above(total) / total.sum(axis=-1, keepdims=True)
+
+
+OVERLAP: dict[str, Callable[[Counts, Counts], NDArray[np.float64]]] = {
+    "iou": iou,
+    "dice": dice,
+    "precision": precision,
+    "recall": recall,
+}
+"""Measures of a segmentation, by name."""
+
+
+def auprc(inside: Counts, outside: Counts) -> NDArray[np.float64]:
+    """Average precision ``sum_t (R_t - R_(t-1)) P_t`` of pixels that are ranked by level.
+
+    Parameters
+    ----------
+    inside, outside : (..., 1024) histograms; `inside` must not be empty.
+
+    Returns
+    -------
+    (...) in (0, 1]. A constant map has that of chance: the mask's share of the image.
+    """
+    tp, fp = (_upwards(histogram) for histogram in (inside, outside))
+    precision = tp / np.maximum(tp + fp, 1)
+    return (inside * precision).sum(axis=-1) / inside.sum(axis=-1)
+
+
+def auroc(inside: Counts, outside: Counts) -> NDArray[np.float64]:
+    """Chance that a pixel of the mask has a higher level than one outside, ties counting a half.
+
+    Parameters
+    ----------
+    inside, outside : (..., 1024) histograms; `inside` must not be empty.
+
+    Returns
+    -------
+    (...) in [0, 1]; 0.5 for a constant map, and where the mask is the whole image.
+    """
+    below = np.cumsum(outside, axis=-1) - outside
+    wins = (inside * (below + outside / 2)).sum(axis=-1)
+    pairs = inside.sum(axis=-1).astype(float) * outside.sum(axis=-1)
+    return np.where(pairs > 0, wins / np.maximum(pairs, 1), 0.5)
+
+
+def relevance_rank(inside: Counts, outside: Counts) -> NDArray[np.float64]:
+    """Relevance rank accuracy: of the K highest pixels, K those of the mask, the share inside.
+
+    Arras et al., Information Fusion 2022. Where the K-th pixel ties with others of its level, the
+    expected number is taken.
+
+    Parameters
+    ----------
+    inside, outside : (..., 1024) histograms; `inside` must not be empty.
+
+    Returns
+    -------
+    (...) in [0, 1].
+    """
+    size = inside.sum(axis=-1, keepdims=True)
+    level = inside + outside
+    room = np.clip(size - above(level), 0, level)
+    return (inside * room / np.maximum(level, 1)).sum(axis=-1) / size[..., 0]
+
+
+RANKING: dict[str, Callable[[Counts, Counts], NDArray[np.float64]]] = {
+    "auprc": auprc,
+    "auroc": auroc,
+    "relevance_rank": relevance_rank,
+}
+"""Measures of a heatmap that need no threshold, by name."""
+
+
+def _upwards(histogram: Counts) -> Counts:
+    return np.cumsum(histogram[..., ::-1], axis=-1)[..., ::-1]
+
+
+def otsu(histogram: Counts) -> NDArray[np.int64]:
     """Otsu's threshold: the level that maximises the variance between the two classes.
 
     Otsu, IEEE Transactions on Systems, Man, and Cybernetics 1979. The lowest such level, as OpenCV
@@ -143,20 +143,21 @@ def otsu(histogram: NDArray[np.integer]) -> int:
 
     Parameters
     ----------
-    histogram : (256,) numbers of pixels.
+    histogram : (..., K) numbers of pixels.
 
     Returns
     -------
-    Level in 0-255; the only level where there is but one.
+    (...) levels; the only level where there is but one.
     """
     count = histogram.astype(np.int64)
-    below = np.cumsum(count)
-    moment = np.cumsum(count * np.arange(len(count)))
+    below = np.cumsum(count, axis=-1)
+    moment = np.cumsum(count * np.arange(count.shape[-1]), axis=-1)
     # In whole numbers up to the last division, so that equal splits are exactly equal.
-    difference = (moment[-1] * below - below[-1] * moment).astype(float)
-    size = below.astype(float) * (below[-1] - below)
-    between = np.divide(difference**2, size, out=np.zeros(len(count)), where=size > 0)
-    return int(between.argmax()) if between.any() else int(count.argmax())
+    difference = (moment[..., -1:] * below - below[..., -1:] * moment).astype(float)
+    size = below.astype(float) * (below[..., -1:] - below)
+    between = np.divide(difference**2, size, out=np.zeros(count.shape), where=size > 0)
+    only = count.argmax(axis=-1)
+    return np.where(between.any(axis=-1), between.argmax(axis=-1), only)
 
 
 def level_of(threshold: float) -> int:

@@ -1,0 +1,161 @@
+"""One pass over a radiograph's pixels: all that any threshold, ranking or pointing asks of a map.
+
+A heatmap is interpolated to the radiograph's own pixels column by column and counted while it is
+in the processor's cache; neither the map nor the mask is ever held at full resolution. Columns,
+because COCO's run lengths go down them: a mask is a few thousand intervals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from shamsul.data.geometry import Frame, Line
+from shamsul.evaluate.settings import Sign
+
+LEVELS = 1024
+"""Levels of a map scaled to 0-1: level k is ``k / 1023 <= x < (k + 1) / 1023``."""
+ROUNDING = 1e-6
+"""Relative difference below which two values of an interpolated map are the same: the weights of
+float32 interpolation leave about a tenth of this on a map that is constant."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one map says about one mask.
+
+    Attributes
+    ----------
+    inside, outside : (1024,) int64, pixels by level, in the mask and out of it.
+    hit : share of the most relevant pixels, which may be several, that lies in the mask; in [0, 1].
+    mass : share of the relevance that lies in the mask; in [0, 1], 0 where there is no relevance.
+    """
+
+    inside: NDArray[np.int64]
+    outside: NDArray[np.int64]
+    hit: float
+    mass: float
+
+
+def evidence(heatmap: NDArray[np.floating], sign: Sign = "positive") -> NDArray[np.float32]:
+    """What of a signed map is relevance, of any shape; at least 0.
+
+    ``positive``: ``max(x, 0)``, evidence for the class. Negative relevance speaks against the
+    class, so it must not count towards where the class is seen. ``absolute``: ``|x|``. ``minmax``:
+    ``x - min(x)``, which lifts all that is irrelevant (zero) to a middle level wherever one pixel
+    is negative, so that a segmentation can become the whole image.
+    """
+    heatmap = np.asarray(heatmap, np.float32)
+    if sign == "positive":
+        return np.maximum(heatmap, 0)
+    return np.abs(heatmap) if sign == "absolute" else heatmap - heatmap.min()
+
+
+def sweep(
+    heatmap: NDArray[np.floating], frame: Frame, runs: NDArray[np.int64] | None = None
+) -> Sweep:
+    """Lay a map over a mask on the radiograph's own pixels.
+
+    The map is scaled to ``floor(1023 (x - min) / (max - min))``, minimum and maximum being those
+    on the radiograph. A map that is constant but for rounding points nowhere: all its pixels have
+    level 0 and no relevance, and they tie for the maximum, so that `hit` is chance: the mask's
+    share of the image. Where a crop kept the radiograph from the model, relevance is the map's
+    lowest.
+
+    Parameters
+    ----------
+    heatmap : (h, w) of any resolution, covering the model's frame evenly, at least 0 (`evidence`).
+    frame : the frame of the radiograph in the mask's resolution, height x width.
+    runs : the mask's run lengths down the columns, background first (`masks.run_lengths`); None
+        stands for a mask that is empty.
+    """
+    pixels = frame.height * frame.width
+    runs = np.array([pixels]) if runs is None else np.asarray(runs, np.int64)
+    # The lowest value as a further row and column, to show where the frame saw nothing.
+    padded = np.pad(np.asarray(heatmap, np.float32), (0, 1), constant_values=heatmap.min())
+    down = Line.along(frame.height, frame.scale_y, frame.offset_y, frame.size, heatmap.shape[0])
+    across = Line.along(frame.width, frame.scale_x, frame.offset_x, frame.size, heatmap.shape[1])
+    down, across = down.beside(heatmap.shape[0]), across.beside(heatmap.shape[1])
+    turned = np.ascontiguousarray(padded.T)
+    columns = turned[:, down.low] * (1 - down.weight) + turned[:, down.high] * down.weight
+    extremes = _extremes(columns, across.low, across.high, across.weight)
+    low, high = (np.float32(value) for value in extremes)
+    area = int(runs[1::2].sum())
+    if high - low <= ROUNDING * high:
+        inside, outside = np.zeros((2, LEVELS), np.int64)
+        inside[0], outside[0] = area, pixels - area
+        return Sweep(inside, outside, area / pixels, 0.0)
+    top = high - np.float32(ROUNDING) * high
+    found = _count(columns, across.low, across.high, across.weight, runs, low, high - low, top)
+    count, inside, tops, tops_inside, mass = found
+    # The sum of an interpolated map is the sum of its columns, each as often as it is used.
+    used = np.zeros(len(columns))
+    np.add.at(used, across.low, 1.0 - across.weight)
+    np.add.at(used, across.high, across.weight)
+    total = float(used @ columns.sum(axis=1, dtype=np.float64))
+    return Sweep(inside, count - inside, tops_inside / tops, min(mass / total, 1.0))
+
+
+@njit(cache=True, nogil=True)
+def _extremes(columns, low, high, weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Least and greatest value; between two of the map's columns the first and last suffice."""
+    least, greatest = np.float32(np.inf), np.float32(-np.inf)
+    last = len(low) - 1
+    for x in range(last + 1):
+        if 0 < x < last and low[x - 1] == low[x] == low[x + 1]:
+            continue
+        a, b, t = columns[low[x]], columns[high[x]], weight[x]
+        for y in range(columns.shape[1]):
+            value = a[y] * (np.float32(1) - t) + b[y] * t
+            least, greatest = min(least, value), max(greatest, value)
+    return least, greatest
+
+
+@njit(cache=True, nogil=True)
+def _count(columns, low, high, weight, runs, least, span, top):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Histograms of all and of the mask's pixels, numbers of maxima, and the mask's relevance."""
+    height = columns.shape[1]
+    # Four histograms in turn: neighbours have the same level, and would wait for one another.
+    count, inside = np.zeros((4, LEVELS), np.int64), np.zeros(LEVELS, np.int64)
+    values, levels = np.empty(height, np.float32), np.empty(height, np.uint16)
+    tops, tops_inside, mass = 0, 0, 0.0
+    run, left = 0, runs[0]
+    for x in range(len(low)):
+        a, b, t = columns[low[x]], columns[high[x]], weight[x]
+        for y in range(height):
+            value = a[y] * (np.float32(1) - t) + b[y] * t
+            values[y] = value
+            # Rounding may leave a value a little beyond the extremes; the cast puts it back to 0.
+            level = np.int32((value - least) / span * np.float32(LEVELS - 1))
+            levels[y] = min(level, LEVELS - 1)
+            tops += value >= top
+        whole = height - height % 4
+        for y in range(0, whole, 4):
+            count[0, levels[y]] += 1
+            count[1, levels[y + 1]] += 1
+            count[2, levels[y + 2]] += 1
+            count[3, levels[y + 3]] += 1
+        for y in range(whole, height):
+            count[0, levels[y]] += 1
+        y = 0
+        while y < height:
+            while left == 0:
+                run += 1
+                left = runs[run]
+            stop = min(y + left, height)
+            if run % 2 == 1:
+                for k in range(y, stop):
+                    inside[levels[k]] += 1
+                    mass += values[k]
+                    tops_inside += values[k] >= top
+            left -= stop - y
+            y = stop
+    return count.sum(axis=0), inside, tops, tops_inside, mass
+
+
+def contains(runs: NDArray[np.int64], height: int, y: int, x: int) -> bool:
+    """Whether a pixel lies in the mask of these run lengths."""
+    return bool(np.searchsorted(np.cumsum(runs), x * height + y, side="right") % 2)
