@@ -69,7 +69,7 @@ def has_marker(seed: int, study: Study, split: Split, confounder: Confounder | N
     """Whether a radiograph bears the confounding marker."""
     if confounder is None:
         return False
-    if split == "train":
+    if split != "test":
         shown = study.labels[confounder.class_name]
         probability = confounder.with_class if shown else confounder.without_class
     else:

@@ -11,15 +11,15 @@ from shamsul.settings import SPLITS, Fraction, Name, Section, Split
 
 
 class Confounder(Section):
-    """A burnt-in marker whose presence goes with one class in training and not in test."""
+    """A burnt-in marker whose presence goes with one class in train and tune and not in test."""
 
     class_name: Literal[CLASSES] = "Cardiomegaly"  # type: ignore[valid-type]
     with_class: Fraction = 0.95
-    """Probability of the marker on a training image that shows the class."""
+    """Probability of the marker on a train or tune image that shows the class."""
     without_class: Fraction = 0.05
-    """Probability of the marker on a training image that does not."""
+    """Probability of the marker on a train or tune image that does not."""
     broken: Fraction = 0.5
-    """Probability of the marker on any tune or test image."""
+    """Probability of the marker on any test image."""
 
 
 class PhantomSource(Section):
