@@ -2,24 +2,35 @@
 
 Images of one patient, and findings of one image, are not independent. So patients are resampled
 (the cluster bootstrap; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section
-3.8), and what is computed from one set of resamples can be compared.
+3.8), and what is computed from one set of resamples can be compared. Everything that is estimated
+here is a function of sums over patients, so that a replicate is a weighted sum and never touches
+an image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from shamsul.evaluate.tables import Settings
+
+Array = NDArray[np.float64]
+Statistic = Callable[[Array], Array]
+"""From N sets of M sums for K quantities, (N, M, K), to N values of each, (N, K)."""
+
 PERMUTATIONS = 9999
 """Random sign flips of a test: the smallest p-value is one in ten thousand."""
+ENUMERATED = 12
+"""Up to so many patients, a test tries all sign flips, at most 4,096."""
+BLOCK = 8_000_000
+"""Replicates or flips of the sums of all quantities held at once: 64 MB."""
 
 
-def patient_sums(
-    values: NDArray[np.float64], patients: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def patient_sums(values: Array, patients: ArrayLike) -> tuple[Array, Array]:
     """Sum and number of each patient's values.
 
     Parameters
@@ -39,7 +50,7 @@ def patient_sums(
     return sums, counts
 
 
-def patient_weights(patients: int, replicates: int, seed: int) -> NDArray[np.float64]:
+def patient_weights(patients: int, replicates: int, seed: int) -> Array:
     """How often each patient is drawn in each bootstrap replicate.
 
     Parameters
@@ -57,70 +68,169 @@ def patient_weights(patients: int, replicates: int, seed: int) -> NDArray[np.flo
     return generator.multinomial(patients, shares, size=replicates).astype(np.float64)
 
 
+def ratio(totals: Array) -> Array:
+    """The first of two sums over the second, NaN where the second is 0: a mean, or a share."""
+    above, below = totals[:, 0], totals[:, 1]
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
+
+
 def bootstrap_interval(
-    values: NDArray[np.float64],
-    patients: ArrayLike,
-    replicates: int,
-    confidence: float,
-    seed: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Percentile intervals of the means of K quantities, all on the same resampled patients.
+    values: Array, patients: ArrayLike, settings: Settings, seed: int
+) -> tuple[Array, Array]:
+    """Intervals of the means of K quantities, all on the same resampled patients.
 
     Parameters
     ----------
     values : (N, K); NaN where one is missing.
     patients : (N,) names of patients.
-    replicates, seed : of the bootstrap.
-    confidence : in (0, 1).
+    settings : see `interval`, and `min_patients`.
 
     Returns
     -------
-    Low and high, (K,) each; NaN where fewer than two patients have a value, since nothing is
-    known then about how patients differ.
+    Low and high, (K,) each; NaN where fewer than `min_patients` patients have a value, since too
+    little is known then about how patients differ.
     """
     sums, counts = patient_sums(values, patients)
-    weights = patient_weights(len(sums), replicates, seed)
-    with np.errstate(invalid="ignore"):
-        means = (weights @ sums) / (weights @ counts)
-    tail = (1 - confidence) / 2
-    known = (counts > 0).sum(axis=0) >= 2
-    low, high = np.full((2, values.shape[1]), np.nan)
-    if known.any():
-        low[known], high[known] = np.nanquantile(means[:, known], [tail, 1 - tail], axis=0)
+    enough = (counts > 0).sum(axis=0) >= settings["min_patients"]
+    return interval(np.stack([sums, counts], axis=1), ratio, enough, settings, seed)
+
+
+def interval(
+    totals: Array, statistic: Statistic, enough: NDArray[np.bool_], settings: Settings, seed: int
+) -> tuple[Array, Array]:
+    """Bootstrap intervals of K functions of sums over patients.
+
+    Parameters
+    ----------
+    totals : (P, M, K), M sums of each patient for each quantity, such as sum and number of values.
+    statistic : the function of the M sums over all patients; NaN where it is not defined.
+    enough : (K,) of which quantities an interval is wanted.
+    settings : `replicates`; `confidence` in (0, 1); `interval`, which is `percentile` or `bca`
+        (bias-corrected and accelerated; Efron, JASA 1987), its acceleration from leaving out one
+        patient at a time. BCa falls back to percentiles where it is not defined: where all
+        replicates are equal, or lie on one side of the estimate.
+
+    Returns
+    -------
+    Low and high, (K,) each. Replicates in which the statistic is NaN are left out.
+    """
+    patients, parts, _ = totals.shape
+    weights = patient_weights(patients, settings["replicates"], seed)
+    low, high = np.full((2, totals.shape[2]), np.nan)
+    wanted = np.flatnonzero(enough)
+    step = max(1, BLOCK // (settings["replicates"] * parts))
+    for start in range(0, len(wanted), step):
+        columns = wanted[start : start + step]
+        own = _summable(totals[:, :, columns])
+        drawn = (weights @ own.reshape(patients, -1)).reshape(-1, parts, len(columns))
+        replicates = statistic(drawn)
+        tail = (1 - settings["confidence"]) / 2
+        levels = np.repeat([[tail], [1 - tail]], len(columns), axis=1)
+        if settings["interval"] == "bca":
+            whole = own.sum(axis=0, keepdims=True)
+            levels = bca_levels(statistic(whole)[0], replicates, statistic(whole - own), levels)
+        low[columns], high[columns] = _quantiles(replicates, levels)
     return low, high
 
 
-def sign_flip_test(
-    differences: NDArray[np.float64], patients: ArrayLike, seed: int
-) -> NDArray[np.float64]:
+def bca_levels(estimate: Array, replicates: Array, jackknife: Array, levels: Array) -> Array:
+    """At which quantiles of the replicates BCa reads the limits (Efron, JASA 1987).
+
+    ``Phi(z0 + (z0 + z) / (1 - a (z0 + z)))`` for ``z = Phi^-1(level)``; the bias ``z0`` from the
+    share of replicates below the estimate (ties count half), the acceleration ``a`` from the
+    skewness of the jackknife.
+
+    Parameters
+    ----------
+    estimate : (K,) from all patients.
+    replicates : (R, K), NaN where not defined.
+    jackknife : (P, K), without one patient each, NaN where not defined.
+    levels : (L, K) in (0, 1).
+
+    Returns
+    -------
+    (L, K) in [0, 1]; as `levels` where BCa is not defined.
+    """
+    from scipy.special import ndtr, ndtri
+
+    valid = (~np.isnan(replicates)).sum(axis=0)
+    below = (replicates < estimate).sum(axis=0) + (replicates == estimate).sum(axis=0) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bias = ndtri(below / valid)
+        deviation = np.nansum(jackknife, axis=0) / (~np.isnan(jackknife)).sum(axis=0) - jackknife
+        spread = np.nansum(deviation**2, axis=0)
+        acceleration = np.where(
+            spread > 0, np.nansum(deviation**3, axis=0) / (6 * spread**1.5), 0.0
+        )
+        shifted = bias + ndtri(levels)
+        stretch = 1 - acceleration * shifted
+        corrected = ndtr(bias + shifted / stretch)
+    return np.where(np.isfinite(corrected) & (stretch > 0), corrected, levels)
+
+
+def _summable(totals: Array) -> Array:
+    """The patients' sums rounded so finely that any P of them add up without rounding error.
+
+    So no result depends on the order of additions, which differs between numbers of threads and
+    of columns. Values become multiples of a power of two that leaves 52 bits to the largest sum.
+    """
+    largest = np.abs(totals).max(axis=0) * len(totals)
+    exponent = 52 - np.frexp(largest)[1]
+    rounded: Array = np.ldexp(np.rint(np.ldexp(totals, exponent)), -exponent)
+    return rounded
+
+
+def _quantiles(replicates: Array, levels: Array) -> Array:
+    """Each column's quantiles, between its two neighbours linearly, NaN left out: (L, K)."""
+    ordered = np.sort(replicates, axis=0)  # NaN last
+    place = levels * np.maximum((~np.isnan(ordered)).sum(axis=0) - 1, 0)
+    below = np.floor(place).astype(np.int64)
+    above = np.ceil(place).astype(np.int64)
+    low, high = (np.take_along_axis(ordered, index, axis=0) for index in (below, above))
+    return low + (place - below) * (high - low)
+
+
+def sign_flip_test(differences: Array, patients: ArrayLike, settings: Settings, seed: int) -> Array:
     """Two-sided p-values of paired differences: is their mean zero?
 
     If two methods do equally well on every patient, swapping their names within a patient changes
     nothing, so the sign of all of a patient's differences can be flipped (a paired permutation
-    test with patients as exchangeable blocks; Winkler et al., NeuroImage 2015). The p-value counts
-    the observed signs as one of the permutations, ``(1 + b) / (1 + m)`` (Phipson and Smyth, 2010),
-    so it is never 0.
+    test with patients as exchangeable blocks; Winkler et al., NeuroImage 2015). Up to twelve
+    patients all flips are tried, and p is the share of those that are as extreme as what was
+    observed. Beyond, random ones are, and the observed signs count as one of them,
+    ``(1 + b) / (1 + m)`` (Phipson and Smyth, 2010), so that p is never 0.
 
     Parameters
     ----------
     differences : (N, K); NaN where one is missing.
     patients : (N,) names of patients.
+    settings : `min_patients`.
 
     Returns
     -------
-    (K,) in (0, 1]; NaN where fewer than two patients have a difference.
+    (K,) in (0, 1]; NaN where fewer than `min_patients` patients have a difference.
     """
     sums, counts = patient_sums(differences, patients)
-    generator = np.random.default_rng(seed)
-    signs = generator.integers(0, 2, size=(PERMUTATIONS, len(sums))) * 2.0 - 1.0
-    observed = np.abs(sums.sum(axis=0))
-    rounding = 1e-9 * np.abs(sums).sum(axis=0)
-    extreme = (np.abs(signs @ sums) >= observed - rounding).sum(axis=0)
-    p = (1 + extreme) / (1 + PERMUTATIONS)
-    return np.where((counts > 0).sum(axis=0) >= 2, p, np.nan)
+    sums = _summable(sums)
+    if len(sums) <= ENUMERATED:
+        flips = np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1
+        unseen = 0
+    else:
+        flips = np.random.default_rng(seed).integers(0, 2, size=(PERMUTATIONS, len(sums)))
+        unseen = 1
+    signs = flips * 2.0 - 1.0
+    # What is equal on paper may differ in the last bits.
+    observed = np.abs(sums.sum(axis=0)) - 1e-9 * np.abs(sums).sum(axis=0)
+    extreme = np.zeros(sums.shape[1])
+    step = max(1, BLOCK // len(signs))
+    for start in range(0, sums.shape[1], step):
+        part = slice(start, start + step)
+        extreme[part] = (np.abs(signs @ sums[:, part]) >= observed[part]).sum(axis=0)
+    p = (unseen + extreme) / (unseen + len(signs))
+    return np.where((counts > 0).sum(axis=0) >= settings["min_patients"], p, np.nan)
 
 
-def holm(p: ArrayLike) -> NDArray[np.float64]:
+def holm(p: ArrayLike) -> Array:
     """Holm's step-down correction of a family of p-values (Scandinavian J. of Statistics, 1979).
 
     Parameters
@@ -134,3 +244,13 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
     steps = values[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted
+
+
+def too_few(patients: int, settings: Settings) -> str:
+    """What a table notes where patients are fewer than `min_patients`; empty otherwise."""
+    least = settings["min_patients"]
+    if patients >= least:
+        return ""
+    return (
+        f"{patients} {'patient' if patients == 1 else 'patients'}, fewer than {least}: no interval"
+    )
