@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from shamsul.data.masks import by_image, decode
+from shamsul.data.geometry import Frame
+from shamsul.data.masks import by_image, run_lengths
 from shamsul.errors import InputError
-from shamsul.evaluate.segmentation import histograms, hit, quantise, relevance
+from shamsul.evaluate.segmentation import above, iou, otsu
+from shamsul.evaluate.settings import Sign
+from shamsul.evaluate.sweep import Sweep, contains, evidence, sweep
+from shamsul.labels import MARKER
 from shamsul.progress import track
-from shamsul.storage import Heatmaps, Images
+from shamsul.storage import Heatmaps
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = {
     "image_id": "str",
@@ -21,72 +30,178 @@ COLUMNS = {
     "inside": "object",
     "outside": "object",
     "hit": "float64",
+    "mass": "float64",
     "area": "int64",
     "height": "int64",
     "width": "int64",
 }
 """Of the scores table.
 
-kind : `segmentation` or `box`, of the mask. inside, outside : 256 counts each, pixels by level of
-the heatmap, in the mask and out of it. hit : in [0, 1]. area : pixels in the mask. height, width :
-of the mask, in pixels.
+kind : of the mask: `segmentation`, `box`, `marker` (a burnt-in confounder, which every class's
+heatmap is laid over), or `none` where the image has no mask of the class. inside, outside : 1024
+counts each, pixels by level of the heatmap, in the mask and out of it; without a mask `inside` is
+left empty. hit, mass : in [0, 1], as `shamsul.evaluate.sweep.Sweep`. area : pixels in the mask.
+height, width : of the mask, or of the radiograph, in pixels.
 """
+SIGN_COLUMNS = {
+    "image_id": "str",
+    "class": "str",
+    "method": "str",
+    "kind": "str",
+    "sign": "str",
+    "otsu_area": "float64",
+    "iou": "float64",
+    "hit_rate": "float64",
+}
+"""Of the signs table: what each treatment of negative relevance makes of the same map.
+
+otsu_area : share of the image above Otsu's threshold. iou : of that segmentation. Both in [0, 1].
+"""
+SIGNS: tuple[Sign, ...] = ("positive", "absolute", "minmax")
 
 
 def score(
-    heatmaps: Heatmaps, images: Images, masks: pd.DataFrame, classes: Sequence[str]
-) -> pd.DataFrame:
+    heatmaps: Heatmaps,
+    frames: Mapping[str, Frame],
+    masks: pd.DataFrame,
+    classes: Sequence[str],
+    sign: Sign = "positive",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Lay each heatmap over the expert's mask of the same image and class.
 
-    Every mask is scored, and nothing else: a method cannot choose the images on which it is
-    judged, and a map that is empty or constant is scored as such (`shamsul.evaluate.segmentation`).
+    Every mask is scored: a method cannot choose the images on which it is judged. A map that is
+    empty or constant, or was never made, is scored as a map that points nowhere. So is what a map
+    shows where there is no mask, for the false alarms.
 
     Parameters
     ----------
     heatmaps : of one method on one shard; its classes may be in any order.
-    images : the shard's images, for their frames.
+    frames : of the shard's images, by image_id.
     masks : the shard's masks; those of several annotators of one kind are united.
     classes : classes to score.
+    sign : what of a signed map is relevance.
 
     Returns
     -------
-    One row for each image, class and kind that has a mask, sorted, with the columns `COLUMNS`.
+    Scores with the columns `COLUMNS`, and signs with the columns `SIGN_COLUMNS`; sorted.
 
     Raises
     ------
     InputError
-        A mask has no heatmap or is malformed.
+        A mask's image or class is not in the shard, or a mask is malformed.
     """
-    frames = dict(zip(images.image_id, images.frames, strict=True))
-    row_of = {image_id: row for row, image_id in enumerate(heatmaps.image_id)}
-    column_of = {name: column for column, name in enumerate(heatmaps.classes)}
-    wanted = by_image(masks[masks["class"].isin(list(classes))])
+    wanted = by_image(masks[masks["class"].isin([*classes, MARKER])])
+    _check_covered(heatmaps, wanted)
+    of_image: dict[tuple[str, str], dict[str, Mapping[Any, Any]]] = {}
+    for (image_id, name, kind), mask in wanted.items():
+        of_image.setdefault((image_id, name), {})[kind] = mask
     rows: list[dict[str, Any]] = []
-    for (image_id, name, kind), mask in track(wanted.items(), heatmaps.method, len(wanted)):
-        row, column = row_of.get(image_id), column_of.get(name)
-        if row is None or column is None or not heatmaps.explained[row, column]:
+    signs: list[dict[str, Any]] = []
+    names = sorted(set(classes) & set(heatmaps.classes))
+    for image_id in track(sorted(heatmaps.image_id), heatmaps.method, len(heatmaps.image_id)):
+        row, frame = heatmaps.image_id.index(image_id), frames[image_id]
+        marker = of_image.get((image_id, MARKER), {}).get("segmentation")
+        for name in names:
+            column = heatmaps.classes.index(name)
+            heatmap = heatmaps.heatmap[row, column]
+            if not heatmaps.explained[row, column]:
+                heatmap = np.zeros((1, 1), np.float32)
+            relevance = evidence(heatmap, sign)
+            found = of_image.get((image_id, name), {})
+            points = heatmaps.points.get((image_id, name))
+            key = {"image_id": image_id, "class": name, "method": heatmaps.method}
+            for kind, mask in (found or {"none": None}).items():
+                laid, at, runs = _lay(relevance, heatmaps, frame, mask)
+                hit = laid.hit if points is None else _hit_by(points, runs, at.height)
+                rows.append(key | _row(kind, laid, hit, at))
+                if mask is not None:
+                    for other, swept in _by_sign(heatmap, sign, laid, heatmaps, frame, mask):
+                        signs.append(key | {"kind": kind, "sign": other} | _otsu(swept))
+            if marker is not None:
+                laid, at, _ = _lay(relevance, heatmaps, frame, marker)
+                rows.append(key | _row("marker", laid, laid.hit, at))
+    missing = np.count_nonzero(~heatmaps.explained)
+    if missing:
+        logger.warning(
+            "%s: %d of %d maps were not made and are scored as empty",
+            *(heatmaps.method, missing, heatmaps.explained.size),
+        )
+    return (
+        pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS),
+        pd.DataFrame(signs, columns=list(SIGN_COLUMNS)).astype(SIGN_COLUMNS),
+    )
+
+
+def _check_covered(heatmaps: Heatmaps, wanted: Mapping[tuple[str, str, str], Any]) -> None:
+    images, classes = set(heatmaps.image_id), {*heatmaps.classes, MARKER}
+    for image_id, name, _ in wanted:
+        if image_id not in images or name not in classes:
             raise InputError(
                 f"{heatmaps.method}: no heatmap for image {image_id!r}, class {name!r}, which has "
                 "a mask; delete the heatmap shard and run again, or leave the class out of "
                 "evaluate.classes"
             )
+
+
+def _lay(
+    relevance: NDArray[np.float32],
+    heatmaps: Heatmaps,
+    frame: Frame,
+    mask: Mapping[Any, Any] | None,
+) -> tuple[Sweep, Frame, NDArray[np.int64]]:
+    """A map over a mask or over none; the frame that they meet in, and the mask's run lengths."""
+    if heatmaps.covers == "radiograph":
+        frame = Frame.fit(frame.height, frame.width, frame.size, "stretch")
+    if mask is None:
+        runs = np.array([frame.height * frame.width])
+    else:
         # CheXlocalize's masks are of full resolution, also where the small radiographs are used.
-        frame = frames[image_id].at(mask["height"], mask["width"])
-        original = relevance(heatmaps.heatmap[row, column], frame)
-        expert = decode(mask)
-        inside, outside = histograms(quantise(original), expert)
-        rows.append(
-            {
-                "image_id": image_id,
-                "class": name,
-                "method": heatmaps.method,
-                "kind": kind,
-                "inside": inside.astype("int32"),
-                "outside": outside.astype("int32"),
-                "hit": hit(original, expert),
-                "area": int(inside.sum()),
-                "height": mask["height"],
-                "width": mask["width"],
-            }
-        )
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        frame, runs = frame.at(mask["height"], mask["width"]), run_lengths(mask)
+    return sweep(relevance, frame, runs), frame, runs
+
+
+def _row(kind: str, laid: Sweep, hit: float, frame: Frame) -> dict[str, Any]:
+    empty = np.zeros(0, "int32")
+    return {
+        "kind": kind,
+        "inside": empty if kind == "none" else laid.inside.astype("int32"),
+        "outside": laid.outside.astype("int32"),
+        "hit": hit,
+        "mass": laid.mass,
+        "area": int(laid.inside.sum()),
+        "height": frame.height,
+        "width": frame.width,
+    }
+
+
+def _hit_by(points: NDArray[np.floating], runs: NDArray[np.int64], height: int) -> float:
+    """A reader hits where any of the marked points (x, y) lies in the mask; none is a miss."""
+    pixels = [(int(y), int(x)) for x, y in points]
+    width = int(runs.sum()) // height
+    return float(
+        any(0 <= y < height and 0 <= x < width and contains(runs, height, y, x) for y, x in pixels)
+    )
+
+
+def _by_sign(
+    heatmap: NDArray[np.float32],
+    sign: Sign,
+    laid: Sweep,
+    heatmaps: Heatmaps,
+    frame: Frame,
+    mask: Mapping[Any, Any],
+) -> Iterator[tuple[Sign, Sweep]]:
+    """The map under each treatment; they are the same where nothing is negative."""
+    for other in SIGNS:
+        same = other == sign or heatmap.min() >= 0
+        yield other, laid if same else _lay(evidence(heatmap, other), heatmaps, frame, mask)[0]
+
+
+def _otsu(laid: Sweep) -> dict[str, float]:
+    total = laid.inside + laid.outside
+    level = int(otsu(total))
+    return {
+        "otsu_area": above(total)[level] / total.sum(),
+        "iou": iou(laid.inside, laid.outside)[level],
+        "hit_rate": laid.hit,
+    }

@@ -17,7 +17,7 @@ class Chexlocalize(Section):
     """Options of CheXlocalize's own scripts, under `protocol: chexlocalize`."""
 
     threshold: Literal["otsu", "tuned"] = "otsu"
-    """Otsu with filled contours, or the best of 0.2, 0.3, ..., 0.7 or 0.8 on tune for each class."""
+    """Otsu with filled contours, or for each class the best of 0.2, 0.3, ..., 0.8 on tune."""
     smoothing: dict[str, NonNegativeInt] = {}
     """Side of the box filter by method; they used 100 for integrated gradients, 50 for DeepLIFT and
     80 for LRP, and none for the others."""

@@ -7,7 +7,7 @@ overlap with the finding, and the two are never averaged.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.evaluate.segmentation import LEVELS, dice, iou, level_of, otsu
+from shamsul.evaluate.segmentation import OVERLAP, RANKING, area, iou, level_of, otsu
+from shamsul.evaluate.sweep import LEVELS
 from shamsul.labels import NOT_PATHOLOGIES
 
 logger = logging.getLogger(__name__)
 
 PREFIX = {"segmentation": "", "box": "box_"}
 """Of the metrics' names, by kind of mask."""
+FALSE_ALARMS = "false_alarm_area"
+"""The one metric of images without the finding."""
 
+COLUMNS = ["image_id", "patient_id", "split", "class", "method"]
 THRESHOLDS = ["method", "class", "kind", "level", "threshold", "n_masks", "pooled", "tune_iou"]
 Settings = Mapping[str, Any]
 """`shamsul.evaluate.settings.Evaluate` as a dictionary."""
@@ -48,13 +52,13 @@ def gather(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values(key, ignore_index=True)
 
 
-def curves(scores: pd.DataFrame) -> NDArray[np.float64]:
-    """IoU at each of the 256 thresholds: (N, 256)."""
-    return iou(_counts(scores, "inside"), _counts(scores, "outside"))
-
-
-def _counts(scores: pd.DataFrame, column: str) -> NDArray[np.int64]:
-    return np.array(scores[column].tolist(), dtype=np.int64).reshape(-1, LEVELS)
+def histograms(scores: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pixels by level inside and outside of the masks of N rows: two (N, 1024) arrays."""
+    inside, outside = (
+        np.array(scores[column].tolist(), dtype=np.int64).reshape(-1, LEVELS)
+        for column in ("inside", "outside")
+    )
+    return inside, outside
 
 
 def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
@@ -70,18 +74,20 @@ def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
     Returns
     -------
-    method, class, kind, level (0-255), threshold (in [0, 1], of the min-max scaled map), n_masks
+    method, class, kind, level (0-1023), threshold (in [0, 1], of the min-max scaled map), n_masks
     on tune, pooled (bool), tune_iou (mean over the masks that chose it). No row where a method has
     no mask of that kind on tune at all.
     """
     rows: list[dict[str, Any]] = []
     few: dict[str, int] = {}
-    for (method, kind), group in scores.groupby(["method", "kind"]):
+    for (method, kind), group in scores[scores["kind"].isin(list(PREFIX))].groupby(
+        ["method", "kind"]
+    ):
         on_tune = (group["split"] == "tune").to_numpy()
         if not on_tune.any():
             logger.warning("%s: no %s masks on tune, so no tuned threshold", method, kind)
             continue
-        curve, names = curves(group[on_tune]), group.loc[on_tune, "class"].to_numpy()
+        curve, names = iou(*histograms(group[on_tune])), group.loc[on_tune, "class"].to_numpy()
         for name in sorted(set(group["class"])):
             own = curve[names == name]
             pooled = len(own) < settings["min_masks"]
@@ -128,40 +134,24 @@ def per_image(
 
     Returns
     -------
-    image_id, patient_id, split, class, method, threshold_rule (`none` for the hit rate), metric,
-    value in [0, 1], probability of the class, n_labels (positive labels of the image that are
-    pathologies: 1 is a single-label image).
+    image_id, patient_id, split, class, method, threshold_rule (`none` for what needs no threshold),
+    metric (`shamsul.metrics`), value, probability of the class, n_labels (positive labels of the
+    image that are pathologies: 1 is a single-label image). The metrics of masks have a row for
+    every mask, the false alarms one for every image that is labelled negative.
 
     Raises
     ------
     InputError
         An image and class has no prediction.
     """
-    curve, rows = curves(scores), np.arange(len(scores))
-    levels: dict[str, NDArray[np.int64]] = {}
-    for rule in settings["rules"]:
-        if rule == "otsu":
-            total = _counts(scores, "inside") + _counts(scores, "outside")
-            levels[rule] = np.array([otsu(histogram) for histogram in total], dtype=np.int64)
-        elif rule == "fixed":
-            levels[rule] = np.full(len(scores), level_of(settings["fixed_threshold"]))
-        else:
-            key = ["method", "class", "kind"]
-            tuned = scores[key].merge(thresholds[[*key, "level"]], on=key, how="left")["level"]
-            levels[rule] = tuned.fillna(-1).to_numpy(np.int64)
-    prefix = scores["kind"].map(PREFIX)
-    columns = ["image_id", "patient_id", "split", "class", "method"]
-    parts = [
-        scores[columns].assign(
-            threshold_rule="none", metric=prefix + "hit_rate", value=scores["hit"].astype(float)
-        )
-    ]
-    for rule, level in levels.items():
-        overlap = curve[rows, level]
-        for metric, value in (("iou", overlap), ("dice", dice(overlap))):
-            part = scores[columns].assign(threshold_rule=rule, metric=prefix + metric, value=value)
-            parts.append(part[level >= 0])
-    table = pd.concat(parts, ignore_index=True)
+    masked = scores[scores["kind"].isin(list(PREFIX))]
+    table = pd.concat(
+        [
+            *_of_masks(masked, thresholds, settings),
+            *_of_negatives(_negatives(scores, manifest), thresholds, settings),
+        ],
+        ignore_index=True,
+    )
     key = ["image_id", "class"]
     table = table.merge(predictions[[*key, "probability"]], on=key, how="left")
     if table["probability"].isna().any():
@@ -171,6 +161,77 @@ def per_image(
     return table.sort_values(
         ["split", "class", "method", "threshold_rule", "metric", "image_id"], ignore_index=True
     )
+
+
+def _of_masks(
+    masked: pd.DataFrame, thresholds: pd.DataFrame, settings: Settings
+) -> Iterator[pd.DataFrame]:
+    inside, outside = histograms(masked)
+    prefix = masked["kind"].map(PREFIX)
+    share = masked["area"] / (masked["height"] * masked["width"])
+    free = {"hit_rate": masked["hit"], "relevance_mass": masked["mass"]}
+    free |= {name: measure(inside, outside) for name, measure in RANKING.items()}
+    free["auprc_lift"] = free["auprc"] / share
+    for name, value in free.items():
+        yield masked[COLUMNS].assign(
+            threshold_rule="none", metric=prefix + name, value=np.asarray(value, float)
+        )
+    curves = {name: measure(inside, outside) for name, measure in OVERLAP.items()}
+    rows = np.arange(len(masked))
+    for rule in settings["rules"]:
+        if rule == "best":
+            level = curves["iou"].argmax(axis=1)
+        else:
+            level = _levels(rule, masked, inside + outside, thresholds, settings)
+        for name, curve in curves.items():
+            part = masked[COLUMNS].assign(
+                threshold_rule=rule, metric=prefix + name, value=curve[rows, level]
+            )
+            yield part[level >= 0]
+
+
+def _of_negatives(
+    negative: pd.DataFrame, thresholds: pd.DataFrame, settings: Settings
+) -> Iterator[pd.DataFrame]:
+    """What is segmented where there is nothing; the best threshold would be one above all."""
+    outside = np.array(negative["outside"].tolist(), dtype=np.int64).reshape(-1, LEVELS)
+    rows = np.arange(len(negative))
+    # A threshold was tuned for outlines, or, where there are none, for boxes.
+    for kind in sorted(set(thresholds["kind"]))[-1:] or ["segmentation"]:
+        negative = negative.assign(kind=kind)
+    for rule in settings["rules"]:
+        if rule == "best":
+            continue
+        level = _levels(rule, negative, outside, thresholds, settings)
+        value = area(np.zeros_like(outside), outside)[rows, level]
+        part = negative[COLUMNS].assign(threshold_rule=rule, metric=FALSE_ALARMS, value=value)
+        yield part[level >= 0]
+
+
+def _levels(
+    rule: str,
+    scores: pd.DataFrame,
+    total: NDArray[np.int64],
+    thresholds: pd.DataFrame,
+    settings: Settings,
+) -> NDArray[np.int64]:
+    """The level that a rule cuts each map at, -1 where it says none."""
+    if rule == "otsu":
+        return otsu(total)
+    if rule == "fixed":
+        return np.full(len(scores), level_of(settings["fixed_threshold"]))
+    key = ["method", "class", "kind"]
+    tuned = scores[key].merge(thresholds[[*key, "level"]], on=key, how="left")["level"]
+    return tuned.fillna(-1).to_numpy(np.int64)
+
+
+def _negatives(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Rows of images that have no mask of the class and are labelled negative for it."""
+    bare = scores[scores["kind"] == "none"]
+    classes = [name for name in bare["class"].unique() if name in manifest]
+    labels = manifest.melt("image_id", classes, "class", "label")
+    found = bare.merge(labels, on=["image_id", "class"], how="left")
+    return found[found["label"] == 0].drop(columns="label").reset_index(drop=True)
 
 
 def _n_labels(manifest: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
