@@ -25,6 +25,7 @@ from shamsul.model.settings import (
     Model,
     Train,
 )
+from shamsul.probe.settings import Probe
 from shamsul.report.settings import Report
 from shamsul.settings import SPLITS, Name, Section, explain_errors, unknown
 
@@ -49,6 +50,7 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     explain: Explain
+    probe: Probe = Probe()
     evaluate: Evaluate = Evaluate()
     report: Report = Report()
     compute: Compute = Compute()

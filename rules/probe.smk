@@ -1,0 +1,81 @@
+"""What needs the model again: faithfulness, robustness and randomisation of heatmaps."""
+
+
+def probe_settings(wildcards):
+    """What a method's probes depend on besides images, weights and heatmaps."""
+    method = METHODS[wildcards.method]
+    return shamsul.config.canonical(
+        {
+            "seed": CONFIG.seed,
+            "classes": CONFIG.classes,
+            "probe": CONFIG.probe,
+            "entry": registry.entry(method),
+            "perturbations": (
+                CONFIG.explain.perturbations if method.uses_shared else None
+            ),
+        }
+    )
+
+
+rule probe:
+    """Ask the model about some of one method's heatmaps of a shard."""
+    input:
+        checkpoint=f"{RUN}/model/checkpoint.pt",
+        images=f"{RUN}/images/{{shard}}.h5",
+        heatmaps=f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",
+        code=lambda wildcards: program(
+            "probe", registry.module(METHODS[wildcards.method])
+        ),
+    output:
+        probes=ensure(f"{RUN}/probes/{{method}}/{{shard}}.parquet", non_empty=True),
+    log:
+        f"{RUN}/logs/probe/{{method}}/{{shard}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/probe/{{method}}/{{shard}}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        device=DEVICE,
+        batch_size=BATCH_SIZE,
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        settings=probe_settings,
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
+        " --images {input.images:q} --heatmaps {input.heatmaps:q} --device {resources.device}"
+        " --batch-size {resources.batch_size} --threads {threads} --probes {output.probes:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule probes:
+    """Summarise what the model said, with intervals."""
+    input:
+        probes=[
+            f"{RUN}/probes/{method}/{shard}.parquet"
+            for method in METHODS
+            for shard in SHARDS["test"]
+        ],
+        manifests=shard_tables("parquet", "test"),
+        code=program("probes"),
+    output:
+        faithfulness=f"{RUN}/tables/faithfulness.parquet",
+        sanity=f"{RUN}/tables/sanity.parquet",
+    log:
+        f"{RUN}/logs/probes.log",
+    benchmark:
+        f"{RUN}/benchmarks/probes.tsv"
+    conda:
+        "../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=CONFIG.part("seed", "evaluate"),
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --probes {input.probes:q}"
+        " --manifests {input.manifests:q} --faithfulness {output.faithfulness:q}"
+        " --sanity {output.sanity:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,1 @@
+"""What needs the model again: faithfulness, robustness and randomisation of heatmaps."""

@@ -1,0 +1,247 @@
+"""Faithfulness: whether the network needs what a heatmap calls relevant.
+
+The network is shown versions of a radiograph in which pixels are hidden, and is asked for the
+class's logit: in a multi-label network classes do not compete, and a probability near 0 or 1
+hardly moves whatever is hidden. All versions of an image go through the network in one list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shamsul.data.geometry import Frame, to_original
+from shamsul.explain.perturbation import Filled, filled, quick
+from shamsul.model.classifier import Classifier
+from shamsul.probe.road import Imputer, imputed
+from shamsul.probe.settings import Fill, Probe
+from shamsul.storage import Covers
+
+MARGIN = 0.1
+"""Least fall of the logit, from the radiograph to its fill, of which shares are taken."""
+ROUNDING = 1e-6
+"""Relevance is rounded to this share of a map's largest: interpolation of a constant map leaves
+differences of about a tenth of it in float32, and they must not be ranked."""
+SIDES = (1 / 8, 1 / 2)
+"""Smallest and largest side of infidelity's squares, as fractions of the image's."""
+
+Value = tuple[int, str, str, float]
+"""Index of the class, metric, fill ("" where there is none), value."""
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One radiograph, and what is hidden with.
+
+    Attributes
+    ----------
+    model : the classifier, in its form for many forward passes.
+    grey : (S, S) uint8.
+    image : (3, S, S) float32, as the model sees it.
+    fills : (3, S, S) each: the image with everything hidden.
+    seed : the image's.
+    """
+
+    model: Classifier
+    grey: NDArray[np.uint8]
+    image: Tensor
+    fills: dict[Fill, Tensor]
+    seed: int
+
+    @classmethod
+    def of(
+        cls, model: Classifier, grey: NDArray[np.uint8], fills: tuple[Fill, ...], seed: int
+    ) -> Radiograph:
+        """A radiograph (S, S) and its fills."""
+        image = model.normalise(grey[None])[0]
+        whole = np.zeros(grey.shape, np.intp)
+        hidden = {f: filled(Filled(fill=f), model, image, whole, seed) for f in fills}
+        return cls(quick(model), grey, image, hidden, seed)
+
+    def logits(self, versions: list[Tensor]) -> list[NDArray[np.float64]]:
+        """Logits (n, K) of each stack of versions (n, 3, S, S)."""
+        logits = self.model.predict(torch.cat(versions)).double().cpu()
+        return [part.numpy() for part in logits.split([len(part) for part in versions])]
+
+    def without(self, hidden: NDArray[np.bool_], fill: Fill) -> Tensor:
+        """Versions (n, 3, S, S) in which `hidden` (n, S, S) is filled."""
+        where = torch.from_numpy(hidden).to(self.image.device)[:, None]
+        return torch.where(where, self.fills[fill], self.image)
+
+
+def measure(
+    radiograph: Radiograph,
+    maps: list[NDArray[np.float64]],
+    classes: list[int],
+    imputer: Imputer,
+    settings: Probe,
+) -> Iterator[Value]:
+    """Deletion, insertion, ROAD and infidelity of one radiograph's heatmaps.
+
+    Parameters
+    ----------
+    maps : k of the model's resolution, (S, S), signed.
+    classes : k indices into the model's classes.
+    settings : `metrics`, `fills`, `steps`, `squares`.
+    """
+    generator = np.random.default_rng(radiograph.seed)
+    hidden = squares(settings.squares, radiograph.grey.shape[0], generator)
+    # The radiograph and its fills serve all classes and measures, the squares all classes.
+    plain = torch.stack([radiograph.image, *radiograph.fills.values()])
+    asked = [radiograph.without(hidden, fill) for fill in radiograph.fills]
+    (whole, *empty), *squared = radiograph.logits(
+        [plain, *asked] if "infidelity" in settings.metrics else [plain]
+    )
+    ties = generator.permutation(radiograph.grey.size)
+    for heatmap, index in zip(maps, classes, strict=True):
+        for fill, logits in zip(radiograph.fills, squared, strict=False):
+            falls = whole[index] - logits[:, index]
+            yield index, "infidelity", fill, infidelity(heatmap, hidden, falls)
+        ordered = order(heatmap, ties)
+        curves = _curves(radiograph, ordered, settings)
+        versions = list(curves.values())
+        if "road" in settings.metrics:
+            greys = imputed(imputer, radiograph.grey, ordered, radiograph.seed)
+            versions.append(radiograph.model.normalise(torch.from_numpy(greys).flatten(0, 1)))
+        if not versions:
+            continue
+        answers = [logits[:, index] for logits in radiograph.logits(versions)]
+        ends = {fill: e[index] for fill, e in zip(radiograph.fills, empty, strict=True)}
+        for (metric, fill), logits in zip(curves, answers, strict=False):
+            between = (logits, whole[index], ends[fill])
+            yield index, metric, fill, area(*between, rising=metric == "insertion")
+        if "road" in settings.metrics:
+            most, least = answers[-1].reshape(2, -1)
+            yield index, "road", "", float((least - most).mean())
+
+
+def _curves(
+    radiograph: Radiograph, ordered: NDArray[np.intp], settings: Probe
+) -> dict[tuple[str, Fill], Tensor]:
+    """Versions along the curves, without their ends, by metric and fill."""
+    first = steps(ordered, settings.steps).reshape(-1, *radiograph.grey.shape)
+    hidden = {"deletion": first, "insertion": ~first}
+    return {
+        (metric, fill): radiograph.without(hidden[metric], fill)
+        for metric in hidden
+        if metric in settings.metrics
+        for fill in radiograph.fills
+    }
+
+
+def at_model(heatmap: NDArray[np.floating], frame: Frame, covers: Covers) -> NDArray[np.float64]:
+    """A heatmap (h, w) of any resolution at the model's, (S, S), bilinearly and signed.
+
+    Parameters
+    ----------
+    frame : of the radiograph.
+    covers : what the heatmap covers evenly; where that is the radiograph, the frame's padding has
+        no relevance.
+    """
+    size = frame.size
+    if covers == "frame":
+        way = Frame.fit(size, size, size, "stretch")
+    else:
+        # The frame's pixels in a radiograph of height and width 1.
+        height, width = frame.scale_y * frame.height, frame.scale_x * frame.width
+        lines = (1 / height, 1 / width, -frame.offset_y / height, -frame.offset_x / width)
+        way = Frame(size, size, 1, *lines)
+    resized = to_original(heatmap, way).astype(np.float64)
+    unit = ROUNDING * np.abs(resized).max() or 1
+    return np.round(resized / unit) * unit
+
+
+def order(heatmap: NDArray[np.float64], ties: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Places of a map's pixels, most relevant first.
+
+    Relevance is the positive part. Pixels of equal relevance, among them all that have none, come
+    in the order of `ties`, so that a map that says nothing scores as chance does.
+
+    Parameters
+    ----------
+    heatmap : (S, S).
+    ties : (S * S,) a permutation; one for all classes and methods of an image.
+    """
+    return np.lexsort((ties, -np.maximum(heatmap.ravel(), 0)))
+
+
+def steps(ordered: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
+    """Whether each pixel is among the first 1 / count, 2 / count, ... of them: (count - 1, P)."""
+    place = np.empty(len(ordered), np.intp)
+    place[ordered] = np.arange(len(ordered))
+    first = np.round(np.arange(1, count) / count * len(ordered))
+    return place < first[:, None]
+
+
+def area(logits: NDArray[np.float64], whole: float, empty: float, rising: bool) -> float:
+    """Area under a curve of insertion or deletion (Petsiuk et al., BMVC 2018).
+
+    ``v = (f - f_empty) / (f_whole - f_empty)``, cut to [0, 1], against the share of pixels that
+    are hidden or shown, by trapezoids. The paper has the class's softmax probability; a share of
+    the logit's fall compares classes that are predicted with different certainty. It is cut
+    because a version may have a higher logit than the radiograph or a lower one than its fill, and
+    where the fall is small such a share could be of any size.
+
+    Parameters
+    ----------
+    logits : (n,) of versions at equal steps of area, the ends left out.
+    whole, empty : logits of the radiograph and of its fill.
+    rising : pixels are shown (insertion) and not hidden.
+
+    Returns
+    -------
+    In [0, 1]. NaN where the logit falls by less than `MARGIN`: there is no evidence to take away.
+    That is so for every method alike.
+    """
+    if whole - empty < MARGIN:
+        return np.nan
+    ends = (0.0, 1.0) if rising else (1.0, 0.0)
+    curve = np.clip((logits - empty) / (whole - empty), 0, 1)
+    return float(np.trapezoid([ends[0], *curve, ends[1]])) / (len(curve) + 1)
+
+
+def squares(count: int, side: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Random squares within an image: (count, side, side), True inside."""
+    low, high = (max(1, round(fraction * side)) for fraction in SIDES)
+    length = generator.integers(low, high + 1, count)
+    top, left = np.floor(generator.random((2, count)) * (side - length + 1)).astype(int)
+    at = np.arange(side)
+    rows, columns = (
+        (at >= start[:, None]) & (at < (start + length)[:, None]) for start in (top, left)
+    )
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def infidelity(
+    heatmap: NDArray[np.float64], hidden: NDArray[np.bool_], falls: NDArray[np.float64]
+) -> float:
+    """How badly a map's sums over what is hidden tell how far the logit falls.
+
+    ``min_{b >= 0} E[(b a - d)^2] / E[d^2]`` for sums `a` and falls `d`: the infidelity of Yeh et
+    al. (NeurIPS 2019, Eq. 1) for the removal of squares, where the perturbation is measured in
+    shares of the pixels' values, as befits maps of contributions. Their optimal scale `b` takes the
+    map's unit out. Here it may not be negative, for a map is not to profit from the wrong sign, and
+    the expected square of the fall, the error of a map that says nothing, is the unit.
+
+    Parameters
+    ----------
+    heatmap : (S, S), signed.
+    hidden : (n, S, S), what is hidden in each version.
+    falls : (n,) of the logit.
+
+    Returns
+    -------
+    In [0, 1]; 1 for an empty map. NaN where the logit never falls or rises, whatever the map.
+    """
+    sums = hidden.reshape(len(hidden), -1) @ heatmap.ravel()
+    product, square, unit = (sums * falls).mean(), (sums**2).mean(), (falls**2).mean()
+    if unit == 0:
+        return np.nan
+    if product <= 0:
+        return 1.0
+    return float(max(0.0, 1 - product / square * (product / unit)))

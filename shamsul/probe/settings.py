@@ -1,0 +1,48 @@
+"""Configuration of what is asked of the model about finished heatmaps."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from shamsul.settings import Section
+
+Fill = Literal["mean", "blur", "noise"]
+Measure = Literal[
+    "deletion",
+    "insertion",
+    "road",
+    "infidelity",
+    "max_sensitivity",
+    "mprt",
+    "efficient_mprt",
+    "random_logit",
+]
+AGAIN: frozenset[Measure] = frozenset({"max_sensitivity", "mprt", "efficient_mprt"})
+"""What compares a map with maps of the same method for other images or other networks."""
+
+
+class Probe(Section):
+    """How many heatmaps are probed, and how."""
+
+    images: NonNegativeInt = 12
+    """Images per shard of test, chosen by a hash of their names; 0 probes none."""
+    again: NonNegativeInt = 4
+    """How many of these are explained again, for sensitivity and randomisation."""
+    classes: PositiveInt = 2
+    """Classes per image: those of the highest probability."""
+    metrics: tuple[Measure, ...] = get_args(Measure)
+    fills: Annotated[tuple[Fill, ...], Field(min_length=1)] = ("mean", "blur", "noise")
+    """What stands where pixels are hidden (deletion, insertion, infidelity): the image's mean, its
+    blur, or noise of its own mean and deviation."""
+    steps: Annotated[int, Field(ge=2)] = 12
+    """Steps in which deletion and insertion go through the image."""
+    squares: Annotated[int, Field(ge=2)] = 32
+    """Random squares that are hidden for infidelity."""
+    noisy: PositiveInt = 4
+    """Noisy versions of the image for sensitivity."""
+    radius: PositiveFloat = 0.02
+    """Largest noise for sensitivity, on the grey scale of 0 to 1."""
+    stages: PositiveInt = 4
+    """Stages in which the network is randomised, from its output down."""

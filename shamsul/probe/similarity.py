@@ -1,0 +1,44 @@
+"""How alike two heatmaps are, and how complex one is; no torch here."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import entropy, rankdata
+
+BINS = 100
+"""Of the histogram whose entropy is a map's complexity."""
+
+
+def spearman(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Spearman's rank correlation of two maps of one shape, signed values, ties averaged.
+
+    Two constant maps are the same map (1); a constant one and another have nothing in common (0).
+
+    Returns
+    -------
+    In [-1, 1]; NaN where a value is not finite.
+    """
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return np.nan
+    constant = [bool((values == values.flat[0]).all()) for values in (a, b)]
+    if any(constant):
+        return float(all(constant))
+    ranks = [rankdata(values, axis=None) for values in (a, b)]
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def complexity(heatmap: NDArray[np.floating]) -> float:
+    """Entropy in nats of the histogram of a map's values, in `BINS` bins between its extremes.
+
+    Hedström et al., 2024 (arXiv 2405.02383). In [0, ln `BINS`]: 0 where the map is constant. NaN
+    where a value is not finite.
+    """
+    values = np.asarray(heatmap, np.float64)
+    low, high = values.min(), values.max()
+    if not np.isfinite(high - low):
+        return np.nan
+    if low == high:
+        return 0.0
+    counts, _ = np.histogram((values - low) / (high - low), BINS, (0, 1))
+    return float(entropy(counts))
