@@ -14,14 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.evaluate.tables import PREFIX
+from shamsul.evaluate.tables import FALSE_ALARMS, PREFIX
 
 POOLED = "pooled"
 """Stands for all image x class pairs where a class's name would be."""
 NUMBERS = ["n_masks", "n_images", "n_patients"]
 """Of image x class pairs, of their images and of their patients, behind a row of a table."""
-NEGATIVES = "false_alarm_area"
-"""The metric of radiographs without the finding, which have no mask."""
 
 Column = tuple[str, str, str]
 """threshold_rule, metric, method."""
@@ -81,7 +79,7 @@ class Wide:
 def matrices(table: pd.DataFrame) -> Iterator[Wide]:
     """The matrices of a table as `shamsul.evaluate.tables.per_image` returns it, by split."""
     boxes = table["metric"].str.startswith(PREFIX["box"])
-    negatives = table["metric"].str.removeprefix(PREFIX["box"]) == NEGATIVES
+    negatives = table["metric"].str.removeprefix(PREFIX["box"]) == FALSE_ALARMS
     for (split, *_), part in table.groupby(["split", boxes, negatives.rename("negatives")]):
         wide = part.pivot(
             index=["patient_id", "image_id", "class"],
