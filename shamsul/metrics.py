@@ -32,6 +32,8 @@ class Metric:
 
 _CHEXLOCALIZE = "Saporta et al., Nature Machine Intelligence 2022"
 _ARRAS = "Arras et al., Information Fusion 2022"
+_PETSIUK = "Petsiuk et al., BMVC 2018"
+_YEH = "Yeh et al., NeurIPS 2019"
 _CHOE = "Choe et al., CVPR 2020"
 
 _ALL = (
@@ -89,6 +91,50 @@ _ALL = (
     Metric(
         "pxap", "PxAP", "Average precision of the pixels of all images together.",
         _CHOE, "higher",
+    ),
+    # Of a heatmap, when the model is asked again.
+    Metric(
+        "deletion", "Deletion",
+        "Share of the logit's evidence left while the most relevant pixels are hidden first, "
+        "on average.",
+        _PETSIUK, "lower",
+    ),
+    Metric(
+        "insertion", "Insertion",
+        "Share of the logit's evidence there while the most relevant pixels are shown first, "
+        "on average.",
+        _PETSIUK, "higher",
+    ),
+    Metric(
+        "road", "ROAD",
+        "Fall of the logit when the most relevant pixels are imputed less that when the least are.",
+        "Rong et al., ICML 2022", "higher", low=-math.inf, high=math.inf,
+    ),
+    Metric(
+        "infidelity", "Infidelity",
+        "Error, relative to an empty map's, of the map's sum over hidden squares as the logit's "
+        "fall.",
+        _YEH, "lower",
+    ),
+    Metric(
+        "max_sensitivity", "Max-sensitivity",
+        "Largest change of the map under a little noise on the image, relative to the map.",
+        _YEH, "lower", high=math.inf,
+    ),
+    Metric(
+        "mprt", "Randomisation",
+        "Rank correlation with the map after the network's weights are randomised.",
+        "Adebayo et al., NeurIPS 2018", "lower", low=-1.0,
+    ),
+    Metric(
+        "efficient_mprt", "Randomisation (complexity)",
+        "Relative rise of the map's entropy when the network's weights are randomised.",
+        "Hedström et al., 2024", "higher", low=-1.0, high=math.inf,
+    ),
+    Metric(
+        "random_logit", "Other classes",
+        "Rank correlation with the maps of the image's other classes, on average.",
+        "Sixt et al., ICML 2020", "lower", low=-1.0,
     ),
 )  # fmt: skip
 

@@ -28,7 +28,7 @@ class Probe(Section):
 
     images: NonNegativeInt = 12
     """Images per shard of test, chosen by a hash of their names; 0 probes none."""
-    again: NonNegativeInt = 4
+    again: NonNegativeInt = 8
     """How many of these are explained again, for sensitivity and randomisation."""
     classes: PositiveInt = 2
     """Classes per image: those of the highest probability."""
@@ -36,11 +36,11 @@ class Probe(Section):
     fills: Annotated[tuple[Fill, ...], Field(min_length=1)] = ("mean", "blur", "noise")
     """What stands where pixels are hidden (deletion, insertion, infidelity): the image's mean, its
     blur, or noise of its own mean and deviation."""
-    steps: Annotated[int, Field(ge=2)] = 12
+    steps: Annotated[int, Field(ge=2)] = 10
     """Steps in which deletion and insertion go through the image."""
-    squares: Annotated[int, Field(ge=2)] = 32
+    squares: Annotated[int, Field(ge=2)] = 36
     """Random squares that are hidden for infidelity."""
-    noisy: PositiveInt = 4
+    noisy: PositiveInt = 3
     """Noisy versions of the image for sensitivity."""
     radius: PositiveFloat = 0.02
     """Largest noise for sensitivity, on the grey scale of 0 to 1."""
