@@ -17,6 +17,7 @@ QUICK = {
     "integrated_gradients": {"steps": 8},
     "expected_gradients": {"samples": 6},
     "consensus": {"of": ("grad_cam", "random")},
+    "blurred": {"of": "grad_cam"},
 }
 
 

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
+from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Maps, Method, Shard, Supervision, image_seed
+from shamsul.storage import RunLengths
 
 if TYPE_CHECKING:
     from shamsul.data.geometry import Frame
@@ -98,6 +100,47 @@ class Edges(Control):
 
         edges = [sobel(gaussian(image, self.sigma)) for image in shard.images.image]
         return np.repeat(np.array(edges)[:, None], len(shard.classes), axis=1)
+
+
+class Blurred(Method):
+    """Another method's heatmaps, blurred.
+
+    What scores better so has gained nothing but smoothness, which some measures reward: imputation
+    in ROAD brings back what is hidden in specks and not what is hidden in one piece (Song et al.,
+    2023, arXiv 2304.13836). The blurred random map is `random`, whose few cells are interpolated.
+    """
+
+    method: ClassVar[str] = "blurred"
+    title: ClassVar[str] = "Blurred"
+    citation: ClassVar[str] = "control"
+    cost: ClassVar[Cost] = "none"
+    signed: ClassVar[bool] = True
+
+    of: str
+    """Name of the method whose heatmaps are blurred."""
+    sigma: Annotated[float, Field(gt=0)] = 0.05
+    """Standard deviation of the Gaussian, as a fraction of the heatmap's side."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The method whose heatmaps are blurred."""
+        return (self.of,)
+
+    def heatmaps(self, shard: Shard) -> Maps:
+        """As `Method.heatmaps`, signed, at the resolution of the other method."""
+        from scipy.ndimage import gaussian_filter  # Here, because it is slow to import.
+
+        member = shard.members[self.of]
+        if isinstance(member.heatmap, RunLengths):
+            raise InputError(f"blurred: {self.of} makes segmentations; choose one of heatmaps")
+        columns = [member.classes.index(name) for name in shard.classes]
+        maps = member.heatmap[:, columns]
+        height, width = maps.shape[2:]
+        return Maps(
+            gaussian_filter(maps, (0, 0, self.sigma * height, self.sigma * width)),
+            explained=member.explained[:, columns],
+            covers=member.covers,
+        )
 
 
 class MeanMask(Control):

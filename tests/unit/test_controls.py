@@ -14,7 +14,7 @@ from shamsul.explain import registry
 from shamsul.explain.base import Shard, Supervision
 from shamsul.explain.cam import GradCam
 from shamsul.explain.consensus import Consensus
-from shamsul.explain.control import Edges, Gaussian, MeanMask, Random
+from shamsul.explain.control import Blurred, Edges, Gaussian, MeanMask, Random
 from tests.networks import Textures, classifier
 
 SIZE = 32
@@ -196,3 +196,36 @@ def test_a_preset_sets_parameters_and_own_ones_win():
     lime = built["lime"]
     assert (lime.superpixels, lime.fill, lime.output) == ("quickshift", "constant", "probability")
     assert lime.samples == 200 and registry.one(registry.entry(lime)) == lime
+
+
+def blurred_shard(heatmap, explained=((True, True),)):
+    member = storage.Heatmaps(
+        heatmap, ["x"], np.array(explained), ["b", "a"], "lrp", {}, "0", covers="radiograph"
+    )
+    return shard(["x"], members={"lrp": member})
+
+
+def test_a_blurred_map_is_the_others_under_a_gaussian_of_the_sides_fraction():
+    heatmap = np.zeros((1, 2, 40, 40), np.float32)
+    heatmap[0, 1, 20, 20] = -1  # Class a.
+    maps = Blurred(of="lrp", sigma=0.05).heatmaps(blurred_shard(heatmap, [[False, True]]))
+    at = np.arange(40) - 20
+    bell = np.exp(-((at / 2.0) ** 2) / 2)
+    bell[abs(at) > 8] = 0
+    bell /= bell.sum()
+    np.testing.assert_allclose(maps.heatmap[0, 0], -np.outer(bell, bell), atol=1e-6)
+    assert not maps.heatmap[0, 1].any()
+    assert maps.explained.tolist() == [[True, False]] and maps.covers == "radiograph"
+
+
+def test_segmentations_are_not_blurred():
+    empty = storage.RunLengths(np.full((1, 2), "", object), np.full((1, 2, 2), 8))
+    with pytest.raises(InputError, match="blurred: lrp makes segmentations"):
+        Blurred(of="lrp").heatmaps(blurred_shard(empty))
+
+
+def test_a_blurred_map_is_made_of_a_method_that_is_listed():
+    entries = [{"method": "random"}, {"method": "blurred", "of": "random"}]
+    assert registry.build(entries, "vgg16")["blurred"].members == ("random",)
+    with pytest.raises(InputError, match="'lrp_z', which is not listed"):
+        registry.build([{"method": "blurred", "of": "lrp_z"}], "vgg16")
