@@ -8,25 +8,28 @@ from pathlib import Path
 
 from shamsul import cli
 from shamsul.evaluate.scores import score
-from shamsul.storage import read_heatmaps, read_images, read_table, write_table
+from shamsul.storage import read_frames, read_heatmaps, read_table, write_table
 
 
 def main() -> None:
-    """Read a shard's heatmaps, images and masks; write its scores."""
+    """Read a shard's heatmaps, frames and masks; write its scores and what signs do to them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: classes")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: classes, sign")
     parser.add_argument("--heatmaps", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--masks", type=Path, required=True)
     parser.add_argument("--scores", type=Path, required=True, help="table to write")
+    parser.add_argument("--signs", type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
-    scores = score(
+    scores, signs = score(
         read_heatmaps(arguments.heatmaps),
-        read_images(arguments.images),
+        read_frames(arguments.images),
         read_table(arguments.masks),
         arguments.settings["classes"],
+        arguments.settings["sign"],
     )
     write_table(scores, arguments.scores)
+    write_table(signs, arguments.signs)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,12 @@ def gather(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values(key, ignore_index=True)
 
 
+def ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """A tidy table, sorted by all columns that name something."""
+    names = [str(name) for name in table.columns if isinstance(table[name].dtype, pd.StringDtype)]
+    return table.sort_values(names, ignore_index=True, kind="stable") if names else table
+
+
 def histograms(scores: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pixels by level inside and outside of the masks of N rows: two (N, 1024) arrays."""
     inside, outside = (

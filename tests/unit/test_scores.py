@@ -11,19 +11,34 @@ import pytest
 from shamsul.data.geometry import Frame
 from shamsul.data.masks import MASK_COLUMNS, decode, encode
 from shamsul.errors import InputError
-from shamsul.evaluate.scores import COLUMNS, score
+from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS, score
 from shamsul.evaluate.segmentation import iou
+from shamsul.evaluate.sweep import LEVELS
 from shamsul.evaluate.tables import gather, per_image, tune
-from shamsul.storage import Heatmaps, Images, read_table, write_heatmaps, write_images, write_table
+from shamsul.labels import MARKER
+from shamsul.storage import (
+    Heatmaps,
+    Images,
+    RunLengths,
+    read_table,
+    write_heatmaps,
+    write_images,
+    write_table,
+)
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 CLASSES = ["Edema", "Cardiomegaly", "Lung Lesion"]
 SIZES = {"a": (40, 30), "b": (16, 48), "c": (33, 33)}
 
 
-def images(geometry="stretch"):
-    frames = [Frame.fit(*size, 32, geometry) for size in SIZES.values()]
-    return Images(np.zeros((3, 32, 32), np.uint8), list(SIZES), frames)
+def frames(geometry="stretch"):
+    return {name: Frame.fit(*size, 32, geometry) for name, size in SIZES.items()}
+
+
+def masked(*arguments):
+    """Scores of what has a mask."""
+    table, _ = score(*arguments)
+    return table[table["kind"] != "none"].reset_index(drop=True)
 
 
 def masks(kind="segmentation"):
@@ -51,9 +66,9 @@ def heatmaps(seed=0, order=(0, 1, 2), method="cam"):
 
 def test_a_lesion_in_a_corner_is_found_there_and_nowhere_else():
     for geometry in ("stretch", "pad"):
-        made = images(geometry)
+        made = frames(geometry)
         values = np.zeros((3, 3, 32, 32), np.float32)
-        frame = made.frames[1]  # 16 x 48
+        frame = made["b"]  # 16 x 48
         # Model pixels whose centres show the radiograph's top right eighth.
         y = (np.arange(32) + 0.5 - frame.offset_y) / frame.scale_y
         x = (np.arange(32) + 0.5 - frame.offset_x) / frame.scale_x
@@ -62,24 +77,26 @@ def test_a_lesion_in_a_corner_is_found_there_and_nowhere_else():
         mask = np.zeros((16, 48), bool)
         mask[:8, 36:] = True
         row = ("b", "Cardiomegaly", "x", "segmentation", 16, 48, encode(mask), 1)
-        found = score(shard, made, pd.DataFrame([row], columns=MASK_COLUMNS), CLASSES).iloc[0]
+        found = masked(shard, made, pd.DataFrame([row], columns=MASK_COLUMNS), CLASSES).iloc[0]
         assert found["hit"] == 1
-        inside, outside = found["inside"][128:].sum(), found["outside"][128:].sum()
+        inside, outside = found["inside"][512:].sum(), found["outside"][512:].sum()
         assert inside / (inside + outside) > 0.85 and inside / mask.sum() > 0.85
 
 
 def test_scores_have_their_columns_and_count_every_pixel():
-    found = score(heatmaps(), images(), masks(), CLASSES)
-    assert list(found.columns) == list(COLUMNS)
-    assert len(found) == 6
+    found, signs = score(heatmaps(), frames(), masks(), CLASSES)
+    assert list(found.columns) == list(COLUMNS) and list(signs.columns) == list(SIGN_COLUMNS)
+    assert found["kind"].value_counts().to_dict() == {"segmentation": 6, "none": 3}
+    assert len(signs) == 3 * 6
     for row in found.itertuples():
         assert row.inside.sum() == row.area
         assert row.inside.sum() + row.outside.sum() == row.height * row.width
-        assert row.inside.dtype == np.int32 and len(row.inside) == 256
+        assert row.outside.dtype == np.int32 and len(row.outside) == LEVELS
+        assert len(row.inside) == (0 if row.kind == "none" else LEVELS)
 
 
 def test_order_of_classes_images_and_masks_changes_nothing():
-    expected = score(heatmaps(), images(), masks(), CLASSES)
+    expected = score(heatmaps(), frames(), masks(), CLASSES)
     permuted = heatmaps(order=(2, 0, 1))
     reverse = slice(None, None, -1)
     permuted = Heatmaps(
@@ -91,54 +108,166 @@ def test_order_of_classes_images_and_masks_changes_nothing():
         {},
         "",
     )
-    found = score(permuted, images(), masks()[reverse], CLASSES[reverse])
-    pd.testing.assert_frame_equal(found, expected)
+    found = score(permuted, frames(), masks()[reverse], CLASSES[reverse])
+    for table, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(table, other)
 
 
-def test_only_scored_classes_count_and_the_marker_is_none():
+def test_only_scored_classes_count_and_every_map_is_laid_over_the_marker():
     table = masks()
-    table.loc[0, "class"] = "Marker"
-    found = score(heatmaps(), images(), table, ["Edema"])
-    assert set(found["class"]) == {"Edema"} and len(found) == 2
+    table.loc[0, "class"] = MARKER  # of image a
+    found, _ = score(heatmaps(), frames(), table, ["Edema", "Cardiomegaly"])
+    assert set(found["class"]) == {"Edema", "Cardiomegaly"}
+    marker = found[found["kind"] == "marker"]
+    assert list(zip(marker["image_id"], marker["class"], strict=True)) == [
+        ("a", "Cardiomegaly"),
+        ("a", "Edema"),
+    ]
+    # The marker has the place that Edema's mask has.
+    share = marker.set_index("class").loc["Edema", "mass"]
+    expected = masked(heatmaps(), frames(), masks().iloc[:1], ["Edema"])["mass"].item()
+    assert share == expected and 0 < share < 1
 
 
-def test_a_mask_without_heatmap_is_an_error():
+def test_a_map_that_was_not_made_is_scored_as_empty(caplog):
     shard = heatmaps()
     shard.explained[2, 1] = False
-    with pytest.raises(InputError, match=r"cam: no heatmap for image 'c', class 'Cardiomegaly'"):
-        score(shard, images(), masks(), CLASSES)
+    found = masked(shard, frames(), masks(), CLASSES)
+    row = found[(found["image_id"] == "c") & (found["class"] == "Cardiomegaly")].iloc[0]
+    assert row["inside"][0] == row["area"] and row["hit"] == row["area"] / 33**2
+    assert "cam: 1 of 9 maps were not made and are scored as empty" in caplog.text
+
+
+def test_a_mask_of_an_image_that_the_shard_lacks_is_an_error():
+    table = masks()
+    table.loc[5, "image_id"] = "z"
+    with pytest.raises(InputError, match=r"cam: no heatmap for image 'z', class 'Lung Lesion'"):
+        score(heatmaps(), frames(), table, CLASSES)
+
+
+def test_signs_by_hand():
+    # 8 x 8 cells on a 16 x 48 radiograph; one cell is evidence for, one against, the rest nothing.
+    shard = heatmaps()
+    shard.heatmap[1, 1] = 0
+    shard.heatmap[1, 1, 1, 1], shard.heatmap[1, 1, 6, 6] = 1, -2
+    _, signs = score(shard, frames(), masks(), CLASSES)
+    found = signs[(signs["image_id"] == "b") & (signs["class"] == "Cardiomegaly")]
+    found = found.set_index("sign")
+    area = found["otsu_area"]
+    assert area["positive"] < 0.05 and area["absolute"] < 0.1
+    # Under min-max all that is irrelevant is above the one cell that speaks against the class.
+    assert area["minmax"] > 0.95
+    assert found.loc["positive", "hit_rate"] == found.loc["minmax", "hit_rate"]
+    assert found.loc["minmax", "iou"] < 0.3
+
+
+def test_the_sign_that_is_chosen_is_what_is_scored():
+    for sign in ("positive", "absolute", "minmax"):
+        table, signs = score(heatmaps(), frames(), masks(), CLASSES, sign)
+        chosen = signs[signs["sign"] == sign].reset_index(drop=True)
+        rows = table[table["kind"] != "none"].reset_index(drop=True)
+        assert rows["hit"].tolist() == chosen["hit_rate"].tolist()
+        # Whatever is chosen, the table of signs is the same.
+        expected = score(heatmaps(), frames(), masks(), CLASSES)[1]
+        pd.testing.assert_frame_equal(signs, expected)
+
+
+def test_maps_of_the_radiograph_and_maps_of_the_frame_differ_by_the_padding():
+    # b is 16 x 48: padded, the radiograph fills the middle third of the frame.
+    table = masks().iloc[[2]].assign(counts=encode(np.eye(16, 48, dtype=bool)))
+    values = np.random.default_rng(1).random((3, 3, 12, 12)).astype(np.float32)
+    of_frame = replace(heatmaps(), heatmap=values)
+    of_radiograph = replace(of_frame, heatmap=values[:, :, 4:8], covers="radiograph")
+    padded = masked(of_frame, frames("pad"), table, CLASSES).iloc[0]
+    whole = masked(of_radiograph, frames("pad"), table, CLASSES).iloc[0]
+    # The same pixels but for the interpolation at the border of the padding.
+    assert padded["mass"] == pytest.approx(whole["mass"], rel=0.1)
+    stretched = masked(of_frame, frames("stretch"), table, CLASSES).iloc[0]
+    assert stretched["mass"] != pytest.approx(whole["mass"], rel=0.01)
+    same = replace(of_frame, covers="radiograph")
+    found = masked(same, frames("stretch"), table, CLASSES).iloc[0]
+    assert np.array_equal(found["inside"], stretched["inside"])
+
+
+def human(points):
+    """A reader who draws, of image c, Cardiomegaly to the pixel and nothing else."""
+    counts = np.full((3, 3), "", object)
+    size = np.array([[SIZES[name]] * 3 for name in SIZES])
+    counts[2, 1] = masks().iloc[4]["counts"]
+    return replace(
+        heatmaps(method="cam"),
+        heatmap=RunLengths(counts, size),
+        covers="radiograph",
+        points=points,
+    )
+
+
+def test_a_readers_outline_is_scored_as_a_map_of_two_levels():
+    assert masks().iloc[4][["image_id", "class"]].tolist() == ["c", "Cardiomegaly"]
+    scores = masked(human({}), frames("pad"), masks(), CLASSES)
+    drawn = scores.set_index(["image_id", "class"]).loc[("c", "Cardiomegaly")]
+    assert drawn["inside"][1023] == drawn["area"] and drawn["outside"][0] == 33**2 - drawn["area"]
+    assert drawn["hit"] == 1 and drawn["mass"] == pytest.approx(1)
+    table = _per_image(scores, {"a": "tune", "b": "tune", "c": "test"})
+    of_drawn = table[(table["class"] == "Cardiomegaly") & (table["image_id"] == "c")]
+    of_drawn = of_drawn[of_drawn["metric"] != "auprc_lift"]
+    assert of_drawn["value"].to_numpy() == pytest.approx(1)
+    missed = table[(table["class"] == "Edema") & (table["metric"] == "iou")]
+    assert (missed["value"] == 0).all()
+
+
+def test_a_readers_points_decide_the_hit():
+    y, x = np.argwhere(decode(masks().iloc[4]))[0]
+    for points, hit in (
+        ([[0, 0]], 0),
+        ([[0, 0], [x + 0.5, y + 0.5]], 1),
+        ([[y, x + 20]], 0),
+        ([[400, 400]], 0),
+        (np.zeros((0, 2)), 0),
+    ):
+        shard = human({("c", "Cardiomegaly"): np.array(points, float)})
+        found = masked(shard, frames(), masks(), CLASSES).set_index(["image_id", "class"])
+        assert found.loc[("c", "Cardiomegaly"), "hit"] == hit
 
 
 def test_a_mask_may_be_finer_than_its_radiograph():
     table = masks()
-    coarse = score(heatmaps(), images(), table, CLASSES)
+    coarse = masked(heatmaps(), frames(), table, CLASSES)
     for row in table.index:
         fine = np.kron(decode(table.loc[row]), np.ones((3, 3), bool))
         table.loc[row, ["height", "width"]] = fine.shape
         table.loc[row, "counts"] = encode(fine)
-    finer = score(heatmaps(), images(), table, CLASSES)
+    finer = masked(heatmaps(), frames(), table, CLASSES)
     assert (finer["area"] == 9 * coarse["area"]).all()
     for one, other in zip(coarse.itertuples(), finer.itertuples(), strict=True):
-        levels = [iou(row.inside, row.outside)[64] for row in (one, other)]
+        levels = [iou(row.inside, row.outside)[256] for row in (one, other)]
         assert levels[0] == pytest.approx(levels[1], abs=0.1)
 
 
-def test_a_map_of_nothing_scores_zero_everywhere():
+CHANCE = {"hit_rate", "auprc", "relevance_rank"}
+
+
+def test_a_map_of_nothing_scores_zero_or_chance_everywhere():
     shard = heatmaps()
     shard.heatmap[:] = -1
-    found = score(shard, images(), masks(), CLASSES)
+    found = masked(shard, frames(), masks(), CLASSES)
     table = _per_image(found, {"a": "tune", "b": "tune", "c": "test"})
-    overlap = table[table["metric"] != "hit_rate"]
-    assert (overlap["value"] == 0).all()
-    chance = found["area"] / (found["height"] * found["width"])
-    assert found["hit"].to_numpy() == pytest.approx(chance.to_numpy())
     assert table["value"].notna().all()
+    area = found.set_index(["image_id", "class"])
+    share = area["area"] / (area["height"] * area["width"])
+    for row in table.to_dict("records"):
+        expected = {"auroc": 0.5, "auprc_lift": 1.0}.get(row["metric"], 0)
+        if row["metric"] in CHANCE:
+            expected = share[row["image_id"], row["class"]]
+        assert row["value"] == pytest.approx(expected)
 
 
 SETTINGS = {
-    "rules": ["otsu", "fixed", "tuned"],
+    "rules": ["otsu", "tuned", "fixed", "best"],
     "fixed_threshold": 0.5,
     "min_masks": 2,
+    "min_patients": 2,
+    "interval": "percentile",
     "replicates": 50,
     "confidence": 0.95,
     "baseline": "random",
@@ -167,7 +296,7 @@ def _per_image(scores, splits):
 
 
 def histogram(**counts):
-    array = np.zeros(256, np.int32)
+    array = np.zeros(LEVELS, np.int32)
     for level, count in counts.items():
         array[int(level[1:])] = count
     return array
@@ -175,13 +304,13 @@ def histogram(**counts):
 
 def row(image_id, inside, outside, name="Edema", kind="segmentation", hit=0.25):
     area = int(inside.sum())
-    return (image_id, name, "cam", kind, inside, outside, hit, area, 4, 4)
+    return (image_id, name, "cam", kind, inside, outside, hit, 0.5, area, 4, 4)
 
 
 def by_hand():
     """Edema: two tune masks with the best cut between 10 and 20; one of another class; test."""
     good = histogram(_20=4), histogram(_10=4, _0=8)
-    late = histogram(_200=4), histogram(_20=4, _0=8)
+    late = histogram(_700=4), histogram(_20=4, _0=8)
     rows = [
         *(row("a", *good), row("b", *good)),
         row("c", *late, name="Lung Lesion"),
@@ -211,7 +340,7 @@ def test_thresholds_by_hand_are_tuned_per_class_or_pooled(caplog):
         assert found.loc[name, ["level", "n_masks", "pooled"]].tolist() == [10, count, True]
         assert found.loc[name, "tune_iou"] == pytest.approx(2.5 / 3)
         assert f"{name}: {count} masks on tune" in caplog.text
-    assert found.loc["Edema", "threshold"] == pytest.approx(10 / 255)
+    assert found.loc["Edema", "threshold"] == pytest.approx(10 / 1023)
 
 
 def test_thresholds_are_chosen_without_a_look_at_test():
@@ -220,7 +349,7 @@ def test_thresholds_are_chosen_without_a_look_at_test():
     on_test = table["image_id"] == "d"
     generator = np.random.default_rng(0)
     for column in ("inside", "outside"):
-        changed = [generator.integers(1, 1000, 256) for _ in range(on_test.sum())]
+        changed = [generator.integers(1, 1000, LEVELS) for _ in range(on_test.sum())]
         table.loc[on_test, column] = pd.Series(changed, index=table.index[on_test])
     pd.testing.assert_frame_equal(tune(gather(table, manifest(SPLITS)), SETTINGS), expected)
     # While a change of tune does change them.
@@ -234,11 +363,20 @@ def test_values_per_image_by_hand():
         ["image_id", "class", "threshold_rule", "metric"]
     )
     value = table["value"]
-    # d, Edema: tuned cut 10 keeps 4 in, 4 out. Fixed 127: exactly the mask. Otsu: the same.
+    # d, Edema: tuned cut 10 keeps 4 in, 4 out. Fixed 511: exactly the mask. Otsu: the same.
     assert value["d", "Edema", "tuned", "iou"] == pytest.approx(4 / 8)
     assert value["d", "Edema", "tuned", "dice"] == pytest.approx(8 / 12)
     assert value["d", "Edema", "fixed", "iou"] == 1
     assert value["d", "Edema", "otsu", "iou"] == 1
+    # Best: any level from 20 on. In 4, out 0 above it, so precision and recall are 1 as well.
+    for metric in ("iou", "dice", "precision", "recall"):
+        assert value["d", "Edema", "best", metric] == 1
+    assert value["d", "Edema", "tuned", "precision"] == pytest.approx(4 / 8)
+    assert value["d", "Edema", "tuned", "recall"] == 1
+    # Ranked, the mask comes first everywhere; it is a quarter of the image.
+    assert value["d", "Edema", "none", "auprc"] == 1 == value["d", "Edema", "none", "auroc"]
+    assert value["d", "Edema", "none", "auprc_lift"] == pytest.approx(4)
+    assert value["d", "Edema", "none", "relevance_mass"] == 0.5
     # a, Edema: nothing is above the fixed level. Otsu cuts 20, 10 and 0 above 0: 4 of 8.
     assert value["a", "Edema", "fixed", "iou"] == 0
     assert value["a", "Edema", "none", "hit_rate"] == 0.25
@@ -253,16 +391,39 @@ def test_boxes_have_metrics_and_thresholds_of_their_own():
     boxes = table.assign(kind="box", hit=1.0)
     both = pd.concat([table, boxes])
     found = _per_image(both, SPLITS)
-    assert set(found["metric"]) == {
-        *("iou", "dice", "hit_rate", "box_iou", "box_dice", "box_hit_rate")
+    plain = {name for name in found["metric"] if not name.startswith("box_")}
+    assert plain == {
+        *("iou", "dice", "precision", "recall", "hit_rate", "relevance_mass", "relevance_rank"),
+        *("auprc", "auprc_lift", "auroc"),
     }
+    assert set(found["metric"]) == plain | {f"box_{name}" for name in plain}
     assert (found.loc[found["metric"] == "box_hit_rate", "value"] == 1).all()
     assert (found.loc[found["metric"] == "hit_rate", "value"] == 0.25).all()
 
 
+def test_false_alarms_are_of_images_that_are_labelled_negative():
+    nothing = np.zeros(0, np.int32)
+    bare = [
+        ("d", "Lung Lesion", "cam", "none", nothing, histogram(_0=8, _15=4, _700=4), 0, 0, 0, 4, 4),
+        ("d", "Edema", "cam", "none", nothing, histogram(_0=16), 0, 0, 0, 4, 4),
+    ]
+    table = pd.concat([by_hand().iloc[:3], pd.DataFrame(bare, columns=list(COLUMNS))])
+    labels = manifest(SPLITS).assign(**{"Lung Lesion": 0.0})  # Edema is uncertain: not negative
+    gathered = gather(table, labels)
+    found = per_image(gathered, tune(gathered, SETTINGS), labels, predictions(SPLITS), SETTINGS)
+    found = found[found["metric"] == "false_alarm_area"]
+    assert set(found["class"]) == {"Lung Lesion"}
+    # Pooled threshold 10; fixed 511; Otsu parts 0 and 15 from 700.
+    assert found.set_index("threshold_rule")["value"].to_dict() == {
+        "tuned": 8 / 16,
+        "fixed": 4 / 16,
+        "otsu": 4 / 16,
+    }
+
+
 def test_without_tune_masks_the_tuned_rule_is_left_out(caplog):
     found = _per_image(by_hand(), dict.fromkeys(SPLITS, "test"))
-    assert set(found["threshold_rule"]) == {"otsu", "fixed", "none"}
+    assert set(found["threshold_rule"]) == {"otsu", "fixed", "best", "none"}
     assert "no segmentation masks on tune" in caplog.text
 
 
@@ -294,7 +455,8 @@ def run(script, *arguments):
 
 @pytest.fixture
 def files(tmp_path):
-    write_images(images(), tmp_path / "images.h5")
+    pixels = np.zeros((3, 32, 32), np.uint8)
+    write_images(Images(pixels, list(SIZES), list(frames().values())), tmp_path / "images.h5")
     write_table(masks(), tmp_path / "masks.parquet")
     for method in ("cam", "random"):
         write_heatmaps(heatmaps(len(method), method=method), tmp_path / f"{method}.h5")
@@ -304,29 +466,48 @@ def files(tmp_path):
     return tmp_path
 
 
-def test_programs_from_shards_to_tables(files):
-    for method in ("cam", "random"):
-        done = run(
-            *("score.py", "--settings", json.dumps({"classes": CLASSES})),
-            *("--heatmaps", files / f"{method}.h5", "--images", files / "images.h5"),
-            *("--masks", files / "masks.parquet", "--scores", files / f"{method}.parquet"),
-        )
-        assert done.returncode == 0, done.stderr
-    expected = score(heatmaps(3), images(), masks(), CLASSES)
-    stored = read_table(files / "cam.parquet")
-    assert stored["hit"].tolist() == expected["hit"].tolist()
-    assert np.array_equal(np.stack(stored["inside"]), np.stack(expected["inside"]))
-    outputs = ("per-image", "localisation", "comparisons", "thresholds")
+def run_score(files, shard, out):
+    return run(
+        *("score.py", "--settings", json.dumps({"classes": CLASSES, "sign": "positive"})),
+        *("--heatmaps", files / shard, "--images", files / "images.h5"),
+        *("--masks", files / "masks.parquet", "--scores", files / f"{out}.parquet"),
+        *("--signs", files / f"{out}.signs.parquet"),
+    )
+
+
+def run_tables(files, *methods):
+    measured = ("per-image", "thresholds", "pxap", "signs", "markers")
+    settings = json.dumps({"seed": 1, "evaluate": SETTINGS})
     done = run(
-        *("localise.py", "--settings", json.dumps({"seed": 1, "evaluate": SETTINGS})),
-        *("--scores", files / "cam.parquet", files / "random.parquet"),
+        *("measure.py", "--settings", settings),
+        *("--scores", *(files / f"{method}.parquet" for method in methods)),
+        *("--sign-scores", *(files / f"{method}.signs.parquet" for method in methods)),
         *("--manifests", files / "manifest.parquet"),
         *("--predictions", files / "predictions.parquet"),
-        *(part for name in outputs for part in (f"--{name}", files / f"{name}.parquet")),
+        *(part for name in measured for part in (f"--{name}", files / f"{name}.table")),
     )
     assert done.returncode == 0, done.stderr
-    tables = {name: read_table(files / f"{name}.parquet") for name in outputs}
-    assert all(len(table) for table in tables.values())
+    summed = ("localisation", "comparisons", "gains")
+    roles = json.dumps({"baseline": "random", "prior": None, "radiologist": None})
+    done = run(
+        *("localise.py", "--settings", settings, "--roles", roles),
+        *("--per-image", files / "per-image.table", "--pxap", files / "pxap.table"),
+        *(part for name in summed for part in (f"--{name}", files / f"{name}.table")),
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: read_table(files / f"{name}.table") for name in (*measured, *summed)}
+
+
+def test_programs_from_shards_to_tables(files):
+    for method in ("cam", "random"):
+        done = run_score(files, f"{method}.h5", method)
+        assert done.returncode == 0, done.stderr
+    expected, _ = score(heatmaps(3), frames(), masks(), CLASSES)
+    stored = read_table(files / "cam.parquet")
+    assert stored["hit"].tolist() == expected["hit"].tolist()
+    assert np.array_equal(np.stack(stored["outside"]), np.stack(expected["outside"]))
+    tables = run_tables(files, "cam", "random")
+    assert all(len(table) for name, table in tables.items() if name != "markers")
     assert set(tables["comparisons"]["method_b"]) == {"random"}
     values = tables["per-image"].query("split == 'test' and metric == 'iou' and method == 'cam'")
     summary = tables["localisation"].query(
@@ -340,40 +521,25 @@ def test_programs_from_shards_to_tables(files):
 
 def test_a_fault_is_one_line_and_nothing_is_written(files):
     (files / "cam.h5").write_bytes(b"broken")
-    done = run(
-        *("score.py", "--settings", json.dumps({"classes": CLASSES})),
-        *("--heatmaps", files / "cam.h5", "--images", files / "images.h5"),
-        *("--masks", files / "masks.parquet", "--scores", files / "out.parquet"),
-    )
+    done = run_score(files, "cam.h5", "out")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert "cam.h5" in done.stderr and not (files / "out.parquet").exists()
 
 
-def test_a_shard_without_masks_gives_an_empty_table(files):
+def test_a_shard_without_masks_gives_tables_without_localisation(files):
     write_table(masks()[:0], files / "masks.parquet")
-    done = run(
-        *("score.py", "--settings", json.dumps({"classes": CLASSES})),
-        *("--heatmaps", files / "cam.h5", "--images", files / "images.h5"),
-        *("--masks", files / "masks.parquet", "--scores", files / "none.parquet"),
-    )
-    assert done.returncode == 0, done.stderr
-    outputs = ("per-image", "localisation", "comparisons", "thresholds")
-    done = run(
-        *("localise.py", "--settings", json.dumps({"seed": 1, "evaluate": SETTINGS})),
-        *("--scores", files / "none.parquet", files / "none.parquet"),
-        *("--manifests", files / "manifest.parquet"),
-        *("--predictions", files / "predictions.parquet"),
-        *(part for name in outputs for part in (f"--{name}", files / f"{name}.parquet")),
-    )
-    assert done.returncode == 0, done.stderr
-    for name in outputs:
-        assert read_table(files / f"{name}.parquet").empty
+    for method in ("cam", "random"):
+        done = run_score(files, f"{method}.h5", method)
+        assert done.returncode == 0, done.stderr
+    tables = run_tables(files, "cam", "random")
+    assert set(tables["localisation"]["metric"]) <= {"false_alarm_area"}
+    assert tables["thresholds"].empty and tables["signs"].empty
 
 
 def test_scoring_imports_no_torch():
     code = (
-        "import sys; sys.path.insert(0, 'scripts'); import score, localise; "
+        "import sys; sys.path.insert(0, 'scripts'); import score, measure, localise; "
         "sys.exit(bool({'torch', 'sklearn', 'skimage', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS.parent, check=False)

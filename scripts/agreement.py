@@ -1,0 +1,32 @@
+"""Compare the heatmaps of all methods on one shard with one another."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from shamsul import cli
+from shamsul.evaluate.agreement import agree
+from shamsul.storage import read_frames, read_heatmaps, write_table
+
+
+def main() -> None:
+    """Read a shard's heatmaps by all methods; write the correlations of each pair."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: classes, sign")
+    parser.add_argument("--heatmaps", type=Path, nargs="+", required=True)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--agreement", type=Path, required=True, help="table to write")
+    arguments = parser.parse_args()
+    table = agree(
+        [read_heatmaps(path) for path in arguments.heatmaps],
+        read_frames(arguments.images),
+        arguments.settings["classes"],
+        arguments.settings["sign"],
+    )
+    write_table(table, arguments.agreement)
+
+
+if __name__ == "__main__":
+    cli.run(main)
