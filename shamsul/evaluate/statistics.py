@@ -165,7 +165,9 @@ def bca_levels(estimate: Array, replicates: Array, jackknife: Array, levels: Arr
         shifted = bias + ndtri(levels)
         stretch = 1 - acceleration * shifted
         corrected = ndtr(bias + shifted / stretch)
-    return np.where(np.isfinite(corrected) & (stretch > 0), corrected, levels)
+    # Both limits or none, else the one could pass the other.
+    defined = (np.isfinite(corrected) & (stretch > 0)).all(axis=0)
+    return np.where(defined, corrected, levels)
 
 
 def _summable(totals: Array) -> Array:

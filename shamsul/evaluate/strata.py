@@ -10,6 +10,7 @@ from shamsul.evaluate.features import KEY
 from shamsul.evaluate.statistics import Array, interval, patient_sums, ratio, too_few
 from shamsul.evaluate.tables import PREFIX, Settings
 from shamsul.evaluate.wide import NUMBERS, Wide, matrices
+from shamsul.labels import CLASSES, PARENTS
 
 HEADLINE = ("iou", "hit_rate", "auprc")
 """Metrics that are looked at by stratum; IoU under every rule but `best`, which nobody can use."""
@@ -17,6 +18,8 @@ HEADLINE = ("iou", "hit_rate", "auprc")
 VARIABLES = {
     "labels": "Number of positive labels of the image that are pathologies, so neither No Finding "
     "nor Support Devices: single, exactly one; multi, two or more.",
+    "findings": "The same without labels that another positive one implies, as Cardiomegaly "
+    "implies Enlarged Cardiomediastinum; else a child in CheXpert's hierarchy is never single.",
     "slice": "All positives, and of these the true positives: the model's probability reaches "
     "evaluate.true_positive.",
     "area": "Thirds of the masks of the same class, by share of the image: like is compared with "
@@ -53,7 +56,7 @@ def strata(
     Parameters
     ----------
     table : as `shamsul.evaluate.tables.per_image` returns it.
-    manifest : image_id, view, projection, sex, age.
+    manifest : image_id, view, projection, sex, age, and a column of labels for each class.
     features : as `shamsul.evaluate.features.of_masks` returns it.
     settings : `true_positive`, and `replicates`, `confidence`, `interval` and `min_patients`.
 
@@ -129,14 +132,17 @@ def _membership(
 ) -> pd.DataFrame:
     """Which pairs are in which stratum: bool by (variable, stratum), rows by image and class."""
     pairs = table[[*KEY, "probability", "n_labels"]].drop_duplicates(KEY).sort_values(KEY)
-    known = ["image_id", "view", "projection", "sex", "age"]
-    pairs = pairs.merge(manifest[known], on="image_id", how="left", validate="many_to_one")
+    known = manifest[["image_id", "view", "projection", "sex", "age"]]
+    known = known.assign(implied=_implied(manifest))
+    pairs = pairs.merge(known, on="image_id", how="left", validate="many_to_one")
     pairs = pairs.merge(features, on=KEY, how="left", validate="one_to_one").set_index(KEY)
     labels, probability, age = pairs["n_labels"], pairs["probability"], pairs["age"]
-    instances = pairs["instances"]
+    findings, instances = labels - pairs["implied"], pairs["instances"]
     found: dict[tuple[str, str], NDArray[np.bool_] | pd.Series] = {
         ("labels", "single"): labels == 1,
         ("labels", "multi"): labels >= 2,
+        ("findings", "single"): findings == 1,
+        ("findings", "multi"): findings >= 2,
         ("slice", "all positives"): labels >= 0,
         ("slice", "true positives"): probability >= settings["true_positive"],
     }
@@ -164,6 +170,19 @@ def _membership(
         ("age", "80 and over"): age >= 80,
     }
     return pd.DataFrame({key: np.asarray(value, bool) for key, value in found.items()}, pairs.index)
+
+
+def _implied(manifest: pd.DataFrame) -> pd.Series:
+    """How many of an image's positive labels are ancestors of another positive one."""
+    positive = manifest[[name for name in CLASSES if name in manifest]] == 1
+    implied = pd.DataFrame(False, positive.index, positive.columns)
+    for child in positive:
+        parent = PARENTS.get(child)
+        while parent:
+            if parent in positive:
+                implied[parent] |= positive[child] & positive[parent]
+            parent = PARENTS.get(parent)
+    return implied.sum(axis=1)
 
 
 def _thirds(

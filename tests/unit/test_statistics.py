@@ -4,6 +4,9 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from shamsul.evaluate.statistics import (
@@ -84,10 +87,10 @@ def by_the_book(values, patients, settings, seed):
 def test_bca_follows_the_formula_with_patients_of_several_images(rng):
     values = rng.gamma(0.7, size=60)
     patients = [f"p{number}" for number in rng.integers(0, 15, 60)]
-    settings = {**percentile(999, 0.9), "interval": "bca"}
-    limits, bias, acceleration = by_the_book(values, patients, settings, seed=3)
+    options = {**percentile(999, 0.9), "interval": "bca"}
+    limits, bias, acceleration = by_the_book(values, patients, options, seed=3)
     assert abs(bias) > 0.01 and acceleration > 0.02
-    low, high = bootstrap_interval(values[:, None], patients, settings, seed=3)
+    low, high = bootstrap_interval(values[:, None], patients, options, seed=3)
     assert [low[0], high[0]] == pytest.approx(limits, rel=1e-9)
     plain = bootstrap_interval(values[:, None], patients, percentile(999, 0.9), seed=3)
     assert low[0] > plain[0][0] and high[0] > plain[1][0]  # the long tail is on the right
@@ -111,17 +114,17 @@ def test_bca_is_percentile_where_it_is_not_defined():
     assert bca_levels(np.array([2.0]), same, same, tails) == pytest.approx(tails)
     # All replicates on one side of the estimate.
     assert np.array_equal(bca_levels(np.array([3.0]), same, same, tails), tails)
-    settings = {**percentile(200), "interval": "bca"}
-    low, high = bootstrap_interval(np.full((20, 1), 0.25), np.arange(20), settings, seed=0)
+    options = {**percentile(200), "interval": "bca"}
+    low, high = bootstrap_interval(np.full((20, 1), 0.25), np.arange(20), options, seed=0)
     assert low[0] == high[0] == 0.25
 
 
 def test_share_of_two_sums_agrees_with_scipy(rng):
     below = rng.gamma(3, size=60)
     above = below * rng.uniform(0.2, 0.6, 60)
-    settings = {**percentile(20000), "interval": "bca"}
+    options = {**percentile(20000), "interval": "bca"}
     totals = np.stack([above, below], axis=1)[:, :, None]
-    low, high = interval(totals, ratio, np.array([True]), settings, seed=0)
+    low, high = interval(totals, ratio, np.array([True]), options, seed=0)
 
     def share(a, b, axis):
         return a.sum(axis) / b.sum(axis)
@@ -132,27 +135,45 @@ def test_share_of_two_sums_agrees_with_scipy(rng):
     assert [low[0], high[0]] == pytest.approx([theirs.low, theirs.high], abs=0.003)
 
 
+@given(
+    hnp.arrays(float, (12, 3), elements=st.one_of(st.just(np.nan), st.floats(-1, 1))),
+    st.lists(st.integers(0, 6), min_size=12, max_size=12),
+    st.sampled_from(["bca", "percentile"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_limits_lie_among_the_patients_means_in_order(values, patients, kind):
+    low, high = bootstrap_interval(values, patients, {**percentile(60), "interval": kind}, seed=1)
+    sums, counts = patient_sums(values, patients)
+    for column in range(3):
+        if (counts[:, column] > 0).sum() < 5:
+            assert np.isnan([low[column], high[column]]).all()
+            continue
+        own = counts[:, column] > 0
+        means = sums[own, column] / counts[own, column]
+        assert means.min() - 1e-9 <= low[column] <= high[column] <= means.max() + 1e-9
+
+
 def test_limits_do_not_depend_on_other_quantities_or_the_order_of_images(rng):
     values, patients = rng.random((90, 40)), np.arange(90) // 2
-    settings = {**percentile(300), "interval": "bca"}
-    low, high = bootstrap_interval(values, patients, settings, seed=0)
-    alone = bootstrap_interval(values[:, 7:8].copy(), patients, settings, seed=0)
+    options = {**percentile(300), "interval": "bca"}
+    low, high = bootstrap_interval(values, patients, options, seed=0)
+    alone = bootstrap_interval(values[:, 7:8].copy(), patients, options, seed=0)
     assert low[7] == alone[0][0] and high[7] == alone[1][0]
     order = rng.permutation(90)
-    shuffled = bootstrap_interval(values[order], patients[order], settings, seed=0)
+    shuffled = bootstrap_interval(values[order], patients[order], options, seed=0)
     assert np.array_equal(low, shuffled[0]) and np.array_equal(high, shuffled[1])
-    p = sign_flip_test(values - 0.5, patients, settings, seed=0)
-    assert np.array_equal(p[7:8], sign_flip_test(values[:, 7:8] - 0.5, patients, settings, seed=0))
+    p = sign_flip_test(values - 0.5, patients, options, seed=0)
+    assert np.array_equal(p[7:8], sign_flip_test(values[:, 7:8] - 0.5, patients, options, seed=0))
 
 
 def test_blocks_of_quantities_give_what_all_at_once_give(rng, monkeypatch):
     values, patients = rng.random((40, 30)), np.arange(40) // 2
-    settings = {**percentile(100), "interval": "bca"}
-    whole = bootstrap_interval(values, patients, settings, seed=0)
-    p = sign_flip_test(values - 0.5, patients, settings, seed=0)
+    options = {**percentile(100), "interval": "bca"}
+    whole = bootstrap_interval(values, patients, options, seed=0)
+    p = sign_flip_test(values - 0.5, patients, options, seed=0)
     monkeypatch.setattr("shamsul.evaluate.statistics.BLOCK", 7 * 200)
-    assert np.array_equal(whole, bootstrap_interval(values, patients, settings, seed=0))
-    assert np.array_equal(p, sign_flip_test(values - 0.5, patients, settings, seed=0))
+    assert np.array_equal(whole, bootstrap_interval(values, patients, options, seed=0))
+    assert np.array_equal(p, sign_flip_test(values - 0.5, patients, options, seed=0))
 
 
 def test_too_few_patients_are_counted_in_the_note():
@@ -188,17 +209,17 @@ def test_interval_covers_a_known_mean_as_often_as_it_says(kind):
         # 60 patients of 3 images; patients differ more than their images do.
         patient = generator.normal(0.5, 1, 60).repeat(3)
         values = (patient + generator.normal(0, 0.3, 180))[:, None]
-        settings = {**percentile(400, 0.9), "interval": kind}
-        low, high = bootstrap_interval(values, np.arange(180) // 3, settings, seed=trial)
+        options = {**percentile(400, 0.9), "interval": kind}
+        low, high = bootstrap_interval(values, np.arange(180) // 3, options, seed=trial)
         covered += low[0] <= 0.5 <= high[0]
     assert 0.83 <= covered / 200 <= 0.96
 
 
 @pytest.mark.parametrize("kind", ["bca", "percentile"])
 def test_interval_of_single_images_agrees_with_scipy(kind):
-    settings = {**percentile(20000), "interval": kind}
+    options = {**percentile(20000), "interval": kind}
     values = np.random.default_rng(1).gamma(2, size=50)
-    low, high = bootstrap_interval(values[:, None], np.arange(50), settings, seed=0)
+    low, high = bootstrap_interval(values[:, None], np.arange(50), options, seed=0)
     theirs = stats.bootstrap(
         (values,), np.mean, n_resamples=20000, method=kind, rng=np.random.default_rng(1)
     ).confidence_interval
@@ -208,9 +229,9 @@ def test_interval_of_single_images_agrees_with_scipy(kind):
 
 def test_one_patient_gives_no_interval():
     values = np.array([[0.1, 0.1], [0.9, 0.9], [np.nan, 0.5]])
-    settings = percentile(100, least=2)
-    low, high = bootstrap_interval(values, ["a", "a", "b"], settings, seed=0)
-    p = sign_flip_test(values, ["a", "a", "b"], settings, seed=0)
+    options = percentile(100, least=2)
+    low, high = bootstrap_interval(values, ["a", "a", "b"], options, seed=0)
+    p = sign_flip_test(values, ["a", "a", "b"], options, seed=0)
     assert np.isnan([low[0], high[0], p[0]]).all()
     assert not np.isnan([low[1], high[1], p[1]]).any()
 

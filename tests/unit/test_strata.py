@@ -73,6 +73,8 @@ def test_every_stratum_has_the_mean_of_its_own_images():
     expected = {
         ("labels", "single"): all_of["n_labels"] == 1,
         ("labels", "multi"): all_of["n_labels"] > 1,
+        ("findings", "single"): all_of["n_labels"] == 1,
+        ("findings", "multi"): all_of["n_labels"] > 1,
         ("slice", "all positives"): p > -1,
         ("slice", "true positives"): p >= 0.5,
         ("area", "small"): area <= 8,
@@ -106,6 +108,28 @@ def test_every_stratum_has_the_mean_of_its_own_images():
         assert rows.loc[key, "mean"] == pytest.approx(own["value"].mean()), key
         assert rows.loc[key, "n_images"] == len(own) == rows.loc[key, "n_masks"]
         assert rows.loc[key, "n_patients"] == own["patient_id"].nunique()
+
+
+def test_what_another_label_implies_is_no_finding_of_its_own():
+    table = made(8)
+    labels = pd.DataFrame(
+        {
+            "Enlarged Cardiomediastinum": [1, 1, 0, 0, 0, 0, 1, 0],
+            "Cardiomegaly": [1, -1, 0, 0, 0, 0, 1, 0],
+            "Lung Opacity": [0, 0, 1, 1, 1, 0, 1, np.nan],
+            "Consolidation": [0, 0, 1, 0, 0, 0, 0, 1],
+            "Pneumonia": [0, 0, 1, 1, 0, 1, 0, 0],
+            "Support Devices": 1,
+        }
+    )
+    table["n_labels"] = (labels.drop(columns="Support Devices") == 1).sum(axis=1)
+    # Cardiomegaly; mediastinum; pneumonia (of three, of two); opacity; pneumonia; two; one.
+    findings = [1, 1, 1, 1, 1, 1, 2, 1]
+    manifest = pd.concat([facts_of(table), labels], axis=1)
+    rows = found(table, manifest=manifest).set_index(["class", "variable", "stratum"])["n_masks"]
+    assert rows["Edema", "findings", "single"] == findings.count(1)
+    assert rows["Edema", "findings", "multi"] == findings.count(2)
+    assert rows["Edema", "labels", "single"] == 4
 
 
 def test_bins_hold_their_lower_edge():
