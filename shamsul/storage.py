@@ -19,9 +19,9 @@ import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pycocotools import mask as coco
 
 from shamsul.data.geometry import Frame
-from shamsul.data.masks import decode
 from shamsul.errors import InputError
 
 SCHEMA_VERSION = 3
@@ -136,7 +136,8 @@ class RunLengths:
 
     Attributes
     ----------
-    counts : (N, C) str, compressed as in the masks table; empty where nothing was segmented.
+    counts : (N, C) str, compressed as in the masks table; empty where nothing was segmented. Who
+        makes them checks that they fill their size: pycocotools does not.
     size : (N, C, 2) int, height and width in pixels.
     """
 
@@ -153,8 +154,8 @@ class RunLengths:
         height, width = (int(side) for side in self.size[at])
         if not self.counts[at]:
             return np.zeros((height, width), np.float32)
-        row = {"counts": self.counts[at], "height": height, "width": width}
-        return decode(row).astype(np.float32)
+        run = {"size": [height, width], "counts": self.counts[at].encode("ascii")}
+        return coco.decode(run).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -288,6 +289,12 @@ def read_heatmaps(path: str | Path) -> Heatmaps:
             file["probability"][:] if "probability" in file else None,
             _read_points(file, image_id, classes),
         )
+
+
+def heatmap_names(path: str | Path) -> tuple[list[str], Covers]:
+    """Names of a heatmap shard's images, and what its maps cover, without reading maps."""
+    with _open(path) as file:
+        return [name.decode() for name in file["image_id"][:]], file.attrs["covers"]
 
 
 def read_quality(path: str | Path) -> pd.DataFrame:

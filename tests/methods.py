@@ -19,6 +19,8 @@ QUICK = {
     "consensus": {"of": ("grad_cam", "random")},
     "blurred": {"of": "grad_cam"},
 }
+READ = ("imported", "segmentations", "radiologist")
+"""Methods that are read from files, which `tests/unit/test_imported.py` makes."""
 
 
 def quick(name: str) -> Method:
@@ -27,6 +29,8 @@ def quick(name: str) -> Method:
 
 EXPLAINERS = [name for name, cls in registry.methods().items() if issubclass(cls, Explainer)]
 ALONE = [
-    name for name in registry.methods() if not quick(name).members + quick(name).supervised * ("",)
+    name
+    for name in registry.methods()
+    if name not in READ and not quick(name).members + quick(name).supervised * ("",)
 ]
 """Methods that need nothing but a shard's images and a model."""
