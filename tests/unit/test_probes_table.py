@@ -1,0 +1,129 @@
+"""The tables of what the model said when it was asked again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shamsul import storage
+from shamsul.code import PROJECT
+from shamsul.evaluate.probes import FAITHFULNESS, summarise
+from shamsul.evaluate.settings import Evaluate
+from shamsul.metrics import METRICS
+from shamsul.probe.run import COLUMNS
+from shamsul.probe.settings import Probe
+
+SETTINGS = Evaluate(replicates=200).model_dump()
+
+
+def rows(values, metric="road", method="lrp", name="a", fill="", stage=0):
+    return pd.DataFrame(
+        [(f"i{n}", name, method, metric, fill, stage, value) for n, value in enumerate(values)],
+        columns=COLUMNS,
+    )
+
+
+def manifest(count, patients):
+    return pd.DataFrame(
+        {
+            "image_id": [f"i{n}" for n in range(count)],
+            "patient_id": [f"p{n % patients}" for n in range(count)],
+            "split": "test",
+        }
+    )
+
+
+def test_means_and_numbers_by_hand():
+    probes = pd.concat(
+        [
+            rows([1.0, 2.0, np.nan, 6.0], "deletion", fill="blur"),
+            rows([5.0, np.nan, np.nan, np.nan], "deletion", fill="blur", name="b"),
+            rows([0.1, 0.3, 0.2, 0.4], "mprt", stage=0),
+            rows([0.5] * 4, "mprt", stage=1),
+        ]
+    )
+    faithfulness, sanity = summarise(probes, manifest(4, 3), SETTINGS, 1)
+    assert "stage" not in faithfulness and "fill" not in sanity
+    assert set(faithfulness["metric"]) == {"deletion"} and set(sanity["metric"]) == {"mprt"}
+    table = faithfulness.set_index("class")
+    numbers = ["n_maps", "n_undefined", "n_images", "n_patients"]
+    assert table.loc["a", numbers].tolist() == [3, 1, 3, 2]  # Images 0 and 3 are of one patient.
+    assert table.loc["b", numbers].tolist() == [1, 3, 1, 1]
+    assert table.loc["pooled", numbers].tolist() == [4, 4, 3, 2]
+    assert table["mean"].to_dict() == pytest.approx({"a": 3.0, "b": 5.0, "pooled": 3.5})
+    assert table["low"].isna().all() and "2 patients, fewer than 5" in table.at["a", "note"]
+    mprt = sanity[sanity["class"] == "a"].set_index("stage")["mean"].to_dict()
+    assert mprt == pytest.approx({0: 0.25, 1: 0.5})
+
+
+def test_a_metric_that_is_defined_nowhere_has_a_row_that_says_so():
+    table, _ = summarise(rows([np.nan] * 6, "insertion", fill="mean"), manifest(6, 6), SETTINGS, 1)
+    assert (table["n_maps"] == 0).all() and (table["n_undefined"] == 6).all()
+    assert table["mean"].isna().all() and table["low"].isna().all()
+
+
+def test_intervals_resample_patients_and_are_the_same_for_the_same_values(rng):
+    values = rng.normal(size=40)
+    repeated = np.repeat(values[:10], 4)  # Four images of each patient say the same.
+    many = pd.concat([rows(values), rows(values, method="other"), rows(repeated, method="twins")])
+    one_patient_each = manifest(40, 40)
+    by_method = {
+        count: summarise(many, one, Evaluate(replicates=2000).model_dump(), 1)[0]
+        .query("`class` == 'pooled'")
+        .set_index("method")
+        for count, one in (
+            (40, one_patient_each),
+            (10, one_patient_each.assign(patient_id=[f"p{n // 4}" for n in range(40)])),
+        )
+    }
+    apart, together = by_method[40], by_method[10]
+    same = ["mean", "low", "high"]
+    assert apart.loc["lrp", same].tolist() == apart.loc["other", same].tolist()
+    width = {count: table["high"] - table["low"] for count, table in by_method.items()}
+    deviation = values[:10].std()
+    # Of the mean of ten independent values, and of forty.
+    assert width[10]["twins"] == pytest.approx(2 * 1.96 * deviation / np.sqrt(10), rel=0.25)
+    assert width[40]["twins"] == pytest.approx(2 * 1.96 * deviation / np.sqrt(40), rel=0.25)
+    assert (together["low"] < together["mean"]).all() and (
+        together["mean"] < together["high"]
+    ).all()
+
+
+def test_every_measure_has_a_name_a_direction_and_a_source():
+    for name in Probe().metrics:
+        assert METRICS[name].citation and METRICS[name].better in ("higher", "lower"), name
+    assert set(FAITHFULNESS) < set(Probe().metrics)
+
+
+def test_the_script_writes_the_same_whatever_the_order_of_shards_and_needs_no_torch(tmp_path):
+    storage.write_table(rows([1.0, 2.0]), tmp_path / "a.parquet")
+    storage.write_table(rows([3.0, 5.0], method="other"), tmp_path / "b.parquet")
+    storage.write_table(manifest(2, 2), tmp_path / "m.parquet")
+    given = json.dumps({"seed": 1, "evaluate": SETTINGS})
+    written = []
+    for order in (("a", "b"), ("b", "a")):
+        program = (
+            "import runpy, sys; sys.argv = sys.argv[1:];"
+            "runpy.run_path(sys.argv[0], run_name='__main__'); assert 'torch' not in sys.modules"
+        )
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", program, str(PROJECT / "scripts" / "probes.py")),
+                *("--settings", given, "--manifests", tmp_path / "m.parquet", "--probes"),
+                *(tmp_path / f"{name}.parquet" for name in order),
+                *("--faithfulness", tmp_path / "f.parquet", "--sanity", tmp_path / "s.parquet"),
+            ],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        written.append([(tmp_path / f"{name}.parquet").read_bytes() for name in "fs"])
+    assert written[0] == written[1]
+    table = storage.read_table(tmp_path / "f.parquet")
+    means = table[table["class"] == "a"].set_index("method")["mean"]
+    assert means.to_dict() == {"lrp": 1.5, "other": 4.0}
