@@ -19,6 +19,7 @@ include: "rules/common.smk"
 include: "rules/prepare.smk"
 include: "rules/train.smk"
 include: "rules/explain.smk"
+include: "rules/probe.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 

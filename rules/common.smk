@@ -15,12 +15,15 @@ shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
 )
 
+import pyarrow.parquet
+
 import shamsul.code
 import shamsul.config
 from shamsul.data import sources
 from shamsul.data.settings import PHANTOM_FILES, PhantomSource
 from shamsul.errors import InputError
 from shamsul.explain import registry
+from shamsul.explain.base import Method
 from shamsul.settings import EXPLAINED, SPLITS
 
 try:
@@ -28,11 +31,15 @@ try:
     METHODS = registry.build(CONFIG.explain.methods, CONFIG.model.backbone)
     sources.check(CONFIG.data, CONFIG.classes, CONFIG.data_root)
     shamsul.config.check(CONFIG, METHODS)
+    RUN = f"results/{CONFIG.run}"
+    ROOTS = sources.roots(CONFIG.data, CONFIG.data_root, Path(RUN) / "phantom")
+    registry.check_files(METHODS, sources.made(CONFIG.data, ROOTS))
 except InputError as error:
     raise WorkflowError(f"configuration: {error}")
 
-RUN = f"results/{CONFIG.run}"
-ROOTS = sources.roots(CONFIG.data, CONFIG.data_root, Path(RUN) / "phantom")
+ROLES = shamsul.config.roles(CONFIG, METHODS)
+# Keys of `evaluate` that intervals and tests depend on.
+RESAMPLING = ("replicates", "interval", "confidence", "min_patients")
 SHARDS = {
     split: [f"{split}-{number:04d}" for number in range(CONFIG.data.shards[split])]
     for split in SPLITS
@@ -128,6 +135,9 @@ def more_for_method(wildcards):
         ]
 
     more = {"members": of([wildcards.shard])} if method.members else {}
+    if type(method).files is not Method.files:
+        reads = method.files(image_ids(wildcards.shard))
+        more["files"] = [str(file) for file in reads]
     if method.uses_shared:
         more["perturbed"] = f"{RUN}/perturbed/{wildcards.shard}.h5"
     if method.supervised:
@@ -140,6 +150,16 @@ def more_for_method(wildcards):
     return more
 
 
+def image_ids(shard):
+    """Names of a shard's images, once they are known."""
+    checkpoints.manifest.get()
+    file = Path(f"{RUN}/shards/{shard}.patients.parquet")
+    # Before a first run the checkpoint is only planned.
+    if not file.exists():
+        return []
+    return pyarrow.parquet.read_table(file, columns=["image_id"])[0].to_pylist()
+
+
 def method_options(input):
     """The command line's options for what `more_for_method` names."""
     return " ".join(
@@ -147,9 +167,15 @@ def method_options(input):
         for name, files in (
             (name, [files] if isinstance(files, str) else files)
             for name, files in input.items()
-            if name not in ("checkpoint", "images", "code") and files
+            if name not in ("checkpoint", "images", "code", "files") and files
         )
     )
+
+
+def evaluate_settings(*keys):
+    """The seed and some keys of `evaluate`, for the statistics."""
+    chosen = {key: getattr(CONFIG.evaluate, key) for key in keys}
+    return shamsul.config.canonical({"seed": CONFIG.seed, "evaluate": chosen})
 
 
 def needs_gpu(method):
@@ -189,8 +215,19 @@ def benchmarks(wildcards):
         for method in METHODS
         for shard in EXPLAINED_SHARDS
     )
+    if CONFIG.probe.images:
+        yield from (
+            f"{RUN}/benchmarks/probe/{method}/{shard}.tsv"
+            for method in METHODS
+            for shard in SHARDS["test"]
+        )
+        yield f"{RUN}/benchmarks/probes.tsv"
+    yield from (f"{RUN}/benchmarks/agreement/{shard}.tsv" for shard in SHARDS["test"])
     if any(method.uses_shared for method in METHODS.values()):
         yield from (
             f"{RUN}/benchmarks/perturb/{shard}.tsv" for shard in EXPLAINED_SHARDS
         )
-    yield from (f"{RUN}/benchmarks/{rule}.tsv" for rule in ("quality", "localise"))
+    yield from (
+        f"{RUN}/benchmarks/{rule}.tsv"
+        for rule in ("quality", "measure", "localise", "agreements", "stratify")
+    )

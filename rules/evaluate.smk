@@ -10,6 +10,7 @@ rule score:
         code=program("score"),
     output:
         scores=ensure(f"{RUN}/scores/{{method}}/{{shard}}.parquet", non_empty=True),
+        signs=ensure(f"{RUN}/signs/{{method}}/{{shard}}.parquet", non_empty=True),
     log:
         f"{RUN}/logs/score/{{method}}/{{shard}}.log",
     benchmark:
@@ -21,11 +22,13 @@ rule score:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=shamsul.config.canonical({"classes": CONFIG.scored_classes}),
+        settings=shamsul.config.canonical(
+            {"classes": CONFIG.scored_classes, "sign": CONFIG.evaluate.sign}
+        ),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --heatmaps {input.heatmaps:q}"
         " --images {input.images:q} --masks {input.masks:q} --scores {output.scores:q}"
-        " 2>&1 | tee {log:q}"
+        " --signs {output.signs:q} 2>&1 | tee {log:q}"
 
 
 rule quality:
@@ -55,22 +58,60 @@ rule quality:
         " --table {output.table:q} 2>&1 | tee {log:q}"
 
 
-rule localise:
-    """Choose thresholds on tune, then measure, summarise and compare the methods."""
+rule measure:
+    """Choose thresholds on tune, then measure every map."""
     input:
         scores=[
             f"{RUN}/scores/{method}/{shard}.parquet"
             for method in METHODS
             for shard in EXPLAINED_SHARDS
         ],
+        signs=[
+            f"{RUN}/signs/{method}/{shard}.parquet"
+            for method in METHODS
+            for shard in EXPLAINED_SHARDS
+        ],
         manifests=shard_tables("parquet", *EXPLAINED),
         predictions=f"{RUN}/predictions.parquet",
-        code=program("localise"),
+        code=program("measure"),
     output:
         per_image=f"{RUN}/tables/per_image.parquet",
+        thresholds=f"{RUN}/tables/thresholds.parquet",
+        pxap=f"{RUN}/pxap.parquet",
+        signs=f"{RUN}/tables/signs.parquet",
+        markers=f"{RUN}/tables/markers.parquet",
+    log:
+        f"{RUN}/logs/measure.log",
+    benchmark:
+        f"{RUN}/benchmarks/measure.tsv"
+    conda:
+        "../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=evaluate_settings(
+            "rules", "fixed_threshold", "min_masks", *RESAMPLING
+        ),
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --scores {input.scores:q}"
+        " --sign-scores {input.signs:q} --manifests {input.manifests:q}"
+        " --predictions {input.predictions:q} --per-image {output.per_image:q}"
+        " --thresholds {output.thresholds:q} --pxap {output.pxap:q} --signs {output.signs:q}"
+        " --markers {output.markers:q} 2>&1 | tee {log:q}"
+
+
+rule localise:
+    """Summarise and compare the methods."""
+    input:
+        per_image=f"{RUN}/tables/per_image.parquet",
+        pxap=f"{RUN}/pxap.parquet",
+        code=program("localise"),
+    output:
         localisation=f"{RUN}/tables/localisation.parquet",
         comparisons=f"{RUN}/tables/comparisons.parquet",
-        thresholds=f"{RUN}/tables/thresholds.parquet",
+        gains=f"{RUN}/tables/gains.parquet",
     log:
         f"{RUN}/logs/localise.log",
     benchmark:
@@ -82,10 +123,93 @@ rule localise:
         mem_mb=8000,
         runtime=60,
     params:
-        settings=CONFIG.part("seed", "evaluate"),
+        settings=evaluate_settings("baseline", *RESAMPLING),
+        roles=shamsul.config.canonical(ROLES),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --scores {input.scores:q}"
-        " --manifests {input.manifests:q} --predictions {input.predictions:q}"
-        " --per-image {output.per_image:q} --localisation {output.localisation:q}"
-        " --comparisons {output.comparisons:q} --thresholds {output.thresholds:q}"
-        " 2>&1 | tee {log:q}"
+        "python {input.code[0]} --settings {params.settings:q} --roles {params.roles:q}"
+        " --per-image {input.per_image:q} --pxap {input.pxap:q}"
+        " --localisation {output.localisation:q} --comparisons {output.comparisons:q}"
+        " --gains {output.gains:q} 2>&1 | tee {log:q}"
+
+
+rule stratify:
+    """Look at parts of the test set."""
+    input:
+        per_image=f"{RUN}/tables/per_image.parquet",
+        manifests=shard_tables("parquet", "test"),
+        masks=shard_tables("masks.parquet", "test"),
+        code=program("stratify"),
+    output:
+        strata=f"{RUN}/tables/strata.parquet",
+        regressions=f"{RUN}/tables/regressions.parquet",
+    log:
+        f"{RUN}/logs/stratify.log",
+    benchmark:
+        f"{RUN}/benchmarks/stratify.tsv"
+    conda:
+        "../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=evaluate_settings("rules", "true_positive", *RESAMPLING),
+        roles=shamsul.config.canonical(ROLES),
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --roles {params.roles:q}"
+        " --per-image {input.per_image:q} --manifests {input.manifests:q}"
+        " --masks {input.masks:q} --strata {output.strata:q}"
+        " --regressions {output.regressions:q} 2>&1 | tee {log:q}"
+
+
+rule agreement:
+    """Compare the heatmaps of all methods on a shard with one another."""
+    input:
+        heatmaps=[f"{RUN}/heatmaps/{method}/{{shard}}.h5" for method in METHODS],
+        images=f"{RUN}/images/{{shard}}.h5",
+        code=program("agreement"),
+    output:
+        agreement=ensure(f"{RUN}/agreement/{{shard}}.parquet", non_empty=True),
+    log:
+        f"{RUN}/logs/agreement/{{shard}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/agreement/{{shard}}.tsv"
+    conda:
+        "../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=shamsul.config.canonical(
+            {"classes": CONFIG.scored_classes, "sign": CONFIG.evaluate.sign}
+        ),
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --heatmaps {input.heatmaps:q}"
+        " --images {input.images:q} --agreement {output.agreement:q} 2>&1 | tee {log:q}"
+
+
+rule agreements:
+    """Mean rank correlation of each pair of methods."""
+    input:
+        agreements=[f"{RUN}/agreement/{shard}.parquet" for shard in SHARDS["test"]],
+        manifests=shard_tables("parquet", "test"),
+        code=program("agreements"),
+    output:
+        table=f"{RUN}/tables/agreement.parquet",
+    log:
+        f"{RUN}/logs/agreements.log",
+    benchmark:
+        f"{RUN}/benchmarks/agreements.tsv"
+    conda:
+        "../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=evaluate_settings(*RESAMPLING),
+    shell:
+        "python {input.code[0]} --settings {params.settings:q}"
+        " --agreements {input.agreements:q} --manifests {input.manifests:q}"
+        " --table {output.table:q} 2>&1 | tee {log:q}"

@@ -74,7 +74,7 @@ rule probes:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=CONFIG.part("seed", "evaluate"),
+        settings=evaluate_settings(*RESAMPLING),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --probes {input.probes:q}"
         " --manifests {input.manifests:q} --faithfulness {output.faithfulness:q}"

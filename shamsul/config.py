@@ -132,6 +132,18 @@ def load(raw: dict[str, Any]) -> Config:
         raise InputError("; ".join(explain_errors(error, Config))) from None
 
 
+def roles(config: Config, methods: Mapping[str, Method]) -> dict[str, str | None]:
+    """Names of the methods that the others are measured against, None where there is none."""
+    first = {
+        "prior": [name for name, method in methods.items() if method.method == "mean_mask"],
+        "radiologist": [name for name, method in methods.items() if method.human],
+    }
+    return {"baseline": config.evaluate.baseline} | {
+        role: getattr(config.evaluate, role) or next(iter(names), None)
+        for role, names in first.items()
+    }
+
+
 def check(config: Config, methods: Mapping[str, Method]) -> None:
     """Check what can be checked only with the methods and the disk at hand.
 
@@ -147,10 +159,10 @@ def check(config: Config, methods: Mapping[str, Method]) -> None:
                 f"explain.perturbations: is required, because {name} says `shared: true`; "
                 "`explain.perturbations: {}` takes the defaults"
             )
-    if config.evaluate.baseline not in methods:
-        raise InputError(
-            f"evaluate.baseline: {unknown(config.evaluate.baseline, methods, 'method')}"
-        )
+    for role in ("baseline", "prior", "radiologist"):
+        name = getattr(config.evaluate, role)
+        if name is not None and name not in methods:
+            raise InputError(f"evaluate.{role}: {unknown(name, methods, 'method')}")
     for key, path in (
         ("model.checkpoint", config.model.checkpoint),
         ("model.weights", config.model.weights),

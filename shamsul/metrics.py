@@ -66,7 +66,7 @@ _ALL = (
     ),
     Metric(
         "relevance_mass", "Relevance mass",
-        "Share of the relevance that lies in the mask: energy-based pointing, relevance mass accuracy.",
+        "Share of the relevance that lies in the mask, as in energy-based pointing.",
         f"Wang et al., CVPRW 2020; {_ARRAS}", "higher",
     ),
     Metric(

@@ -144,6 +144,7 @@ class Line:
 
     @classmethod
     def along(cls, length: int, scale: float, offset: float, size: int, cells: int) -> Line:
+        """Sample `cells` that cover the frame's `size` at each of `length` pixels."""
         model = (np.arange(length) + 0.5) * scale + offset
         cell = np.clip(model * (cells / size) - 0.5, 0, cells - 1)
         low = np.floor(cell).astype(np.intp)

@@ -65,3 +65,14 @@ def input_files(data: Data, roots: dict[str, Path]) -> Iterable[Path]:
     for source in data.sources:
         for file in source.files():
             yield roots[source.name] / file
+
+
+def made(data: Data, roots: dict[str, Path]) -> set[Path]:
+    """Files of phantoms: the run makes them itself, so that they need not be there yet."""
+    return {
+        roots[source.name] / file
+        for source in data.sources
+        if isinstance(source, PhantomSource)
+        for files in PHANTOM_FILES.values()
+        for file in files.values()
+    }

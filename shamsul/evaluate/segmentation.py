@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from shamsul.evaluate.sweep import LEVELS
-
+LEVELS = 1024
+"""Levels of a map scaled to 0-1: level k is ``k / 1023 <= x < (k + 1) / 1023``."""
 Counts = NDArray[np.integer]
 
 

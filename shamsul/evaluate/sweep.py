@@ -14,10 +14,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from shamsul.data.geometry import Frame, Line
+from shamsul.evaluate.segmentation import LEVELS
 from shamsul.evaluate.settings import Sign
 
-LEVELS = 1024
-"""Levels of a map scaled to 0-1: level k is ``k / 1023 <= x < (k + 1) / 1023``."""
 ROUNDING = 1e-6
 """Relative difference below which two values of an interpolated map are the same: the weights of
 float32 interpolation leave about a tenth of this on a map that is constant."""

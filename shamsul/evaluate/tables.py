@@ -15,8 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.evaluate.segmentation import OVERLAP, RANKING, area, iou, level_of, otsu
-from shamsul.evaluate.sweep import LEVELS
+from shamsul.evaluate.segmentation import LEVELS, OVERLAP, RANKING, area, iou, level_of, otsu
 from shamsul.labels import NOT_PATHOLOGIES
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from shamsul.data.masks import encode
 from shamsul.evaluate import agreement, markers, signs
 from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS
-from shamsul.evaluate.sweep import LEVELS
+from shamsul.evaluate.segmentation import LEVELS
 from shamsul.evaluate.wide import POOLED
 from shamsul.storage import Heatmaps, RunLengths
 

@@ -12,8 +12,7 @@ from shamsul.data.geometry import Frame
 from shamsul.data.masks import MASK_COLUMNS, decode, encode
 from shamsul.errors import InputError
 from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS, score
-from shamsul.evaluate.segmentation import iou
-from shamsul.evaluate.sweep import LEVELS
+from shamsul.evaluate.segmentation import LEVELS, iou
 from shamsul.evaluate.tables import gather, per_image, tune
 from shamsul.labels import MARKER
 from shamsul.storage import (

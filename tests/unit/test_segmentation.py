@@ -9,6 +9,7 @@ from skimage.filters import threshold_otsu
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from shamsul.evaluate.segmentation import (
+    LEVELS,
     OVERLAP,
     RANKING,
     above,
@@ -23,7 +24,6 @@ from shamsul.evaluate.segmentation import (
     recall,
     relevance_rank,
 )
-from shamsul.evaluate.sweep import LEVELS
 
 levels = hnp.arrays(
     np.uint16, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 1023)
