@@ -103,7 +103,8 @@ def test_sensitivity_is_captums(model, grey, method):
 
     def explanation(images):
         images = images[0] if isinstance(images, tuple) else images
-        return method.explain(model, images, torch.tensor([index]), [0] * len(images))
+        # A tuple: of a bare tensor captum would take the first axis for the parts of the input.
+        return (method.explain(model, images, torch.tensor([index]), [0] * len(images)),)
 
     theirs = sensitivity_max(
         explanation,
