@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Maps, Method, Shard
 from shamsul.explain.control import masks_in_frame
 from shamsul.progress import track
 from shamsul.storage import Heatmaps
+
+if TYPE_CHECKING:
+    from shamsul.data.geometry import Frame
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +63,20 @@ class Consensus(Method):
         return self.weights == "fitted"
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """As `Method.heatmaps`: maps (N, C, S, S) in [0, 1], S the side of the model's frame."""
+        """As `Method.heatmaps`: maps (N, C, S, S) in [0, 1], S the side of the model's frame.
+
+        Raises
+        ------
+        InputError
+            A member's heatmaps cover the radiograph, and the model's frame is another.
+        """
         size, names = shard.model.size, shard.images.image_id
+        for member in self.of:
+            if shard.members[member].covers == "radiograph" and not _stretched(shard.images.frames):
+                raise InputError(
+                    f"consensus: the heatmaps of {member} cover the radiograph and not the model's "
+                    "frame; leave it out, or use `data.geometry: stretch`"
+                )
         weights = self.fit(shard) if self.supervised else {}
         maps = np.zeros((len(names), len(shard.classes), size, size), np.float32)
         for n, image_id in enumerate(track(names, "Consensus: images")):
@@ -105,6 +121,15 @@ class Consensus(Method):
                 "" if used is own else " of all explained classes", _told(self.of, weights[name]),
             )  # fmt: skip
         return weights
+
+
+def _stretched(frames: Sequence[Frame]) -> bool:
+    """Whether each frame is the whole radiograph and nothing else."""
+    return all(
+        (frame.offset_y, frame.offset_x) == (0, 0)
+        and np.allclose((frame.scale_y * frame.height, frame.scale_x * frame.width), frame.size)
+        for frame in frames
+    )
 
 
 def _ranked(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,6 +151,20 @@ def test_a_consensus_is_the_mean_of_ranks():
     rank_two[:7] = np.arange(last, last - 7, -1) / last
     np.testing.assert_allclose(maps[0, 0].ravel(), (rank_one + rank_two) / 2, atol=1e-6)
     assert maps.min() >= 0 and maps.max() <= 1
+
+
+def test_a_consensus_needs_maps_of_one_frame():
+    frames = {geometry: Frame.fit(16, 32, SIZE, geometry) for geometry in ("stretch", "pad")}
+    maps = member("one", np.ones((1, 2, 3, 3)), ["x"])
+    members = {"one": maps, "two": replace(maps, covers="radiograph")}
+    for geometry, frame in frames.items():
+        images = storage.Images(np.zeros((1, SIZE, SIZE), np.uint8), ["x"], [frame])
+        of = Shard(Textures(), images, ("a",), 5, members=members)
+        if geometry == "stretch":
+            assert Consensus(of=("one", "two")).heatmaps(of).heatmap.shape == (1, 1, SIZE, SIZE)
+            continue
+        with pytest.raises(InputError, match="the heatmaps of two cover the radiograph"):
+            Consensus(of=("one", "two")).heatmaps(of)
 
 
 def test_fitted_weights_go_to_the_method_that_finds_the_masks(rng):
