@@ -30,6 +30,7 @@ from shamsul.data.cases import Study, report, studies
 from shamsul.data.findings import Mask
 from shamsul.data.lateral import render_lateral
 from shamsul.data.radiograph import Radiograph, render
+from shamsul.data.reader import Points, read
 from shamsul.data.settings import PHANTOM_FILES, Confounder, PhantomSource
 from shamsul.errors import InputError
 from shamsul.labels import CHEXLOCALIZE_NAMES, CLASSES, LOCALISED, MARKER
@@ -130,6 +131,8 @@ class _Written:
     segmentations: dict[str, Any] | None
     marker: dict[str, Any] | None
     polygons: dict[str, Any] | None
+    reader: dict[str, Any] | None
+    points: Points | None
 
 
 def _write_study(
@@ -159,7 +162,7 @@ def _write_study(
         _write_jpeg(render_lateral(seed, study, source.height), directory / folder / side)
         rows.append({"Path": f"{called}/{side}", **about, "Frontal/Lateral": "Lateral"})
     if split == "train":
-        return _Written(study.image_id, rows, None, None, None)
+        return _Written(study.image_id, rows, None, None, None, None, None)
     positive = any(name in radiograph.masks for name in LOCALISED)
     return _Written(
         study.image_id,
@@ -167,7 +170,15 @@ def _write_study(
         segmentations(radiograph, LOCALISED) if positive else None,
         segmentations(radiograph, (MARKER,)) if marked else None,
         polygons(radiograph) if annotations and positive else None,
+        *(reading(seed, study, radiograph) if positive and split == "test" else (None, None)),
     )
+
+
+def reading(seed: int, study: Study, radiograph: Radiograph) -> tuple[dict[str, Any], Points]:
+    """A second reader's masks and points, as CheXlocalize's files of the human benchmark."""
+    again, points = read(seed, study.image_id, radiograph, LOCALISED)
+    named = {_TO_CHEXLOCALIZE.get(name, name): xy for name, xy in points.items()}
+    return segmentations(again, LOCALISED), named
 
 
 def segmentations(radiograph: Radiograph, classes: Sequence[str]) -> dict[str, Any]:
@@ -231,6 +242,9 @@ def _write_tables(
         files["masks"]: {w.image_id: w.segmentations for w in written if w.segmentations},
         files["markers"]: {w.image_id: w.marker for w in written if w.marker},
     }
+    if split == "test":
+        contents[files["reader"]] = {w.image_id: w.reader for w in written if w.reader}
+        contents[files["points"]] = {w.image_id: w.points for w in written if w.points}
     if annotations:
         name = files["masks"].replace("gt_segmentations", "gt_annotations")
         contents[name] = {w.image_id: w.polygons for w in written if w.polygons}

@@ -43,7 +43,12 @@ class PhantomSource(Section):
 
     def files(self) -> list[str]:
         """Label and mask files, relative to the source's folder."""
-        return [file for split in self.splits for file in PHANTOM_FILES[split].values()]
+        return [
+            file
+            for split in self.splits
+            for kind, file in PHANTOM_FILES[split].items()
+            if kind in ("labels", "masks", "markers")
+        ]
 
 
 PHANTOM_FILES: dict[Split, dict[str, str]] = {
@@ -57,9 +62,12 @@ PHANTOM_FILES: dict[Split, dict[str, str]] = {
         "labels": "CheXpert/test_labels.csv",
         "masks": "CheXlocalize/gt_segmentations_test.json",
         "markers": "CheXlocalize/marker_segmentations_test.json",
+        "reader": "CheXlocalize/hb_segmentations_test.json",
+        "points": "CheXlocalize/hb_salient_pt_test.json",
     },
 }
-"""Where the phantom generator writes, as the published archives name it; markers are its own."""
+"""Where the phantom generator writes, as the published archives name it; markers are its own. The
+last two are what method `radiologist` reads."""
 
 
 class Assigned(Section):

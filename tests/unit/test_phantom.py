@@ -262,6 +262,31 @@ def test_masks_in_the_tree_are_those_of_the_images(tree, split):
             assert np.array_equal(coco.decode(run), mask)
 
 
+def test_the_second_reader_mostly_agrees_and_overlooks_some(tree, tmp_path):
+    files = PHANTOM_FILES["test"]
+    phantom.export(tmp_path, 3, PhantomSource(adapter="phantom", patients={"test": 40}, height=96))
+    masks, reader, points = (
+        json.loads((tmp_path / files[kind]).read_text()) for kind in ("masks", "reader", "points")
+    )
+    assert set(reader) == set(masks) >= set(points)
+    overlaps, overlooked, hits = [], 0, []
+    for image_id, drawn in reader.items():
+        assert list(drawn) == THEIRS
+        for name, run in drawn.items():
+            expert, again = coco.decode(masks[image_id][name]), coco.decode(run)
+            named = points.get(image_id, {}).get(name)
+            assert again.shape == expert.shape and (named is not None) == again.any()
+            assert expert.any() or not again.any()
+            overlooked += bool(expert.any() and not again.any())
+            if again.any():
+                overlaps.append((expert & again).sum() / (expert | again).sum())
+                ((x, y),) = named
+                assert again[int(y), int(x)]
+                hits.append(expert[int(y), int(x)])
+    assert 0.05 < overlooked / (overlooked + len(overlaps)) < 0.2
+    assert 0.5 < np.mean(overlaps) < 0.85 and 0.8 < np.mean(hits) < 1
+
+
 def draw(parts: list, height: int, width: int) -> np.ndarray:
     image = Image.new("1", (width, height))
     for part in parts:
