@@ -72,7 +72,7 @@ class Consensus(Method):
         """
         size, names = shard.model.size, shard.images.image_id
         for member in self.of:
-            if shard.members[member].covers == "radiograph" and not _stretched(shard.images.frames):
+            if shard.members[member].covers == "radiograph" and not stretched(shard.images.frames):
                 raise InputError(
                     f"consensus: the heatmaps of {member} cover the radiograph and not the model's "
                     "frame; leave it out, or use `data.geometry: stretch`"
@@ -123,7 +123,7 @@ class Consensus(Method):
         return weights
 
 
-def _stretched(frames: Sequence[Frame]) -> bool:
+def stretched(frames: Sequence[Frame]) -> bool:
     """Whether each frame is the whole radiograph and nothing else."""
     return all(
         (frame.offset_y, frame.offset_x) == (0, 0)
