@@ -27,6 +27,7 @@ COLUMNS = {
     "class": "str",
     "method": "str",
     "kind": "str",
+    "made": "bool",
     "inside": "object",
     "outside": "object",
     "hit": "float64",
@@ -38,10 +39,11 @@ COLUMNS = {
 """Of the scores table.
 
 kind : of the mask: `segmentation`, `box`, `marker` (a burnt-in confounder, which every class's
-heatmap is laid over), or `none` where the image has no mask of the class. inside, outside : 1024
-counts each, pixels by level of the heatmap, in the mask and out of it; without a mask `inside` is
-left empty. hit, mass : in [0, 1], as `shamsul.evaluate.sweep.Sweep`. area : pixels in the mask.
-height, width : of the mask, or of the radiograph, in pixels.
+heatmap is laid over), or `none` where the image has no mask of the class. made : whether there is
+a map; where there is none an empty one is scored. inside, outside : 1024 counts each, pixels by
+level of the heatmap, in the mask and out of it; without a mask `inside` is left empty. hit, mass :
+in [0, 1], as `shamsul.evaluate.sweep.Sweep`. area : pixels in the mask. height, width : of the
+mask, or of the radiograph, in pixels.
 """
 SIGN_COLUMNS = {
     "image_id": "str",
@@ -110,16 +112,17 @@ def score(
             found = of_image.get((image_id, name), {})
             points = heatmaps.points.get((image_id, name))
             key = {"image_id": image_id, "class": name, "method": heatmaps.method}
+            made = {"made": bool(heatmaps.explained[row, column])}
             for kind, mask in (found or {"none": None}).items():
                 laid, at, runs = _lay(relevance, heatmaps, frame, mask)
                 hit = laid.hit if points is None else _hit_by(points, runs, at.height)
-                rows.append(key | _row(kind, laid, hit, at))
+                rows.append(key | made | _row(kind, laid, hit, at))
                 if mask is not None:
                     for other, swept in _by_sign(heatmap, sign, laid, heatmaps, frame, mask):
                         signs.append(key | {"kind": kind, "sign": other} | _otsu(swept))
             if marker is not None:
                 laid, at, _ = _lay(relevance, heatmaps, frame, marker)
-                rows.append(key | _row("marker", laid, laid.hit, at))
+                rows.append(key | made | _row("marker", laid, laid.hit, at))
     missing = np.count_nonzero(~heatmaps.explained)
     if missing:
         logger.warning(

@@ -34,6 +34,9 @@ Settings = Mapping[str, Any]
 def gather(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     """Scores with their images' patient and split, sorted.
 
+    A method that has no map at all of a split, such as a reader who read the test set only, is not
+    judged on it. Within a split a map that was not made is scored as empty.
+
     Raises
     ------
     InputError
@@ -48,7 +51,8 @@ def gather(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     lost = found["split"].isna()
     if lost.any():
         raise InputError(f"scores: image {found.loc[lost, 'image_id'].iloc[0]!r} has no manifest")
-    return found.sort_values(key, ignore_index=True)
+    judged = found.groupby(["method", "split"])["made"].transform("any").astype(bool)
+    return found[judged].sort_values(key, ignore_index=True)
 
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +74,8 @@ def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The threshold of each method and class that maximises the mean IoU on tune.
 
     Nothing of the other splits is looked at. A class with fewer than `min_masks` masks on tune
-    takes the threshold of all its method's masks together, and the log says so.
+    takes the threshold of all its method's masks together, and the log says so. A segmentation
+    that was made elsewhere needs no tuning: any threshold leaves it as it is.
 
     Parameters
     ----------
@@ -89,6 +94,12 @@ def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
         ["method", "kind"]
     ):
         on_tune = (group["split"] == "tune").to_numpy()
+        if not on_tune.any() and _two_levels(group):
+            rows += [
+                dict(zip(THRESHOLDS, (method, name, kind, 0, 0.0, 0, False, np.nan), strict=True))
+                for name in sorted(set(group["class"]))
+            ]
+            continue
         if not on_tune.any():
             logger.warning("%s: no %s masks on tune, so no tuned threshold", method, kind)
             continue
@@ -118,6 +129,11 @@ def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
             *(name, count, settings["min_masks"]),
         )
     return pd.DataFrame(rows, columns=THRESHOLDS)
+
+
+def _two_levels(scores: pd.DataFrame) -> bool:
+    """Whether the maps are segmentations: every pixel the lowest or the highest level."""
+    return not any(counts[:, 1:-1].any() for counts in histograms(scores))
 
 
 def per_image(

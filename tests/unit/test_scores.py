@@ -135,6 +135,7 @@ def test_a_map_that_was_not_made_is_scored_as_empty(caplog):
     row = found[(found["image_id"] == "c") & (found["class"] == "Cardiomegaly")].iloc[0]
     assert row["inside"][0] == row["area"] and row["hit"] == row["area"] / 33**2
     assert "cam: 1 of 9 maps were not made and are scored as empty" in caplog.text
+    assert not row["made"] and found["made"].sum() == 5
 
 
 def test_a_mask_of_an_image_that_the_shard_lacks_is_an_error():
@@ -303,7 +304,7 @@ def histogram(**counts):
 
 def row(image_id, inside, outside, name="Edema", kind="segmentation", hit=0.25):
     area = int(inside.sum())
-    return (image_id, name, "cam", kind, inside, outside, hit, 0.5, area, 4, 4)
+    return (image_id, name, "cam", kind, True, inside, outside, hit, 0.5, area, 4, 4)
 
 
 def by_hand():
@@ -401,10 +402,10 @@ def test_boxes_have_metrics_and_thresholds_of_their_own():
 
 
 def test_false_alarms_are_of_images_that_are_labelled_negative():
-    nothing = np.zeros(0, np.int32)
+    nothing, spread = np.zeros(0, np.int32), histogram(_0=8, _15=4, _700=4)
     bare = [
-        ("d", "Lung Lesion", "cam", "none", nothing, histogram(_0=8, _15=4, _700=4), 0, 0, 0, 4, 4),
-        ("d", "Edema", "cam", "none", nothing, histogram(_0=16), 0, 0, 0, 4, 4),
+        ("d", "Lung Lesion", "cam", "none", True, nothing, spread, 0, 0, 0, 4, 4),
+        ("d", "Edema", "cam", "none", True, nothing, histogram(_0=16), 0, 0, 0, 4, 4),
     ]
     table = pd.concat([by_hand().iloc[:3], pd.DataFrame(bare, columns=list(COLUMNS))])
     labels = manifest(SPLITS).assign(**{"Lung Lesion": 0.0})  # Edema is uncertain: not negative
@@ -424,6 +425,20 @@ def test_without_tune_masks_the_tuned_rule_is_left_out(caplog):
     found = _per_image(by_hand(), dict.fromkeys(SPLITS, "test"))
     assert set(found["threshold_rule"]) == {"otsu", "fixed", "best", "none"}
     assert "no segmentation masks on tune" in caplog.text
+
+
+def test_a_reader_of_the_test_set_is_not_judged_on_tune_and_needs_no_threshold(caplog):
+    drawn = histogram(_0=1, _1023=3), histogram(_0=11, _1023=1)
+    rows = [row(name, *drawn) for name in SPLITS]
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).assign(made=[False, False, False, True])
+    found = _per_image(table, SPLITS)
+    assert set(found["split"]) == {"test"} and not caplog.text
+    overlap = found[found["metric"] == "iou"].set_index("threshold_rule")["value"]
+    assert overlap.to_dict() == dict.fromkeys(("otsu", "tuned", "fixed", "best"), 3 / 5)
+    # Of four images on test one was not read: that one is scored as empty.
+    found = _per_image(table, dict.fromkeys(SPLITS, "test"))
+    overlap = found[(found["metric"] == "iou") & (found["threshold_rule"] == "otsu")]
+    assert len(overlap) == 4
 
 
 def test_faults_name_the_image():
