@@ -50,9 +50,9 @@ def interpolate(heatmap: NDArray[np.float32], height: int, width: int) -> NDArra
     """Bilinear interpolation as ``interpolate(..., mode="bilinear")`` of PyTorch computes it.
 
     Equal to the bit to PyTorch 2 on processors with AVX2, which fuse one product of
-    ``a (1 - t) + b t`` with the sum. Elsewhere, and in the version behind the published
-    segmentations, PyTorch itself differs in the last bit; a pixel in some millions then changes
-    sides.
+    ``a (1 - t) + b t`` with the sum, for images of more than 128 pixels of height and width
+    together. Elsewhere, and in the version behind the published segmentations, PyTorch itself
+    differs in the last bit; a pixel in some millions then changes sides.
 
     Parameters
     ----------
