@@ -76,6 +76,15 @@ def test_the_longest_contour_counts_and_so_may_a_hole():
     assert found["instances"] == 1
 
 
+def test_a_hole_with_more_points_than_the_outline_is_measured_instead():
+    mask = drawn(one=(0, 0, 40, 50))
+    for column in range(5, 46, 4):  # a comb
+        mask[3:15, column] = False
+    mask[15, 5:46] = False
+    # The pixels around the hole: rows 2 to 16, columns 4 to 46.
+    assert shape(mask)[0] == pytest.approx(42 / 14)
+
+
 def test_instances_are_what_was_drawn_and_else_outlines():
     two = drawn(one=(0, 0, 5, 5), two=(10, 10, 15, 15))
     assert of_masks(table(row(two)))["instances"].tolist() == [2]

@@ -163,9 +163,10 @@ def test_few_patients_are_noted():
 
 
 def test_slope_is_not_defined_where_only_one_x_is_drawn():
-    x, y = np.array([0.1, 0.1, 0.1]), np.array([0.3, 0.5, 0.9])
-    totals = np.array([[3.0], [x.sum()], [y.sum()], [(x * x).sum()], [(x * y).sum()]])[None]
-    assert np.isnan(slope(totals)).all()
+    for n in range(3, 40):
+        x, y = np.full(n, 0.1), np.linspace(0.3, 0.9, n)
+        totals = np.array([[n], [x.sum()], [y.sum()], [(x * x).sum()], [(x * y).sum()]])[None]
+        assert np.isnan(slope(totals)).all()
 
 
 def test_order_of_rows_changes_nothing_and_nothing_gives_nothing():

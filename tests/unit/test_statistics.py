@@ -108,6 +108,18 @@ def test_bca_levels_by_hand():
     assert levels[0, 0] == pytest.approx(stats.norm.cdf(z0 + z / (1 - a * z)))
 
 
+def test_bca_counts_ties_half_and_corrects_both_limits_or_none():
+    replicates, even = np.array([[1.0], [2], [2], [3]]), np.array([[1.0], [3]])
+    tails = np.array([[0.1], [0.9]])
+    assert bca_levels(np.array([2.0]), replicates, even, tails) == pytest.approx(tails)
+    # One patient of many matters: a is near 1/6, so that the upper limit has no level at z = 7.
+    one = np.append(np.zeros(999), -1.0)[:, None]
+    tails = np.array([[1e-12], [1 - 1e-12]])
+    assert np.array_equal(bca_levels(np.array([2.0]), replicates, one, tails), tails)
+    tails = np.array([[1e-6], [1 - 1e-6]])
+    assert bca_levels(np.array([2.0]), replicates, one, tails)[0, 0] > 1e-3
+
+
 def test_bca_is_percentile_where_it_is_not_defined():
     tails = np.array([[0.025], [0.975]])
     same = np.full((9, 1), 2.0)
@@ -247,6 +259,12 @@ def test_sign_flip_agrees_with_all_permutations(count):
     p = sign_flip_test(differences[:, None], patients, percentile(), seed=0)
     error = 0 if count <= 12 else 4 * np.sqrt(exact * (1 - exact) / PERMUTATIONS)
     assert p[0] == pytest.approx(exact, abs=error + 1e-12)
+
+
+def test_sign_flip_counts_what_is_equal_on_paper(rng):
+    whole = rng.integers(-5, 6, (9, 50)).astype(float)
+    p = [sign_flip_test(values, np.arange(9), percentile(), 0) for values in (whole, whole * 0.1)]
+    assert np.array_equal(p[0], p[1])
 
 
 def test_sign_flip_at_its_limits():

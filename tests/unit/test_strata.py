@@ -159,6 +159,14 @@ def test_difference_against_replicates_one_by_one():
     assert [single["low"], single["high"]] == pytest.approx(np.quantile(singles, [0.05, 0.95]))
 
 
+def test_what_equals_a_tercile_is_in_the_lower_third():
+    table = made(4)
+    features = features_of(table).assign(area_ratio=[0.1, 0.2, 0.3, 0.4])  # terciles 0.2, 0.3
+    rows = found(table, features=features).set_index(["class", "variable", "stratum"]).sort_index()
+    expected = {"small": 2, "medium": 1, "large": 1}
+    assert rows.loc[("Edema", "area"), "n_masks"].to_dict() == expected
+
+
 def test_thirds_are_of_each_class():
     table = made(9, names=("Cardiomegaly", "Lung Lesion"))
     features = features_of(table)
