@@ -21,6 +21,7 @@ include: "rules/train.smk"
 include: "rules/explain.smk"
 include: "rules/probe.smk"
 include: "rules/evaluate.smk"
+include: "rules/chexlocalize.smk"
 include: "rules/report.smk"
 
 

@@ -178,6 +178,13 @@ def evaluate_settings(*keys):
     return shamsul.config.canonical({"seed": CONFIG.seed, "evaluate": chosen})
 
 
+def chexlocalize_options(method):
+    """CheXlocalize's options for one method; the other methods' smoothing is none of its."""
+    options = CONFIG.evaluate.chexlocalize.model_dump()
+    own = {name: side for name, side in options["smoothing"].items() if name == method}
+    return options | {"smoothing": own}
+
+
 def needs_gpu(method):
     """Whether a method's heatmaps are made by asking the network."""
     return METHODS[method].cost != "none" and not METHODS[method].uses_shared
@@ -227,6 +234,9 @@ def benchmarks(wildcards):
         yield from (
             f"{RUN}/benchmarks/perturb/{shard}.tsv" for shard in EXPLAINED_SHARDS
         )
+    if CONFIG.evaluate.protocol == "chexlocalize":
+        yield from (f"{RUN}/benchmarks/chexlocalize/{method}.tsv" for method in METHODS)
+        yield f"{RUN}/benchmarks/chexlocalize_summary.tsv"
     yield from (
         f"{RUN}/benchmarks/{rule}.tsv"
         for rule in ("quality", "measure", "localise", "agreements", "stratify")
