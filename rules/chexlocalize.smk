@@ -5,7 +5,8 @@ rule chexlocalize:
     """Measure one method as CheXlocalize's scripts do."""
     input:
         heatmaps=lambda wildcards: [
-            f"{RUN}/heatmaps/{wildcards.method}/{shard}.h5" for shard in EXPLAINED_SHARDS
+            f"{RUN}/heatmaps/{wildcards.method}/{shard}.h5"
+            for shard in EXPLAINED_SHARDS
         ],
         images=images(*EXPLAINED),
         masks=shard_tables("masks.parquet", *EXPLAINED),

@@ -135,7 +135,9 @@ def more_for_method(wildcards):
         ]
 
     more = {"members": of([wildcards.shard])} if method.members else {}
-    if type(method).files is not Method.files:
+    if checkpoint := getattr(method, "checkpoint", None):
+        more["files"] = checkpoint
+    elif type(method).files is not Method.files:
         reads = method.files(image_ids(wildcards.shard))
         more["files"] = [str(file) for file in reads]
     if method.uses_shared:

@@ -91,9 +91,7 @@ rule measure:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=evaluate_settings(
-            "rules", "fixed_threshold", "min_masks", *RESAMPLING
-        ),
+        settings=evaluate_settings("rules", "fixed_threshold", "min_masks", *RESAMPLING),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --scores {input.scores:q}"
         " --sign-scores {input.signs:q} --manifests {input.manifests:q}"

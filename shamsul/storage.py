@@ -191,6 +191,10 @@ class Heatmaps:
     probability: NDArray[np.float32] | None = None
     points: Points = field(default_factory=dict)
 
+    def frame_of(self, frame: Frame) -> Frame:
+        """The frame that the heatmaps of a radiograph fill, given the model's."""
+        return frame if self.covers == "frame" else frame.filled()
+
 
 def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
     """Write a heatmap shard.

@@ -63,6 +63,10 @@ class Frame:
             scale_x=self.scale_x * self.width / width,
         )
 
+    def filled(self) -> Frame:
+        """The frame that the same radiograph fills, without padding or cropping."""
+        return Frame.fit(self.height, self.width, self.size, "stretch")
+
     def to_row(self) -> tuple[float, ...]:
         """Seven numbers, for storage."""
         return astuple(self)

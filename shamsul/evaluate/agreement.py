@@ -85,10 +85,9 @@ def _cells(
     row, column = shard.image_id.index(image_id), shard.classes.index(name)
     if not shard.explained[row, column]:
         return None
-    if shard.covers == "radiograph":
-        frame = Frame.fit(frame.height, frame.width, frame.size, "stretch")
     relevance = evidence(shard.heatmap[row, column], sign)
-    fine = to_original(relevance, frame.at(GRID * FINE, GRID * FINE), float(relevance.min()))
+    points = shard.frame_of(frame).at(GRID * FINE, GRID * FINE)
+    fine = to_original(relevance, points, float(relevance.min()))
     cells = fine.reshape(GRID, FINE, GRID, FINE).mean(axis=(1, 3), dtype=np.float64).ravel()
     # To seven digits, within which interpolation rounds: what ties must tie here too.
     cells = np.round(cells / max(cells.max(), 1e-30), 6)

@@ -9,8 +9,8 @@ import pandas as pd
 
 from shamsul.evaluate.segmentation import auprc
 from shamsul.evaluate.statistics import patient_weights
-from shamsul.evaluate.summaries import POOLED
 from shamsul.evaluate.tables import PREFIX, Settings, histograms
+from shamsul.evaluate.wide import POOLED
 
 ROWS = 64
 """Replicates worked on at once: 1024 levels each, twice."""

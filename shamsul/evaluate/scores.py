@@ -94,9 +94,9 @@ def score(
     """
     wanted = by_image(masks[masks["class"].isin([*classes, MARKER])])
     _check_covered(heatmaps, wanted)
-    of_image: dict[tuple[str, str], dict[str, Mapping[Any, Any]]] = {}
-    for (image_id, name, kind), mask in wanted.items():
-        of_image.setdefault((image_id, name), {})[kind] = mask
+    of_image: dict[tuple[str, str], dict[str, Mapping[Any, Any] | None]] = {}
+    for (image_id, name, kind), drawn in wanted.items():
+        of_image.setdefault((image_id, name), {})[kind] = drawn
     rows: list[dict[str, Any]] = []
     signs: list[dict[str, Any]] = []
     names = sorted(set(classes) & set(heatmaps.classes))
@@ -109,11 +109,11 @@ def score(
             if not heatmaps.explained[row, column]:
                 heatmap = np.zeros((1, 1), np.float32)
             relevance = evidence(heatmap, sign)
-            found = of_image.get((image_id, name), {})
+            found = of_image.get((image_id, name), {"none": None})
             points = heatmaps.points.get((image_id, name))
             key = {"image_id": image_id, "class": name, "method": heatmaps.method}
             made = {"made": bool(heatmaps.explained[row, column])}
-            for kind, mask in (found or {"none": None}).items():
+            for kind, mask in found.items():
                 laid, at, runs = _lay(relevance, heatmaps, frame, mask)
                 hit = laid.hit if points is None else _hit_by(points, runs, at.height)
                 rows.append(key | made | _row(kind, laid, hit, at))
@@ -153,8 +153,7 @@ def _lay(
     mask: Mapping[Any, Any] | None,
 ) -> tuple[Sweep, Frame, NDArray[np.int64]]:
     """A map over a mask or over none; the frame that they meet in, and the mask's run lengths."""
-    if heatmaps.covers == "radiograph":
-        frame = Frame.fit(frame.height, frame.width, frame.size, "stretch")
+    frame = heatmaps.frame_of(frame)
     if mask is None:
         runs = np.array([frame.height * frame.width])
     else:

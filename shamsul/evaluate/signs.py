@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from shamsul.evaluate.statistics import bootstrap_interval
-from shamsul.evaluate.summaries import POOLED
 from shamsul.evaluate.tables import PREFIX, Settings
+from shamsul.evaluate.wide import POOLED
 
 METRICS = ("otsu_area", "iou", "hit_rate")
 COLUMNS = [

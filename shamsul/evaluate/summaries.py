@@ -11,7 +11,6 @@ import pandas as pd
 from shamsul.evaluate.statistics import bootstrap_interval, holm, sign_flip_test, too_few
 from shamsul.evaluate.tables import Settings
 from shamsul.evaluate.wide import NUMBERS, Column, matrices
-from shamsul.evaluate.wide import POOLED as POOLED
 
 GROUP = ["metric", "threshold_rule", "class"]
 LOCALISATION = [

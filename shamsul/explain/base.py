@@ -16,13 +16,14 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shamsul import lazy
+from shamsul.errors import InputError
 from shamsul.progress import track
 
 if TYPE_CHECKING:
@@ -193,6 +194,45 @@ class Explainer(Method):
     """`untrained`: explain the same network with random weights instead, as a control. What a map
     of a network that has learned nothing scores is not owed to what the trained one has learned
     (Adebayo et al., NeurIPS 2018)."""
+    checkpoint: str | None = None
+    """Explain these weights instead of the run's: another run's `model/checkpoint.pt`. The same
+    architecture trained with another seed makes agreement a test of repeatability, another
+    architecture one of reproducibility (Arun et al., Radiology: Artificial Intelligence 2021)."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    """Instead of the configuration's, to see how much a method with random draws repeats itself."""
+
+    @model_validator(mode="after")
+    def _shares_what_it_can(self) -> Explainer:
+        if self.uses_shared and (self.checkpoint or self.seed is not None):
+            raise ValueError("shared: predictions are of the run's own weights and seed")
+        return self
+
+    def check_files(self, made: Collection[Path] = ()) -> None:
+        """The checkpoint must be there, where one is given."""
+        if self.checkpoint and not Path(self.checkpoint).is_file():
+            raise InputError(f"checkpoint: {self.checkpoint} does not exist")
+
+    def explained_model(self, shard: Shard) -> Classifier:
+        """The classifier that is explained.
+
+        Raises
+        ------
+        InputError
+            Another checkpoint lacks a class, or is of another resolution than the run.
+        """
+        model = shard.model
+        if self.checkpoint:
+            from shamsul.model.checkpoint import load  # Here, because it imports torch.
+
+            model = load(self.checkpoint, model.device, model.batch_size)
+            if missing := [name for name in shard.classes if name not in model.classes]:
+                raise InputError(f"{self.checkpoint}: does not predict {missing[0]}")
+            if model.size != shard.model.size:
+                raise InputError(
+                    f"{self.checkpoint}: is for images of {model.size} x {model.size} pixels, the "
+                    f"run's are of {shard.model.size} x {shard.model.size}"
+                )
+        return model if self.network == "trained" else model.untrained(shard.seed)
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
@@ -225,9 +265,10 @@ class Explainer(Method):
         """
         if shard.empty():
             return Maps(np.zeros((0, len(shard.classes), 1, 1), np.float32))
-        model = shard.model if self.network == "trained" else shard.model.untrained(shard.seed)
+        model = self.explained_model(shard)
         classes = torch.tensor([model.classes.index(c) for c in shard.classes], device=model.device)
-        seeds = shard.seeds()
+        seed = shard.seed if self.seed is None else self.seed
+        seeds = [image_seed(seed, image_id) for image_id in shard.images.image_id]
 
         def explained(rows: NDArray[np.intp]) -> tuple[Tensor, Tensor | None]:
             images = model.normalise(shard.images.image[rows])
