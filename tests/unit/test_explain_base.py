@@ -9,9 +9,13 @@ import pytest
 import torch
 
 from shamsul import storage
+from shamsul.errors import InputError
+from shamsul.explain import registry
 from shamsul.explain.base import Shard, in_groups
 from shamsul.explain.cam import GradCam
 from shamsul.explain.gradient import InputXGradient
+from shamsul.explain.surrogate import Lime
+from shamsul.model import checkpoint
 from shamsul.model.classifier import Classifier
 from tests.networks import Textures, classifier, network
 
@@ -94,3 +98,46 @@ def test_larger_images_are_explained_fewer_at_a_time(size, images, tile, monkeyp
     pictures = storage.Images(np.zeros((6, 32, 32), np.uint8), list("uvwxyz"), [])
     maps = InputXGradient().heatmaps(Shard(model, pictures, ("a",), 1)).heatmap
     assert set(seen) == {images} and maps.shape == (6, 1, 1, 1)
+
+
+def shard_of(model, seed=1):
+    grey = np.random.default_rng(0).integers(0, 256, (2, 64, 64), np.uint8)
+    return Shard(model, storage.Images(grey, ["x", "y"], []), ("c", "a"), seed)
+
+
+def test_another_checkpoint_is_explained_class_by_name(tmp_path):
+    run, other = classifier("densenet_small"), network("resnet18", 4, seed=3)
+    # The other run lists its classes in another order.
+    saved = Classifier(other, ("a", "b", "c", "d")[::-1], "resnet18", 64)
+    checkpoint.save(saved, tmp_path / "checkpoint.pt", {})
+    found = GradCam(checkpoint=str(tmp_path / "checkpoint.pt")).heatmaps(shard_of(run)).heatmap
+    expected = GradCam().heatmaps(shard_of(saved)).heatmap
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(found[:, 0], expected[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("classes", "size", "told"), [("abd", 64, "does not predict c"), ("abcd", 32, "32 x 32")]
+)
+def test_a_checkpoint_of_other_classes_or_size_is_refused(tmp_path, classes, size, told):
+    other = Classifier(network("resnet18", len(classes)), tuple(classes), "resnet18", size)
+    checkpoint.save(other, tmp_path / "other.pt", {})
+    method = GradCam(checkpoint=str(tmp_path / "other.pt"))
+    method.check_files()
+    with pytest.raises(InputError, match=told):
+        method.heatmaps(shard_of(classifier("densenet_small")))
+    with pytest.raises(InputError, match="none.pt does not exist"):
+        GradCam(checkpoint="none.pt").check_files()
+
+
+def test_a_methods_own_seed_takes_the_place_of_the_configurations():
+    model, few = classifier("densenet_small"), {"samples": 30, "segments": 8, "compactness": 10}
+    own = Lime(**few, seed=7).heatmaps(shard_of(model, 1)).heatmap
+    assert np.array_equal(own, Lime(**few).heatmaps(shard_of(model, 7)).heatmap)
+    assert not np.array_equal(own, Lime(**few).heatmaps(shard_of(model, 1)).heatmap)
+
+
+@pytest.mark.parametrize("option", [{"seed": 1}, {"checkpoint": "x.pt"}])
+def test_shared_predictions_are_of_the_runs_own_weights_and_seed(option):
+    with pytest.raises(InputError, match="shared: predictions are of the run's own"):
+        registry.one({"method": "lime", "shared": True, **option})
