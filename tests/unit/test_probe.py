@@ -520,9 +520,20 @@ def test_what_does_not_belong_together_is_refused(textured):
         probe(Textures(), small, maps, Random(), PLAIN, 1)
 
 
-@pytest.mark.parametrize("count", [0, 2])
-def test_the_script_writes_a_table_even_of_no_images(tmp_path, count):
-    model, shard = classifier("densenet_small", SIZE), images(grey(count=2)[:count])
+@pytest.mark.parametrize("settings", [FEW, FEW.model_copy(update={"images": 0})])
+def test_of_no_images_there_is_an_empty_table(tmp_path, settings):
+    model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
+    if settings.images:
+        shard = storage.Images(shard.image[:0], [], [])
+    table = probe(model, shard, heatmaps(GradCam(), model, shard), GradCam(), settings, 1)
+    storage.write_table(table, tmp_path / "p.parquet")
+    table = storage.read_table(tmp_path / "p.parquet")
+    assert table.empty and list(table) == COLUMNS
+    assert table["value"].dtype == float and table["stage"].dtype == int
+
+
+def test_the_script_writes_what_was_measured(tmp_path):
+    model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
     checkpoint.save(model, tmp_path / "c.pt", {})
     storage.write_images(shard, tmp_path / "i.h5")
     storage.write_heatmaps(heatmaps(GradCam(), model, shard), tmp_path / "h.h5")
