@@ -11,6 +11,7 @@ import yaml
 
 from shamsul.code import PROJECT
 
+READER = "results/small/phantom/phantom/CheXlocalize"
 SMALL = {
     "run": "small",
     "data": {
@@ -34,8 +35,14 @@ SMALL = {
             {"method": "random"},
             {"method": "lime", "name": "shared_lime", "shared": True},
             {"method": "consensus", "of": ["grad_cam", "random"], "weights": "fitted"},
+            {
+                "method": "radiologist",
+                "segmentations": f"{READER}/hb_segmentations_test.json",
+                "points": f"{READER}/hb_salient_pt_test.json",
+            },
         ],
     },
+    "probe": {"images": 2, "again": 1, "classes": 1, "fills": ["blur"], "steps": 4, "squares": 8},
     "evaluate": {"replicates": 50},
 }
 

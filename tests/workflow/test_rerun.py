@@ -2,17 +2,21 @@
 
 import hashlib
 
-AFTER_SCORES = {("localise", ""), ("runtime", ""), ("report", "")}
-AFTER_HEATMAPS = AFTER_SCORES | {("quality", "")}
 SHARDS = ("tune-0000", "test-0000", "test-0001")
+AFTER_SCORES = {(rule, "") for rule in ("measure", "localise", "stratify", "runtime", "report")}
+AFTER_HEATMAPS = (
+    AFTER_SCORES
+    | {(rule, "") for rule in ("quality", "probes", "agreements")}
+    | {("agreement", f"shard={shard}") for shard in SHARDS[1:]}
+)
 
 
 def heatmaps(*methods):
     return {
         (rule, f"method={method}, shard={shard}")
-        for rule in ("heatmaps", "score")
+        for rule, shards in (("heatmaps", SHARDS), ("score", SHARDS), ("probe", SHARDS[1:]))
         for method in methods
-        for shard in SHARDS
+        for shard in shards
     }
 
 
@@ -49,6 +53,37 @@ def test_other_shared_predictions_rerun_the_methods_that_share_them(experiment):
 def test_a_consensus_reruns_with_its_members(experiment):
     experiment.configuration["explain"]["methods"][2]["cells"] = 5
     assert experiment.would_run() == heatmaps("random", "consensus") | AFTER_HEATMAPS
+
+
+def test_another_way_of_resampling_reruns_statistics_alone(experiment):
+    experiment.configuration["evaluate"]["interval"] = "percentile"
+    statistics = {("probes", ""), ("agreements", "")}
+    assert experiment.would_run() == AFTER_SCORES | statistics
+
+
+def test_probing_more_images_makes_no_heatmap(experiment):
+    experiment.configuration["probe"]["images"] = 3
+    methods = [
+        method.get("name", method["method"])
+        for method in experiment.configuration["explain"]["methods"]
+    ]
+    probes = {job for job in heatmaps(*methods) if job[0] == "probe"}
+    after = {("probes", ""), ("runtime", ""), ("report", "")}
+    assert experiment.would_run() == probes | after
+
+
+def test_another_reading_reruns_the_reader(experiment):
+    reader = experiment.configuration["explain"]["methods"][-1]
+    assert reader.pop("points")
+    assert experiment.would_run() == heatmaps("radiologist") | AFTER_HEATMAPS
+
+
+def test_chexlocalizes_protocol_is_added_without_a_heatmap(experiment):
+    experiment.configuration["evaluate"]["protocol"] = "chexlocalize"
+    found = experiment.would_run()
+    assert {rule for rule, _ in found} == {
+        *("chexlocalize", "chexlocalize_summary", "runtime", "report")
+    }
 
 
 def test_a_report_setting_reruns_the_report(experiment):
@@ -103,8 +138,8 @@ def test_a_lost_shard_is_made_again(experiment):
     (experiment.results / "heatmaps" / "lime" / "test-0001.h5").unlink()
     (experiment.results / "report.html").unlink()  # what needs it
     shard = "method=lime, shard=test-0001"
-    jobs = {job for job in experiment.would_run() if job[0] in ("heatmaps", "score")}
-    assert jobs == {("heatmaps", shard), ("score", shard)}
+    jobs = {job for job in experiment.would_run() if "method=" in job[1]}
+    assert jobs == {("heatmaps", shard), ("score", shard), ("probe", shard)}
 
 
 def test_the_same_run_elsewhere_has_the_same_tables(finished, tmp_path):
