@@ -152,6 +152,24 @@ def test_deletion_of_a_linear_model_by_hand():
     assert found["deletion"] == pytest.approx(np.trapezoid(right) / 4, abs=1e-6)
 
 
+def test_a_constant_map_scores_as_chance_wherever_the_evidence_is():
+    model = Linear()
+    picture = np.zeros((SIZE, SIZE), np.uint8)
+    picture[: SIZE // 2] = 255  # All evidence is at the top, where a raster would begin.
+    weight = torch.zeros(4, 3, SIZE, SIZE)
+    weight[0, :, : SIZE // 2] = 1
+    model.network[1].weight.data = weight.flatten(1)
+    settings = Probe(metrics=("deletion", "insertion"), fills=("mean",), steps=8)
+    found = {"deletion": [], "insertion": []}
+    for seed in range(10):
+        radiograph = Radiograph.of(model, picture, ("mean",), seed)
+        constant = [np.full((SIZE, SIZE), 0.3)]
+        for _, metric, _, value in measure(radiograph, constant, [0], Imputer(SIZE), settings):
+            found[metric].append(value)
+    for of_seeds in found.values():
+        assert np.allclose(of_seeds, 0.5, atol=0.04) and len(set(of_seeds)) > 1
+
+
 # Infidelity
 
 
@@ -404,6 +422,31 @@ def test_sensitivity_to_noise_is_that_of_the_method():
         # Uniform noise of up to r has the deviation r / sqrt 3.
         norm = np.linalg.norm(shard.image[int(name[-1])].astype(float))
         assert value == pytest.approx(255 * 0.1 / np.sqrt(3) * SIZE / norm, rel=0.1)
+
+
+def test_a_draw_of_the_methods_own_is_no_sensitivity():
+    class Drawn(Explainer):
+        method, title, citation, cost, signed = "drawn", "Drawn", "", "forward", False
+
+        def explain(self, model, images, classes, seeds):
+            draws = [np.random.default_rng(seed).random((1, 4, 4)) for seed in seeds]
+            return torch.from_numpy(np.array(draws)).expand(-1, len(classes), -1, -1)
+
+    model, shard = classifier("densenet_small", SIZE), images(grey(count=3))
+    few = Probe(images=3, again=3, metrics=("max_sensitivity",), noisy=2)
+    table = probe(model, shard, heatmaps(Drawn(), model, shard), Drawn(), few, 1)
+    assert len(table) == 6 and (table["value"] == 0).all()
+
+
+def test_each_image_is_explained_for_its_own_classes():
+    model, pictures = classifier("densenet_small", SIZE), grey(count=3)
+    classes = np.array([[3, 1], [0, 2], [2, 3]])
+    found = again.explained(
+        LrpZ(), model, torch.from_numpy(pictures.astype(np.float32)), classes, [0, 0, 0]
+    )
+    expected = heatmaps(LrpZ(), model, images(pictures)).heatmap
+    for own, maps, wanted in zip(found, expected, classes, strict=True):
+        np.testing.assert_array_equal(own, maps[wanted])
 
 
 # What a value depends on
