@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 
 from shamsul.code import PROJECT
+from shamsul.metrics import METRICS
 from tests.experiment import Experiment
 
 ALIKE = {
@@ -35,7 +36,8 @@ def test_the_full_study_on_a_tree_of_phantoms(tmp_path):
     configuration["data"] |= {"size": 64, "shards": {"train": 2, "tune": 1, "test": 1}}
     configuration["model"] = {"backbone": "densenet_small", "weights": "random"}
     configuration["train"]["epochs"] = 1
-    configuration["evaluate"] = {"replicates": 50}
+    configuration["evaluate"] |= {"replicates": 50}
+    configuration["probe"] = {"images": 2, "again": 1, "classes": 1, "fills": ["blur"], "steps": 4}
     configuration["explain"]["perturbations"] = {"samples": 40, "segments": 8}
     methods = configuration["explain"]["methods"]
     names = [method.get("name", method["method"]) for method in methods]
@@ -55,9 +57,22 @@ def test_the_full_study_on_a_tree_of_phantoms(tmp_path):
     assert "Lung Opacity" in set(masks["class"]) and "Airspace Opacity" not in set(masks["class"])
     scored = pd.read_parquet(experiment.results / "tables" / "per_image.parquet")
     pairs = scored[scored["metric"] == "hit_rate"].groupby("method").size()
-    listed = len(configuration["explain"]["methods"])
-    assert len(pairs) == listed and (pairs == len(masks)).all(), "every method on every mask"
-    assert scored["value"].between(0, 1).all()
+    assert len(pairs) == len(configuration["explain"]["methods"])
+    # Every method on every mask; the reader read the test set only.
+    on_test = masks["image_id"].isin(manifest.loc[manifest["split"] == "test", "image_id"]).sum()
+    assert pairs.pop("radiologist") == on_test
+    assert (pairs == len(masks)).all()
+    for name, values in scored.groupby("metric")["value"]:
+        assert values.between(METRICS[name].low, METRICS[name].high).all(), name
+    theirs = pd.read_parquet(experiment.results / "tables" / "chexlocalize.parquet")
+    assert set(theirs["method"]) == set(scored["method"])
+    gains = pd.read_parquet(experiment.results / "tables" / "gains.parquet")
+    references = gains.groupby("reference")["reference_method"].unique().map(list).to_dict()
+    assert references == {
+        "baseline": ["random"],
+        "prior": ["mean_mask"],
+        "radiologist": ["radiologist"],
+    }
     assert (experiment.results / "report.html").is_file()
 
 
