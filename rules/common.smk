@@ -201,6 +201,20 @@ def shown_configuration():
     return shown
 
 
+def method_kinds():
+    """Of each method by name whether it is an explanation, a control or a human reader."""
+
+    def kind(method):
+        if method.human:
+            return "human"
+        untrained = getattr(method, "network", "trained") == "untrained"
+        return (
+            "control" if untrained or method.citation == "control" else "explanation"
+        )
+
+    return {name: kind(method) for name, method in METHODS.items()}
+
+
 def benchmarks(wildcards):
     """Snakemake's measurements of the jobs that made the tables."""
     yield from (

@@ -25,17 +25,22 @@ rule runtime:
         " --table {output.table:q} 2>&1 | tee {log:q}"
 
 
+REPORT_TABLES = {
+    name: f"{RUN}/tables/{name}.parquet"
+    for name in (
+        *("classification", "history", "localisation", "per_image", "comparisons"),
+        *("thresholds", "gains", "strata", "regressions", "signs", "agreement"),
+        *("markers", "quality", "runtime"),
+        *(("faithfulness", "sanity") if CONFIG.probe.images else ()),
+        *(("chexlocalize",) if CONFIG.evaluate.protocol == "chexlocalize" else ()),
+    )
+}
+
+
 rule report:
     """Everything on one page, in one file."""
     input:
-        classification=f"{RUN}/tables/classification.parquet",
-        history=f"{RUN}/tables/history.parquet",
-        localisation=f"{RUN}/tables/localisation.parquet",
-        per_image=f"{RUN}/tables/per_image.parquet",
-        comparisons=f"{RUN}/tables/comparisons.parquet",
-        thresholds=f"{RUN}/tables/thresholds.parquet",
-        quality=f"{RUN}/tables/quality.parquet",
-        runtime=f"{RUN}/tables/runtime.parquet",
+        **REPORT_TABLES,
         predictions=f"{RUN}/predictions.parquet",
         manifests=shard_tables("parquet", *SPLITS),
         masks=shard_tables("masks.parquet", "test"),
@@ -48,7 +53,14 @@ rule report:
         # Their digests are part of the provenance.
         checkpoint=f"{RUN}/model/checkpoint.pt",
         files=list(sources.input_files(CONFIG.data, ROOTS)),
-        code=program("report", "shamsul/report/report.html", "shamsul/report/style.css"),
+        code=program(
+            "report",
+            *sorted(
+                str(file.relative_to(PROJECT))
+                for kind in ("html", "css")
+                for file in (PROJECT / "shamsul" / "report").glob(f"*.{kind}")
+            ),
+        ),
     output:
         html=report(f"{RUN}/report.html", category="Report"),
     log:
@@ -63,13 +75,16 @@ rule report:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=shamsul.config.canonical({"config": shown_configuration()}),
+        settings=shamsul.config.canonical(
+            {"config": shown_configuration(), "kinds": method_kinds()}
+        ),
+        tables=" ".join(
+            f"--{name.replace('_', '-')} {shlex.quote(path)}"
+            for name, path in REPORT_TABLES.items()
+        ),
     shell:
         "python {input.code[0]} --settings {params.settings:q}"
-        " --classification {input.classification:q} --history {input.history:q}"
-        " --localisation {input.localisation:q} --per-image {input.per_image:q}"
-        " --comparisons {input.comparisons:q} --thresholds {input.thresholds:q}"
-        " --quality {input.quality:q} --runtime {input.runtime:q} --predictions {input.predictions:q}"
+        " {params.tables} --predictions {input.predictions:q}"
         " --manifests {input.manifests:q} --masks {input.masks:q} --images {input.images:q}"
         " --heatmaps {input.heatmaps:q} --roots {resources.roots:q}"
         " --digests {input.checkpoint:q} {input.files:q} --html {output.html:q}"

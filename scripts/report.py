@@ -20,18 +20,28 @@ TABLES = (
     "per_image",
     "comparisons",
     "thresholds",
+    "gains",
+    "strata",
+    "regressions",
+    "signs",
+    "agreement",
+    "markers",
     "quality",
     "runtime",
     "predictions",
 )
+OPTIONAL = ("faithfulness", "sanity", "chexlocalize")
+"""Tables that only some configurations ask for."""
 
 
 def main() -> None:
     """Read what a run has made; write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: config")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: config, kinds")
     for name in TABLES:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
+    for name in OPTIONAL:
+        parser.add_argument(f"--{name}", type=Path, help="table, where the run has it")
     for name in ("manifests", "masks", "heatmaps", "images"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     parser.add_argument("--roots", type=json.loads, required=True, help="JSON: source, folder")
@@ -39,7 +49,11 @@ def main() -> None:
     parser.add_argument("--html", type=Path, required=True, help="file to write")
     arguments = parser.parse_args()
     results = Results(
-        **{name: read_table(getattr(arguments, name)) for name in TABLES},
+        **{
+            name: read_table(path)
+            for name in (*TABLES, *OPTIONAL)
+            if (path := getattr(arguments, name)) is not None
+        },
         manifest=pd.concat([read_table(path) for path in arguments.manifests]),
         masks=pd.concat([read_table(path) for path in arguments.masks]),
         heatmaps=arguments.heatmaps,
@@ -47,7 +61,7 @@ def main() -> None:
         roots={name: Path(folder) for name, folder in arguments.roots.items()},
         provenance=provenance(arguments.digests),
     )
-    html = render(results, arguments.settings["config"])
+    html = render(results, arguments.settings["config"], arguments.settings["kinds"])
     with replacing(arguments.html) as temporary:
         temporary.write_text(html, encoding="utf-8")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,8 +108,8 @@ class Box:
         return cls(low, q1, median, q3, high, float(values.mean()), beyond, len(values))
 
 
-def box_plot(samples: Mapping[str, ArrayLike], muted: str | None, label: str) -> Markup:
-    """Horizontal box plots of values in [0, 1], one row for each name; `muted` is drawn in grey."""
+def box_plot(samples: Mapping[str, ArrayLike], muted: Collection[str], label: str) -> Markup:
+    """Horizontal box plots of values in [0, 1], one row for each name, `muted` ones in grey."""
     row, left, width = 26, 150, 470
     top = 6
     bottom = top + row * len(samples)
@@ -149,7 +149,7 @@ def box_plot(samples: Mapping[str, ArrayLike], muted: str | None, label: str) ->
             for value in box.beyond
         ]
         shapes.append(element("circle", cx=x(box.mean), cy=middle, r=3, class_="mean"))
-        parts.append(element("g", *shapes, class_="muted" if name == muted else "series"))
+        parts.append(element("g", *shapes, class_="muted" if name in muted else "series"))
     return drawing(left + width, bottom + 20, label, *parts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from shamsul.data.geometry import Frame
 from shamsul.data.images import load
 from shamsul.data.masks import by_image, decode
 from shamsul.errors import InputError
-from shamsul.report.overlay import data_uri, outline, overlay, radiograph
-from shamsul.storage import read_heatmaps, read_images
+from shamsul.report.overlay import OTHER, data_uri, outline, overlay, radiograph
+from shamsul.storage import RunLengths, read_frames, read_heatmaps
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Overlay:
-    """A method's heatmap over the radiograph."""
+    """A method's heatmap or segmentation over the radiograph; `made` says whether there is one."""
 
     method: str
     uri: str
     overlap: float
     hit: float
+    made: bool
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,19 @@ class Example:
 
 
 def choose(
-    per_image: pd.DataFrame, metric: str, rule: str, control: str, count: int
+    per_image: pd.DataFrame, metric: str, rule: str, counted: Collection[str], count: int
 ) -> list[Choice]:
     """Typical and best cases of the classes with most masks, by a rule and not by eye.
 
-    Images of test are ranked by the metric's mean over the methods without the control. Class by
-    class, most masks first, the middle one and the best one are taken; where more are asked for
-    than there are classes, the worst ones follow.
+    Images of test are ranked by the metric's mean over the explanation methods. Class by class,
+    most masks first, the middle one and the best one are taken; where more are asked for than
+    there are classes, the worst ones follow.
 
     Parameters
     ----------
     per_image : table of the evaluation.
     metric, rule : which values rank the images.
-    control : method whose values do not count, unless there is no other.
+    counted : methods whose values count; all where none of them has one.
     count : number of examples.
     """
     own = per_image[
@@ -72,8 +73,8 @@ def choose(
         & (per_image["metric"] == metric)
         & (per_image["threshold_rule"] == rule)
     ]
-    if (own["method"] != control).any():
-        own = own[own["method"] != control]
+    if own["method"].isin(counted).any():
+        own = own[own["method"].isin(counted)]
     means = own.groupby(["class", "image_id"])["value"].mean().reset_index()
     means = means.sort_values(["class", "value", "image_id"], ignore_index=True)
     by_class = [(str(name), group["image_id"].tolist()) for name, group in means.groupby("class")]
@@ -123,12 +124,12 @@ def examples(
     rows = manifest[manifest["image_id"].isin(chosen)].set_index("image_id")
     experts = by_image(masks[masks["image_id"].isin(chosen) & (masks["kind"] == kind)])
     frames = _frames(images, chosen)
-    maps, signed = _heatmaps(heatmaps, choices)
+    for image_id in sorted(chosen - frames.keys() | chosen - set(rows.index)):
+        raise InputError(f"report: image {image_id!r} is in no manifest or image shard")
+    maps, signed, outlined = _heatmaps(heatmaps, choices, frames)
     shown = []
     for choice in choices:
         key = (choice.image_id, choice.class_name)
-        if choice.image_id not in rows.index or choice.image_id not in frames:
-            raise InputError(f"report: image {choice.image_id!r} is in no manifest or image shard")
         row = rows.loc[choice.image_id]
         picture = radiograph(load(roots[str(row["source"])] / str(row["path"])))
         expert = decode(experts[*key, kind])
@@ -136,11 +137,15 @@ def examples(
         for method in methods:
             if (method, *key) not in maps:
                 continue
-            coloured = overlay(
-                picture, maps[method, *key], frames[choice.image_id], method in signed
-            )
-            overlap, hit = values.get((*key, method), (math.nan, math.nan))
-            overlays.append(Overlay(method, data_uri(outline(coloured, expert)), overlap, hit))
+            heatmap, frame = maps[method, *key]
+            drawn = picture
+            if heatmap is not None and method in outlined:
+                drawn = outline(picture, heatmap > 0, OTHER)
+            elif heatmap is not None:
+                drawn = overlay(picture, heatmap, frame, method in signed)
+            values_of = values.get((*key, method), (math.nan, math.nan))
+            uri = data_uri(outline(drawn, expert))
+            overlays.append(Overlay(method, uri, *values_of, made=heatmap is not None))
         shown.append(
             Example(
                 choice=choice,
@@ -158,27 +163,33 @@ def examples(
 def _frames(shards: Iterable[Path], chosen: set[str]) -> dict[str, Frame]:
     found: dict[str, Frame] = {}
     for path in shards:
-        shard = read_images(path)
-        pairs = zip(shard.image_id, shard.frames, strict=True)
-        found |= {image_id: frame for image_id, frame in pairs if image_id in chosen}
+        found |= {name: frame for name, frame in read_frames(path).items() if name in chosen}
     return found
 
 
+Maps = dict[tuple[str, str, str], tuple[NDArray[np.float32] | None, Frame]]
+"""By method, image and class: the map, None where it was not made, and its frame."""
+
+
 def _heatmaps(
-    shards: Iterable[Path], choices: Sequence[Choice]
-) -> tuple[dict[tuple[str, str, str], NDArray[np.float32]], set[str]]:
-    """Maps by method, image and class, and the methods that have negative relevance anywhere."""
-    found: dict[tuple[str, str, str], NDArray[np.float32]] = {}
+    shards: Iterable[Path], choices: Sequence[Choice], frames: Mapping[str, Frame]
+) -> tuple[Maps, set[str], set[str]]:
+    """Maps, methods that have negative relevance anywhere, and methods of segmentations."""
+    found: Maps = {}
     signed: set[str] = set()
+    outlined: set[str] = set()
     for path in shards:
         shard = read_heatmaps(path)
-        if (shard.heatmap < 0).any():
+        # Run lengths have no sign, and to look at them all would decode them all.
+        if isinstance(shard.heatmap, RunLengths):
+            outlined.add(shard.method)
+        elif (shard.heatmap < 0).any():
             signed.add(shard.method)
         rows = {image_id: row for row, image_id in enumerate(shard.image_id)}
         for choice in choices:
             if choice.image_id in rows and choice.class_name in shard.classes:
                 row, column = rows[choice.image_id], shard.classes.index(choice.class_name)
-                if shard.explained[row, column]:
-                    key = (shard.method, choice.image_id, choice.class_name)
-                    found[key] = shard.heatmap[row, column]
-    return found, signed
+                heatmap = shard.heatmap[row, column] if shard.explained[row, column] else None
+                key = (shard.method, choice.image_id, choice.class_name)
+                found[key] = (heatmap, shard.frame_of(frames[choice.image_id]))
+    return found, signed, outlined

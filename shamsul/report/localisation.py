@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
-from shamsul.evaluate.summaries import POOLED
+from shamsul.evaluate.tables import FALSE_ALARMS, PREFIX
+from shamsul.evaluate.wide import POOLED
+from shamsul.report.differences import Difference, Lookup
 from shamsul.report.figures import box_plot, ramp
-from shamsul.report.wording import METRICS, RULES, view_name
+from shamsul.report.methods import Methods, ordered
+from shamsul.report.wording import RULES, measure, view_name
+
+Rules = Sequence[str]
+"""Threshold rules of the configuration, the main one first."""
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Of a method's mean to another's, on the masks that both were scored on."""
-
-    value: float
-    low: float
-    high: float
-    p_adjusted: float
-    alpha: float
-
-    @property
-    def verdict(self) -> str:
-        """What may be said of it after the correction for multiple comparisons."""
-        if math.isnan(self.p_adjusted):
-            return "not tested"
-        if self.p_adjusted >= self.alpha:
-            return "not distinguishable"
-        return "better" if self.value > 0 else "worse"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Of the matrix: a method on a class."""
+class Shade:
+    """A coloured cell of the matrix: a method on a class."""
 
     mean: float
     low: float
@@ -45,7 +31,7 @@ class Cell:
     text: str
     best: bool
     mark: str
-    """`better` or `worse` than the control, else empty."""
+    """`better` or `worse` than the baseline, else empty."""
 
 
 @dataclass(frozen=True)
@@ -71,61 +57,81 @@ class Standing:
 
 @dataclass(frozen=True)
 class View:
-    """Everything about one metric under one threshold rule."""
+    """Everything about one metric under one threshold rule.
+
+    Attributes
+    ----------
+    better : which way is better, `higher` or `lower`.
+    columns, rows : of the matrix of classes and methods.
+    extreme : the best mean in the matrix, which is the darkest.
+    standings : of all methods, best first.
+    best, runner_up : of the explanation methods; controls and readers are not in the contest.
+    control : the baseline, if it is there.
+    pooled_plot, class_plots : empty where the metric has no value for single images.
+    """
 
     name: str
     metric: str
     rule: str
+    better: str
     columns: list[Column]
-    rows: list[tuple[str, list[Cell | None]]]
-    largest: float
+    rows: list[tuple[str, list[Shade | None]]]
+    extreme: float
     standings: list[Standing]
-    """Best first."""
+    best: Standing | None
+    runner_up: Standing | None
     control: str | None
     pooled_plot: Markup
     class_plots: list[tuple[Column, Markup]]
 
     @property
-    def best(self) -> Standing:
-        """The method with the highest pooled mean."""
-        return self.standings[0]
-
-    @property
-    def runner_up(self) -> Standing | None:
-        """The next best method."""
-        return self.standings[1] if len(self.standings) > 1 else None
+    def tested(self) -> bool:
+        """Whether its methods were compared in pairs."""
+        return any(row.to_control or row.to_best for row in self.standings)
 
 
 def views(
     localisation: pd.DataFrame,
     comparisons: pd.DataFrame,
     per_image: pd.DataFrame,
-    methods: Sequence[str],
+    kind: str,
+    alarms: bool,
+    methods: Methods,
     classes: Sequence[str],
-    control: str,
+    rules: Rules,
     alpha: float,
 ) -> list[View]:
-    """The views of the test split that have any value.
+    """The views of one kind of mask that have any value on test.
 
     Parameters
     ----------
     localisation, comparisons, per_image : tables of the evaluation.
-    methods, classes : in the order of the report; others follow by name.
-    control : the method that the others are compared with first, if it is there.
+    kind : of the masks.
+    alarms : whether the false alarms, which are of no kind of mask, are among them.
+    methods : of the run.
+    classes : in the order of the report; others follow by name.
+    rules : of the configuration.
     alpha : level below which an adjusted p-value is said to distinguish.
     """
     summary = localisation[localisation["split"] == "test"]
     values = per_image[per_image["split"] == "test"]
     found = []
-    for metric in METRICS:
-        for rule in RULES:
-            key = {"metric": metric, "threshold_rule": rule}
-            own = _only(summary, **key)
-            if len(own):
-                against = Lookup(_only(comparisons, **key), alpha)
-                samples = _only(values, **key)
-                found.append(_view(metric, rule, own, against, samples, methods, classes, control))
+    for metric, rule in _headline(kind, alarms, rules):
+        key = {"metric": metric, "threshold_rule": rule}
+        own = only(summary, **key)
+        if len(own):
+            against = Lookup(only(comparisons, **key), alpha)
+            found.append(_view(metric, rule, own, against, only(values, **key), methods, classes))
     return found
+
+
+def _headline(kind: str, alarms: bool, rules: Rules) -> list[tuple[str, str]]:
+    """Metrics and rules that have a view; the other measures share one table."""
+    prefix = PREFIX[kind]
+    overlap = [(prefix + "iou", rule) for rule in RULES if rule in rules]
+    free = [(prefix + name, "none") for name in ("hit_rate", "relevance_mass", "pxap")]
+    negative = [(FALSE_ALARMS, rule) for rule in rules if rule != "best"][:1]
+    return overlap + free + (negative if alarms else [])
 
 
 def _view(
@@ -134,116 +140,132 @@ def _view(
     summary: pd.DataFrame,
     against: Lookup,
     values: pd.DataFrame,
-    methods: Sequence[str],
+    methods: Methods,
     classes: Sequence[str],
-    control: str,
 ) -> View:
-    names = _ordered(set(summary["method"]), methods)
+    names, better = methods.ordered(set(summary["method"])), measure(metric).better
     cells = {(row["class"], row["method"]): row for row in summary.to_dict("records")}
     columns = []
-    for name in [POOLED, *_ordered(set(summary["class"]) - {POOLED}, classes)]:
+    for name in [POOLED, *ordered(set(summary["class"]) - {POOLED}, classes)]:
         own = [cells[name, method] for method in names if (name, method) in cells]
         most = [max(row[key] for row in own) for key in ("n_masks", "n_patients")]
         columns.append(Column(name, *most))
-    largest = summary["mean"].max()
-
-    def cell(name: str, method: str) -> Cell | None:
-        row = cells.get((name, method))
-        if row is None:
-            return None
-        background, text = ramp(row["mean"] / largest if largest > 0 else 0)
-        best = row["mean"] == max(cells[name, m]["mean"] for m in names if (name, m) in cells)
-        difference = against(name, method, control)
-        verdict = difference.verdict if difference else ""
-        mark = verdict if verdict in ("better", "worse") else ""
-        return Cell(row["mean"], row["low"], row["high"], background, text, best, mark)
-
-    order = sorted(names, key=lambda method: -cells[POOLED, method]["mean"])
-    standings = []
-    for method in order:
-        row = cells[POOLED, method]
-        to_control = against(POOLED, method, control)
-        to_best = against(POOLED, method, order[0])
-        standings.append(
-            Standing(method, row["mean"], row["low"], row["high"], to_control, to_best)
-        )
+    control = methods.baseline if methods.baseline in names else None
+    standings = _standings(cells, names, better, methods, control, against)
+    contest = [row for row in standings if methods.explains(row.method)]
     title = view_name(metric, rule)
+    muted = {name for name in names if methods.kind(name) == "control"}
+
+    def plot(table: pd.DataFrame, name: str) -> Markup:
+        return _plot(table, names, muted, f"{title}, {name}") if len(table) else Markup("")
+
     return View(
         name=title,
         metric=metric,
         rule=rule,
+        better=better,
         columns=columns,
-        rows=[(method, [cell(column.name, method) for column in columns]) for method in names],
-        largest=largest,
+        rows=_matrix(cells, columns, names, better, methods, control, against),
+        extreme=(summary["mean"].min() if better == "lower" else summary["mean"].max()),
         standings=standings,
-        control=control if control in names else None,
-        pooled_plot=_plot(values, names, control, f"{title}, all classes"),
+        best=contest[0] if contest else None,
+        runner_up=contest[1] if len(contest) > 1 else None,
+        control=control,
+        pooled_plot=plot(values, "all classes"),
         class_plots=[
-            (
-                column,
-                _plot(
-                    _only(values, **{"class": column.name}),
-                    names,
-                    control,
-                    f"{title}, {column.name}",
-                ),
-            )
+            (column, drawn)
             for column in columns[1:]
+            if (drawn := plot(only(values, **{"class": column.name}), column.name))
         ],
     )
 
 
-def _plot(values: pd.DataFrame, methods: Sequence[str], control: str, title: str) -> Markup:
-    samples = {name: group["value"].to_numpy() for name, group in values.groupby("method")}
-    ordered = {name: samples[name] for name in methods if name in samples}
-    return box_plot(ordered, control, f"Box plots of {title} per image, by method")
+Cells = Mapping[tuple[Any, Any], Mapping[Any, Any]]
+"""Rows of the summary by class and method."""
 
 
-class Lookup:
-    """Finds the difference of two methods, whichever of them the table names first."""
-
-    def __init__(self, comparisons: pd.DataFrame, alpha: float) -> None:
-        self.alpha = alpha
-        self.rows = {
-            (row["class"], row["method_a"], row["method_b"]): row
-            for row in comparisons.to_dict("records")
-        }
-
-    def __call__(self, name: str, method: str, other: str) -> Difference | None:
-        """Difference `method` - `other` on a class, or None where the table has none."""
-        if row := self.rows.get((name, method, other)):
-            return Difference(
-                row["difference"], row["low"], row["high"], row["p_adjusted"], self.alpha
-            )
-        if row := self.rows.get((name, other, method)):
-            return Difference(
-                -row["difference"], -row["high"], -row["low"], row["p_adjusted"], self.alpha
-            )
-        return None
-
-
-def threshold_matrix(
-    thresholds: pd.DataFrame, kind: str, methods: Sequence[str], classes: Sequence[str]
-) -> tuple[list[str], list[tuple[str, list[dict[str, object] | None]]]]:
-    """Tuned thresholds of a kind of mask: classes, and for each method its row by class."""
-    own = _only(thresholds, kind=kind)
-    names = _ordered(set(own["class"]), classes)
-    found = {(row["method"], row["class"]): row for row in own.to_dict("records")}
-    return names, [
-        (method, [found.get((method, name)) for name in names])
-        for method in _ordered(set(own["method"]), methods)
+def _standings(
+    cells: Cells,
+    names: Sequence[str],
+    better: str,
+    methods: Methods,
+    control: str | None,
+    against: Lookup,
+) -> list[Standing]:
+    """All methods, best first."""
+    sign = 1 if better == "lower" else -1
+    order = sorted(
+        (name for name in names if (POOLED, name) in cells),
+        key=lambda name: sign * cells[POOLED, name]["mean"],
+    )
+    best = next(filter(methods.explains, order), None)
+    rows = [cells[POOLED, name] for name in order]
+    return [
+        Standing(
+            *(name, row["mean"], row["low"], row["high"]),
+            *(against(POOLED, name, control), against(POOLED, name, best)),
+        )
+        for name, row in zip(order, rows, strict=True)
     ]
 
 
-def _only(table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
+def _matrix(
+    cells: Cells,
+    columns: Sequence[Column],
+    names: Sequence[str],
+    better: str,
+    methods: Methods,
+    control: str | None,
+    against: Lookup,
+) -> list[tuple[str, list[Shade | None]]]:
+    """Methods by classes, darker where better."""
+    largest = max(row["mean"] for row in cells.values())
+
+    def shade(name: str, method: str) -> Shade | None:
+        row = cells.get((name, method))
+        if row is None:
+            return None
+        share = row["mean"] / largest if largest > 0 else 0
+        colours = ramp(1 - share if better == "lower" else share)
+        means = [
+            cells[name, m]["mean"] for m in names if methods.explains(m) and (name, m) in cells
+        ]
+        top = bool(means) and row["mean"] == (min if better == "lower" else max)(means)
+        found = against(name, method, control)
+        mark = found.verdict if found and found.verdict in ("better", "worse") else ""
+        best = top and methods.explains(method)
+        return Shade(row["mean"], row["low"], row["high"], *colours, best, mark)
+
+    return [(method, [shade(column.name, method) for column in columns]) for method in names]
+
+
+def _plot(
+    values: pd.DataFrame, methods: Sequence[str], muted: Collection[str], title: str
+) -> Markup:
+    samples = {name: group["value"].to_numpy() for name, group in values.groupby("method")}
+    drawn = {name: samples[name] for name in methods if name in samples}
+    return box_plot(drawn, muted, f"Box plots of {title} per image, by method")
+
+
+def threshold_matrix(
+    thresholds: pd.DataFrame, kind: str, methods: Methods, classes: Sequence[str]
+) -> tuple[list[str], list[tuple[str, list[dict[str, object] | None]]]]:
+    """Tuned thresholds of a kind of mask: classes, and for each method its row by class.
+
+    Readers have none: what they drew is the same under every threshold.
+    """
+    own = only(thresholds, kind=kind)
+    names = ordered(set(own["class"]), classes)
+    found = {(row["method"], row["class"]): row for row in own.to_dict("records")}
+    return names, [
+        (method, [found.get((method, name)) for name in names])
+        for method in methods.ordered(set(own["method"]))
+        if methods.kind(method) != "human"
+    ]
+
+
+def only(table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
+    """The rows whose columns have these values."""
     for column, value in wanted.items():
         table = table[table[column] == value]
     return table
-
-
-def _ordered(names: set[str], wanted: Sequence[str]) -> list[str]:
-    def listed() -> Iterator[str]:
-        yield from (name for name in wanted if name in names)
-        yield from sorted(names - set(wanted))
-
-    return list(dict.fromkeys(listed()))

@@ -15,6 +15,8 @@ WIDTH = 240
 """Of a picture, in pixels; a radiograph that is higher than wide is made as high instead."""
 OUTLINE = np.array([92, 224, 116], float)
 """Of the expert's mask: a green that neither colour map nor radiograph has."""
+OTHER = np.array([86, 190, 255], float)
+"""Of what another reader or a segmenting method drew."""
 
 SEQUENTIAL = np.array(
     [(20, 11, 53), (101, 21, 110), (187, 55, 84), (249, 142, 9), (252, 255, 164)], float
@@ -42,7 +44,7 @@ def radiograph(image: NDArray[np.uint8]) -> Picture:
     return np.repeat(np.asarray(small, float)[:, :, None], 3, axis=2)
 
 
-def outline(picture: Picture, mask: NDArray[np.bool_]) -> Picture:
+def outline(picture: Picture, mask: NDArray[np.bool_], colour: Picture = OUTLINE) -> Picture:
     """The picture with the outline of a mask of any resolution."""
     height, width = picture.shape[:2]
     small = Image.fromarray(mask.astype(np.uint8) * 255).resize(
@@ -52,7 +54,7 @@ def outline(picture: Picture, mask: NDArray[np.bool_]) -> Picture:
     inside = np.pad(np.asarray(small) > 0, 1)
     around = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
     drawn = picture.copy()
-    drawn[inside[1:-1, 1:-1] & ~around] = OUTLINE
+    drawn[inside[1:-1, 1:-1] & ~around] = colour
     return drawn
 
 

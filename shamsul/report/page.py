@@ -12,11 +12,12 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from shamsul.evaluate.tables import PREFIX
-from shamsul.report import wording
-from shamsul.report.figures import interval_bar, line_chart
+from shamsul.evaluate.tables import FALSE_ALARMS, PREFIX
+from shamsul.report import background, maps, measures, probes, protocol, standing, strata, wording
 from shamsul.report.gallery import Example, choose, examples
+from shamsul.report.grid import Grid
 from shamsul.report.localisation import View, threshold_matrix, views
+from shamsul.report.methods import Kind, Methods
 
 FOLDER = Path(__file__).parent
 
@@ -27,8 +28,10 @@ class Results:
 
     Attributes
     ----------
-    classification, history, localisation, per_image, comparisons, thresholds, quality, runtime,
-    predictions, manifest, masks : tables; each may be empty.
+    classification, history, localisation, per_image, comparisons, thresholds, gains, strata,
+    regressions, signs, agreement, markers, quality, runtime, predictions, manifest, masks :
+        tables; each may be empty.
+    faithfulness, sanity, chexlocalize : tables that only some configurations ask for.
     heatmaps, images : shards of the test split at least.
     roots : folder of each data source by its name.
     provenance : names and values, in groups: `{"Versions": {"numpy": "2.4"}, "Commit": "25afe0e"}`.
@@ -40,6 +43,12 @@ class Results:
     per_image: pd.DataFrame
     comparisons: pd.DataFrame
     thresholds: pd.DataFrame
+    gains: pd.DataFrame
+    strata: pd.DataFrame
+    regressions: pd.DataFrame
+    signs: pd.DataFrame
+    agreement: pd.DataFrame
+    markers: pd.DataFrame
     quality: pd.DataFrame
     runtime: pd.DataFrame
     predictions: pd.DataFrame
@@ -49,33 +58,29 @@ class Results:
     images: Sequence[Path]
     roots: Mapping[str, Path]
     provenance: Mapping[str, Any]
+    faithfulness: pd.DataFrame | None = None
+    sanity: pd.DataFrame | None = None
+    chexlocalize: pd.DataFrame | None = None
 
 
-def render(results: Results, config: Mapping[str, Any]) -> str:
+def render(results: Results, config: Mapping[str, Any], kinds: Mapping[str, Kind]) -> str:
     """The report as HTML.
 
     Parameters
     ----------
     results : what the run has made.
     config : the whole configuration as a dictionary.
+    kinds : of the methods by name: explanation, control or human.
 
     Raises
     ------
     InputError
         A radiograph or shard that the gallery shows cannot be read.
     """
-    evaluate, methods = config["evaluate"], _method_names(config)
-    alpha = 1 - evaluate["confidence"]
-    found = views(
-        results.localisation,
-        results.comparisons,
-        results.per_image,
-        methods,
-        config["classes"],
-        evaluate["baseline"],
-        alpha,
-    )
-    sections = [section for kind in PREFIX if (section := _section(kind, found, results, config))]
+    evaluate = config["evaluate"]
+    names = [entry.get("name", entry["method"]) for entry in config["explain"]["methods"]]
+    methods = Methods(names, kinds, evaluate["baseline"])
+    sections = _sections(results, config, methods)
     main = _main_view(sections, evaluate["rules"])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -86,38 +91,38 @@ def render(results: Results, config: Mapping[str, Any]) -> str:
     )
     environment.globals |= {
         name: getattr(wording, name)
-        for name in ("number", "signed", "interval", "p_value", "p_says", "duration")
+        for name in ("number", "signed", "interval", "p_value", "p_says", "duration", "span")
     }
-    judged = results.per_image[results.per_image["split"] == "test"]
+    environment.globals |= {
+        "BETTER": wording.BETTER,
+        "methods": methods,
+        "percent": f"{100 * evaluate['confidence']:g} %",
+    }
+    judged = results.per_image[
+        (results.per_image["split"] == "test") & (results.per_image["metric"] != FALSE_ALARMS)
+    ]
     return environment.get_template("report.html").render(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         title=config["report"]["title"],
         run=config["run"],
-        control=evaluate["baseline"],
-        percent=f"{100 * evaluate['confidence']:g} %",
-        alpha=alpha,
-        replicates=evaluate["replicates"],
-        fixed=evaluate["fixed_threshold"],
-        min_masks=evaluate["min_masks"],
-        methods=methods,
+        evaluate=evaluate,
+        alpha=1 - evaluate["confidence"],
         n_images=judged["image_id"].nunique(),
         n_patients=judged["patient_id"].nunique(),
         splits=results.manifest["split"].value_counts().to_dict(),
-        classification=_classification(results.classification),
-        history=_history(results.history),
+        classification=background.classification(results.classification),
+        history=background.history(results.history),
         sections=sections,
         main=main,
+        definitions=measures.definitions(results.localisation),
+        **_evidence(results, config, methods, main, [v for s in sections for v in s.views]),
+        **_probes(results, methods),
         gallery=_gallery(results, config, methods, main) if main else [],
-        conservation=_conservation(results.quality, methods),
-        runtime=_runtime(results.runtime),
-        provenance=_groups(results.provenance),
+        conservation=background.conservation(results.quality, names),
+        runtime=background.runtime(results.runtime),
+        provenance=background.groups(results.provenance),
         configuration=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )
-
-
-def _method_names(config: Mapping[str, Any]) -> list[str]:
-    """The methods in the order of the configuration."""
-    return [entry.get("name", entry["method"]) for entry in config["explain"]["methods"]]
 
 
 @dataclass(frozen=True)
@@ -126,76 +131,122 @@ class Section:
 
     kind: str
     views: list[View]
-    headline: list[View]
-    """IoU under each rule and the hit rate; Dice ranks maps as IoU does."""
+    all_measures: Grid
     threshold_classes: list[str]
     threshold_rows: list[tuple[str, list[dict[str, object] | None]]]
 
+    @property
+    def headline(self) -> list[View]:
+        """What the summary shows: all but the threshold that nobody can know beforehand."""
+        return [view for view in self.views if view.rule != "best"]
 
-def _section(
-    kind: str, found: list[View], results: Results, config: Mapping[str, Any]
-) -> Section | None:
-    prefix = PREFIX[kind]
-    own = [
-        view for view in found if view.metric in {prefix + m for m in ("iou", "dice", "hit_rate")}
+
+def _sections(results: Results, config: Mapping[str, Any], methods: Methods) -> list[Section]:
+    """One for each kind of mask on test; the first one has the false alarms too."""
+    evaluate, classes = config["evaluate"], config["classes"]
+    tables = results.localisation, results.comparisons, results.per_image
+    alpha = 1 - evaluate["confidence"]
+    of_test = results.localisation[results.localisation["split"] == "test"]
+    kinds = [kind for kind in PREFIX if (of_test["metric"] == PREFIX[kind] + "hit_rate").any()]
+    return [
+        Section(
+            kind,
+            views(*tables, kind, first, methods, classes, evaluate["rules"], alpha),
+            measures.all_measures(results.localisation, kind, first, methods),
+            *threshold_matrix(results.thresholds, kind, methods, classes),
+        )
+        for kind in kinds
+        for first in [kind == kinds[0]]
     ]
-    if not own:
-        return None
-    classes, rows = threshold_matrix(
-        results.thresholds, kind, _method_names(config), config["classes"]
-    )
-    headline = [view for view in own if view.metric != prefix + "dice"]
-    return Section(kind, own, headline, classes, rows)
 
 
 def _main_view(sections: list[Section], rules: Sequence[str]) -> View | None:
     """IoU under the rule that the configuration names first; masks before boxes."""
     for section in sections:
-        overlap = [view for view in section.views if view.metric == PREFIX[section.kind] + "iou"]
+        overlap = {
+            view.rule: view for view in section.views if view.metric == PREFIX[section.kind] + "iou"
+        }
         for rule in rules:
-            for view in overlap:
-                if view.rule == rule:
-                    return view
+            if rule in overlap:
+                return overlap[rule]
     return None
 
 
-def _classification(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of the classification on test, with their bars."""
-    rows = []
-    for row in table[table["split"] == "test"].to_dict("records") if len(table) else []:
-        low, high = (row.get(f"auprc_{end}", float("nan")) for end in ("low", "high"))
-        prevalence = row["n_positive"] / row["n"] if row["n"] else float("nan")
-        auroc = interval_bar(row["auroc"], row["auroc_low"], row["auroc_high"], 0.5)
-        auprc = interval_bar(row["auprc"], low, high, prevalence)
-        bars = {"auprc_low": low, "auprc_high": high, "auroc_bar": auroc, "auprc_bar": auprc}
-        rows.append({**row, **bars})
-    return rows
+def _kind(view: View) -> str:
+    return "box" if view.metric.startswith(PREFIX["box"]) else "segmentation"
 
 
-def _history(table: pd.DataFrame) -> list[tuple[str, Markup]]:
-    """Curves of training: losses, and AUROC on tune."""
-    if "epoch" not in table or table.empty:
-        return []
-    charts = []
-    for word, title in (("loss", "Loss"), ("auroc", "Mean AUROC")):
-        names = [name for name in table.select_dtypes("number") if word in name.lower()]
-        series = {name.replace("_", " "): table[name].tolist() for name in names}
-        if chart := line_chart(series, table["epoch"].tolist(), f"{title} by epoch", "epoch"):
-            charts.append((title, chart))
-    return charts
+def _evidence(
+    results: Results,
+    config: Mapping[str, Any],
+    methods: Methods,
+    main: View | None,
+    all_views: list[View],
+) -> dict[str, Any]:
+    """What is said beside the views: gains, strata, signs, agreement, markers, CheXlocalize."""
+    alpha, classes = 1 - config["evaluate"]["confidence"], config["classes"]
+    found: dict[str, Any] = {
+        "agreement": maps.agreement(results.agreement, methods),
+        "alike": maps.alike(results.agreement),
+        "alike_from": maps.ALIKE,
+        "markers": maps.markers(results.markers, config, methods),
+        "sentences": [],
+        "gains": [],
+        "strata": [],
+        "first_strata": strata.FIRST,
+        "regressions": [],
+        "signs": None,
+        "whole": [],
+        "theirs": None,
+    }
+    if main:
+        kind = _kind(main)
+        hits = [view for view in all_views if view.metric == PREFIX[kind] + "hit_rate"]
+        found |= {
+            "sentences": standing.sentences(results.gains, main, methods, alpha),
+            "gains": [
+                (
+                    view.name,
+                    grid,
+                    standing.class_gains(results.gains, view, methods, classes, alpha),
+                )
+                for view in (main, *hits)
+                if (grid := standing.pooled_gains(results.gains, view, methods, alpha))
+            ],
+            "strata": strata.parts(results.strata, main, methods),
+            "regressions": strata.lines(results.regressions, main, methods),
+            "signs": maps.signs(results.signs, kind, methods),
+            "whole": maps.whole(results.signs, kind, methods),
+        }
+    if results.chexlocalize is not None:
+        rule = config["evaluate"]["chexlocalize"]["threshold"]
+        tables = results.chexlocalize, results.localisation, rule, methods
+        found["theirs"] = protocol.side_by_side(*tables)
+        found["theirs_by_class"] = protocol.by_class(*tables, classes)
+    return found
+
+
+def _probes(results: Results, methods: Methods) -> dict[str, Any]:
+    """What the model said when it was asked again; None where it was not."""
+    found: dict[str, Any] = dict.fromkeys(("faithfulness", "sanity", "stages"))
+    found["probed"], found["probe_definitions"] = (0, 0), []
+    if results.faithfulness is not None and results.sanity is not None:
+        found["faithfulness"] = probes.faithfulness(results.faithfulness, methods)
+        found["sanity"] = probes.sanity(results.sanity, methods)
+        found["stages"] = probes.stages(results.sanity, methods)
+        found["probed"] = probes.counts(results.faithfulness)
+        found["probe_definitions"] = measures.definitions(results.faithfulness, results.sanity)
+    return found
 
 
 def _gallery(
-    results: Results, config: Mapping[str, Any], methods: Sequence[str], main: View
+    results: Results, config: Mapping[str, Any], methods: Methods, main: View
 ) -> list[Example]:
     """The examples that the main view chooses."""
-    kind = "box" if main.metric.startswith(PREFIX["box"]) else "segmentation"
+    kind = _kind(main)
     choices = choose(
-        results.per_image,
-        main.metric,
-        main.rule,
-        config["evaluate"]["baseline"],
-        config["report"]["gallery"],
+        *(results.per_image, main.metric, main.rule),
+        *(set(filter(methods.explains, methods.names)), config["report"]["gallery"]),
     )
     key = ["image_id", "class", "method"]
     wanted = results.per_image[
@@ -206,7 +257,7 @@ def _gallery(
     both = overlap[[*key, "value"]].merge(hits[[*key, "value"]], on=key, suffixes=("", "_hit"))
     return examples(
         choices,
-        methods,
+        methods.names,
         {tuple(row[:3]): tuple(row[3:]) for row in both.itertuples(index=False)},
         results.predictions.set_index(["image_id", "class"])["probability"].to_dict(),
         results.manifest,
@@ -216,47 +267,3 @@ def _gallery(
         results.images,
         results.roots,
     )
-
-
-def _conservation(table: pd.DataFrame, methods: Sequence[str]) -> list[dict[str, Any]]:
-    """Error of each method's sums on test: the median, and the class where it is largest."""
-    rows = []
-    for method in methods:
-        chosen = (table["method"] == method) & (table["quality"] == "conservation_error")
-        own = table[chosen & (table["split"] == "test")]
-        if len(own):
-            worst = own.loc[own["median"].idxmax()]
-            rows.append(
-                {
-                    "method": method,
-                    "median": own["median"].median(),
-                    "worst": worst["median"],
-                    "worst_class": worst["class"],
-                }
-            )
-    return rows
-
-
-def _runtime(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Jobs, seconds and memory by rule, the longest first."""
-    if table.empty:
-        return []
-    stages = table.groupby("rule").agg(
-        jobs=("seconds", "size"), seconds=("seconds", "sum"), memory=("max_rss_mb", "max")
-    )
-    stages = stages.reset_index().sort_values(["seconds", "rule"], ascending=[False, True])
-    return [{str(k): v for k, v in row.items()} for row in stages.to_dict("records")]
-
-
-def _groups(provenance: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Names and values by group; single values come first, under no name."""
-    single = [(name, _text(v)) for name, v in provenance.items() if not isinstance(v, Mapping)]
-    groups = [("", single)] if single else []
-    for name, values in provenance.items():
-        if isinstance(values, Mapping):
-            groups.append((name, [(key, _text(value)) for key, value in values.items()]))
-    return groups
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,67 @@
+"""Differences between methods, and what may be said of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from shamsul.report.wording import measure
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of a method's mean to another's, on the masks that both were scored on.
+
+    Attributes
+    ----------
+    value, low, high : with its interval.
+    p_adjusted : corrected for multiple comparisons.
+    alpha : level below which it is said to distinguish.
+    better : which sign speaks for the method, `higher` or `lower`.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_adjusted: float
+    alpha: float
+    better: str = "higher"
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any], alpha: float, sign: int = 1) -> Difference:
+        """The difference of a row of `comparisons` or `gains`, turned round where sign is -1."""
+        low, high = (row["low"], row["high"]) if sign > 0 else (-row["high"], -row["low"])
+        better = measure(row["metric"]).better
+        return cls(sign * row["difference"], low, high, row["p_adjusted"], alpha, better)
+
+    @property
+    def verdict(self) -> str:
+        """What may be said of it after the correction for multiple comparisons."""
+        if math.isnan(self.p_adjusted):
+            return "not tested"
+        if self.p_adjusted >= self.alpha:
+            return "not distinguishable"
+        return "better" if (self.value > 0) == (self.better == "higher") else "worse"
+
+
+class Lookup:
+    """Finds the difference of two methods, whichever of them the table names first."""
+
+    def __init__(self, comparisons: pd.DataFrame, alpha: float) -> None:
+        self.alpha = alpha
+        self.rows = {
+            (row["class"], row["method_a"], row["method_b"]): row
+            for row in comparisons.to_dict("records")
+        }
+
+    def __call__(self, name: str, method: str, other: str | None) -> Difference | None:
+        """Difference `method` - `other` on a class, or None where the table has none."""
+        if row := self.rows.get((name, method, other)):
+            return Difference.of(row, self.alpha)
+        if row := self.rows.get((name, other, method)):
+            return Difference.of(row, self.alpha, -1)
+        return None

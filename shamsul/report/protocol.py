@@ -1,0 +1,98 @@
+"""CheXlocalize's own figures beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from shamsul.evaluate.chexlocalize_summary import AVERAGE
+from shamsul.evaluate.wide import POOLED
+from shamsul.report.grid import Cell, Grid, Heading, lay
+from shamsul.report.localisation import only
+from shamsul.report.methods import Methods, ordered
+from shamsul.report.wording import interval, number
+
+METRICS = {"iou": "IoU", "hit_rate": "Hit rate"}
+SIDES = ("theirs", "ours")
+
+
+def side_by_side(
+    theirs: pd.DataFrame, localisation: pd.DataFrame, rule: str, methods: Methods
+) -> Grid:
+    """Means over classes: theirs, and ours of the same classes under the same rule.
+
+    Parameters
+    ----------
+    theirs : as `shamsul.evaluate.chexlocalize_summary.summarise` returns it.
+    localisation : our table.
+    rule : threshold rule of their protocol, `otsu` or `tuned`.
+    methods : of the run.
+    """
+    both = _both(theirs, localisation, rule)
+    means = both.groupby(["method", "metric", "side"], as_index=False).agg(
+        mean=("mean", "mean"), n=("n", "sum")
+    )
+    columns = [(metric, side) for metric in METRICS for side in SIDES]
+    rows = lay(
+        means.assign(low=float("nan"), high=float("nan")),
+        methods,
+        ["metric", "side"],
+        columns,
+        _counted,
+    )
+    lost = only(theirs, **{"class": AVERAGE}).dropna(subset=["percent_decrease"])
+    headings = [Heading(side) for _, side in columns]
+    groups = [(title, 2) for title in METRICS.values()]
+    if len(lost):
+        keys = [(metric,) for metric in METRICS]
+        percent = dict(lay(lost, methods, ["metric"], keys, _percent))
+        rows = [(name, [*cells, *percent.get(name, [None, None])]) for name, cells in rows]
+        headings += [Heading(title) for title in METRICS.values()]
+        groups.append(("Decrease from the radiologist (theirs)", 2))
+    return Grid(headings, rows, groups)
+
+
+def by_class(
+    theirs: pd.DataFrame,
+    localisation: pd.DataFrame,
+    rule: str,
+    methods: Methods,
+    classes: Sequence[str],
+) -> list[tuple[str, Grid]]:
+    """For each metric its name, and theirs beside ours for each class."""
+    both = _both(theirs, localisation, rule)
+    found = []
+    for metric, title in METRICS.items():
+        own = only(both, metric=metric)
+        names = ordered(set(own["class"]), classes)
+        columns = [(name, side) for name in names for side in SIDES]
+        rows = lay(own, methods, ["class", "side"], columns, _counted)
+        headings = [Heading(side) for _, side in columns]
+        found.append((title, Grid(headings, rows, [(name, 2) for name in names])))
+    return found
+
+
+def _both(theirs: pd.DataFrame, localisation: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """method, metric, class, side, mean, low, high, n: of the classes that both have."""
+    own = theirs[theirs["class"] != AVERAGE].rename(columns={"lower": "low", "upper": "high"})
+    ours = localisation[(localisation["split"] == "test") & (localisation["class"] != POOLED)]
+    wanted = ((ours["metric"] == "iou") & (ours["threshold_rule"] == rule)) | (
+        ours["metric"] == "hit_rate"
+    )
+    ours = ours[wanted].rename(columns={"n_masks": "n"})
+    key = ["method", "metric", "class"]
+    columns = [*key, "mean", "low", "high", "n"]
+    own, ours = own[columns].merge(ours[key]), ours[columns].merge(own[key])
+    return pd.concat([own.assign(side=SIDES[0]), ours.assign(side=SIDES[1])])
+
+
+def _counted(row: Mapping[Any, Any]) -> Cell:
+    within = () if row["low"] != row["low"] else (interval(row["low"], row["high"]),)
+    return Cell(number(row["mean"], 3), (*within, f"n = {row['n']}"))
+
+
+def _percent(row: Mapping[Any, Any]) -> Cell:
+    within = interval(row["percent_lower"], row["percent_upper"], 1)
+    return Cell(number(row["percent_decrease"], 1) + " %", (within,))
