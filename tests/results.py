@@ -58,12 +58,16 @@ def make(
     prefix="image",
 ):
     """Radiographs with bright ellipses, their masks, heatmaps near and far, and all tables."""
-    generator = np.random.default_rng(0)
+    generator, apart = np.random.default_rng(0), np.random.default_rng(2)
     config = configuration(methods, classes)
     names, frames, rows, masks, small = [], [], [], [], []
     shape = count, len(classes)
     drawn, sizes = np.full(shape, "", object), np.ones((*shape, 2), np.int64)
-    maps = {method: np.zeros((count, len(classes), 14, 14), np.float32) for method in methods}
+    # Where nothing is found, the later methods are the more peaked.
+    maps = {
+        method: (apart.random((*shape, 14, 14)) ** (1 + 2 * m)).astype(np.float32)
+        for m, method in enumerate(methods)
+    }
     for i in range(count):
         name, height, width = f"{prefix}{i:03d}", 150 + 7 * (i % 5), 180 - 9 * (i % 4)
         frame = Frame.fit(height, width, 56, "pad")

@@ -10,7 +10,7 @@ import pandas as pd
 from shamsul.evaluate.tables import PREFIX
 from shamsul.evaluate.wide import POOLED
 from shamsul.report.figures import ramp
-from shamsul.report.grid import Cell, Grid, Heading, estimate, lay
+from shamsul.report.grid import Cell, Grid, Heading, lay
 from shamsul.report.localisation import only
 from shamsul.report.methods import Methods, ordered
 from shamsul.report.wording import interval, number, view_name
@@ -126,11 +126,14 @@ def markers(
         present = [place for place in places if place in rows]
         n = own.groupby(["split", "shown"])["n_images"].max()
         columns = [(*place, metric) for place in present for metric in ("relevance_mass", "lift")]
-        headings = [Heading("share" if at % 2 == 0 else "lift") for at in range(len(columns))]
+        headings = [Heading("share, %" if at % 2 == 0 else "lift") for at in range(len(columns))]
         groups = [
             (f"{split}, {'with' if shown == 'yes' else 'without'} {name} ({n[split, shown]})", 2)
             for split, shown in present
         ]
-        cells = lay(own, methods, ["split", "shown", "metric"], columns, estimate)
+        share = own["metric"] == "relevance_mass"
+        for column in ("mean", "low", "high"):
+            own = own.assign(**{column: own[column].mask(share, 100 * own[column])})
+        cells = lay(own, methods, ["split", "shown", "metric"], columns)
         found.append((name, name in confounded, Grid(headings, cells, groups)))
     return found

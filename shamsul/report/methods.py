@@ -56,4 +56,5 @@ class Methods:
 def ordered(names: Collection[str], wanted: Sequence[str]) -> list[str]:
     """Names in the order in which they are wanted, the others behind in that of the alphabet."""
     present = set(names)
-    return [*(n for n in wanted if n in present), *sorted(present - set(wanted))]
+    first = dict.fromkeys(name for name in wanted if name in present)
+    return [*first, *sorted(present - first.keys())]

@@ -14,6 +14,7 @@ from shamsul.report.methods import Methods
 
 FAITHFULNESS = ("deletion", "insertion", "road", "infidelity")
 SANITY = ("max_sensitivity", "random_logit", "mprt", "efficient_mprt")
+GATES = ("mprt", "efficient_mprt")
 FILLS = ("mean", "blur", "noise", "")
 
 
@@ -43,7 +44,12 @@ def sanity(table: pd.DataFrame, methods: Methods) -> Grid | None:
     if not columns:
         return None
     headings = [Heading(_arrow(name)) for (name,) in columns]
-    return Grid(headings, lay(own, methods, ["metric"], columns, better=_better(columns)))
+    # Randomisation is a gate: no method is the best of those that pass.
+    better = [
+        "neither" if name in GATES else way
+        for (name,), way in zip(columns, _better(columns), strict=True)
+    ]
+    return Grid(headings, lay(own, methods, ["metric"], columns, better=better))
 
 
 def stages(table: pd.DataFrame, methods: Methods) -> Grid | None:

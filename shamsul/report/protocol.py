@@ -1,4 +1,4 @@
-"""CheXlocalize's own figures beside ours."""
+"""CheXlocalize's own figures beside those of this report."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from shamsul.report.methods import Methods, ordered
 from shamsul.report.wording import interval, number
 
 METRICS = {"iou": "IoU", "hit_rate": "Hit rate"}
-SIDES = ("theirs", "ours")
+SIDES = ("CheXlocalize", "here")
 
 
 def side_by_side(
     theirs: pd.DataFrame, localisation: pd.DataFrame, rule: str, methods: Methods
 ) -> Grid:
-    """Means over classes: theirs, and ours of the same classes under the same rule.
+    """Means over classes: CheXlocalize's, and the report's of the same classes and rule.
 
     Parameters
     ----------
     theirs : as `shamsul.evaluate.chexlocalize_summary.summarise` returns it.
-    localisation : our table.
+    localisation : table of the evaluation.
     rule : threshold rule of their protocol, `otsu` or `tuned`.
     methods : of the run.
     """
@@ -50,7 +50,7 @@ def side_by_side(
         percent = dict(lay(lost, methods, ["metric"], keys, _percent))
         rows = [(name, [*cells, *percent.get(name, [None, None])]) for name, cells in rows]
         headings += [Heading(title) for title in METRICS.values()]
-        groups.append(("Decrease from the radiologist (theirs)", 2))
+        groups.append(("Decrease from the radiologist", 2))
     return Grid(headings, rows, groups)
 
 
@@ -61,7 +61,7 @@ def by_class(
     methods: Methods,
     classes: Sequence[str],
 ) -> list[tuple[str, Grid]]:
-    """For each metric its name, and theirs beside ours for each class."""
+    """For each metric its name, and both figures for each class."""
     both = _both(theirs, localisation, rule)
     found = []
     for metric, title in METRICS.items():
@@ -77,20 +77,20 @@ def by_class(
 def _both(theirs: pd.DataFrame, localisation: pd.DataFrame, rule: str) -> pd.DataFrame:
     """method, metric, class, side, mean, low, high, n: of the classes that both have."""
     own = theirs[theirs["class"] != AVERAGE].rename(columns={"lower": "low", "upper": "high"})
-    ours = localisation[(localisation["split"] == "test") & (localisation["class"] != POOLED)]
-    wanted = ((ours["metric"] == "iou") & (ours["threshold_rule"] == rule)) | (
-        ours["metric"] == "hit_rate"
+    here = localisation[(localisation["split"] == "test") & (localisation["class"] != POOLED)]
+    wanted = ((here["metric"] == "iou") & (here["threshold_rule"] == rule)) | (
+        here["metric"] == "hit_rate"
     )
-    ours = ours[wanted].rename(columns={"n_masks": "n"})
+    here = here[wanted].rename(columns={"n_masks": "n"})
     key = ["method", "metric", "class"]
     columns = [*key, "mean", "low", "high", "n"]
-    own, ours = own[columns].merge(ours[key]), ours[columns].merge(own[key])
-    return pd.concat([own.assign(side=SIDES[0]), ours.assign(side=SIDES[1])])
+    own, here = own[columns].merge(here[key]), here[columns].merge(own[key])
+    return pd.concat([own.assign(side=SIDES[0]), here.assign(side=SIDES[1])])
 
 
 def _counted(row: Mapping[Any, Any]) -> Cell:
     within = () if row["low"] != row["low"] else (interval(row["low"], row["high"]),)
-    return Cell(number(row["mean"], 3), (*within, f"n = {row['n']}"))
+    return Cell(number(row["mean"], 3), (*within, f"n = {int(row['n'])}"))
 
 
 def _percent(row: Mapping[Any, Any]) -> Cell:

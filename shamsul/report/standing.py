@@ -93,7 +93,7 @@ def _against(
     if beat == 0:
         return sentence + Markup(
             " <b>No explanation method was shown to be better than {}.</b>"
-        ).format(REFERENCES[reference] if reference == "prior" else row["reference_method"])
+        ).format("the position prior" if reference == "prior" else row["reference_method"])
     return sentence + f" {beat} of {len(explained)} explanation methods are better than it."
 
 

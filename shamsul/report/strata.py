@@ -19,7 +19,7 @@ from shamsul.report.wording import RULES, interval, number, p_says, signed
 
 TITLES = {
     "labels": "Images with one label and with several",
-    "findings": "The same, without labels that another one implies",
+    "findings": "One label and several, without those that another one implies",
     "slice": "All positives and true positives",
     "area": "Size of the finding",
     "instances": "Number of outlines",
@@ -54,7 +54,7 @@ class Parts:
 
 
 def parts(strata: pd.DataFrame, view: View, methods: Methods) -> list[Parts]:
-    """The variables that divide the test set into two strata at least.
+    """The variables that divide the test set into two strata, and the first ones in any case.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def parts(strata: pd.DataFrame, view: View, methods: Methods) -> list[Parts]:
     for variable, definition in VARIABLES.items():
         table = only(own, variable=variable)
         names = list(dict.fromkeys(table["stratum"]))
-        if len(names) < 2:
+        if len(names) < (1 if variable in FIRST else 2):
             continue
         most = table.groupby("stratum")[["n_masks", "n_patients"]].max()
         headings = [

@@ -1,0 +1,326 @@
+"""What the report says beside the localisation itself, from small tables made by hand."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from shamsul.data.geometry import Frame
+from shamsul.data.masks import MASK_COLUMNS, encode
+from shamsul.report import maps, overlay, probes, protocol, standing
+from shamsul.report.gallery import Choice, examples
+from shamsul.report.methods import Methods
+from shamsul.report.page import render
+from shamsul.storage import Heatmaps, Images, RunLengths, write_heatmaps, write_images
+from tests.results import KINDS, make
+
+METHODS = Methods(["cam", "lrp", "prior", "reader"], {"prior": "control", "reader": "human"}, "x")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def html(made):
+    return render(*made, KINDS)
+
+
+def section(html, name):
+    """The words of a section."""
+    found = re.search(f'<section id="{name}">(.*?)</section>', html, re.S)
+    return " ".join(re.sub("<[^>]*>", " ", found.group(1)).split()) if found else None
+
+
+def row_of(grid, method):
+    return dict(grid.rows)[method]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        ([], "3 explanation methods"),
+        (["control"], "2 explanation methods and a control"),
+        (["control", "human"], "an explanation method, a control and a radiologist"),
+        (["control", "control", "human"], "2 controls and a radiologist"),
+    ],
+)
+def test_kinds_are_counted_apart(kinds, said):
+    names = ["a", "b", "c"]
+    assert Methods(names, dict(zip(names, kinds, strict=False)), "a").counted() == said
+
+
+def test_less_false_alarm_is_better(made, html):
+    results, _ = made
+    alarms = results.localisation.query(
+        "split == 'test' and metric == 'false_alarm_area' and threshold_rule == 'otsu' "
+        "and `class` == 'pooled'"
+    ).set_index("method")["mean"]
+    best = alarms.drop(list(KINDS)).idxmin()
+    row = re.search(r"False-alarm area, Otsu ↓</th>(.*?)</tr>", html, re.S).group(1)
+    assert f">{best}<" in row
+    panel = html.split("Method by class: False-alarm area, Otsu")[1].split("</table>")[0]
+    shades = {
+        method: sum(int(colour[i : i + 2], 16) for i in (0, 2, 4))
+        for method, colour in re.findall(
+            r'<th scope="row">(\w+)</th>\s*<td class="cell[^"]*" style="background:#(\w+)', panel
+        )
+    }
+    # The less is marked, the darker.
+    assert shades[alarms.idxmin()] < shades[alarms.idxmax()]
+
+
+def gain(reference, method, difference, p, **more):
+    row = {"reference": reference, "reference_method": f"the {reference}", "class": "pooled"}
+    row |= {"method": method, "threshold_rule": "otsu", "metric": "iou", "mean": 0.3}
+    row |= {"reference_mean": 0.6, "difference": difference, "low": difference - 0.1}
+    row |= {"high": difference + 0.1, "p_adjusted": p, "percent": np.nan}
+    return row | {"percent_low": np.nan, "percent_high": np.nan, "n_masks": 9} | more
+
+
+def sentences(made, *rows):
+    """About Grad-CAM, which is the best in the made-up results."""
+    from shamsul.report.localisation import views
+
+    results, config = made
+    methods = Methods(["grad_cam", "lrp_z", "mean_mask", "reader", "random"], KINDS, "random")
+    tables = results.localisation, results.comparisons, results.per_image
+    view = views(*tables, "segmentation", True, methods, config["classes"], ["otsu"], 0.05)[0]
+    gains = pd.DataFrame(rows or [gain("prior", "grad_cam", 0, 1)]).iloc[: len(rows)]
+    said = standing.sentences(gains, view, methods, 0.05)
+    return re.sub("<[^>]*>", "", " ".join(said))
+
+
+def test_no_method_beats_the_prior_is_said_in_plain_words(made):
+    said = sentences(
+        made,
+        gain("prior", "grad_cam", 0.02, 0.2),
+        gain("prior", "lrp_z", -0.2, 0.001),
+        # A reader beats it, and explains nothing.
+        gain("prior", "reader", 0.4, 0.001),
+    )
+    assert "the best of 2 explanation methods is grad_cam" in said
+    assert "not distinguishable from the position prior the prior" in said
+    assert "+0.020, −0.080 to +0.120, p = 0.20" in said
+    assert "No explanation method was shown to be better than the position prior." in said
+
+
+def test_methods_that_beat_the_prior_are_counted(made):
+    said = sentences(made, gain("prior", "grad_cam", 0.2, 0.01), gain("prior", "lrp_z", 0.1, 0.2))
+    assert "It is better than the position prior" in said
+    assert "1 of 2 explanation methods are better than it." in said and "No explanation" not in said
+
+
+@pytest.mark.parametrize(
+    ("percent", "said"),
+    [
+        ((50, 40, 60), "It is 50 % (40 to 60) short of the radiologist's mean of 0.60."),
+        ((-20, -30, -10), "It is 20 % (10 to 30) above the radiologist's mean of 0.60."),
+    ],
+)
+def test_gap_to_the_radiologist_in_percent(made, percent, said):
+    names = ("percent", "percent_low", "percent_high")
+    more = dict(zip(names, percent, strict=True))
+    text = sentences(made, gain("radiologist", "grad_cam", -0.3, 0.001, **more))
+    assert said in text and "It is worse than the radiologist the radiologist" in text
+    assert "No position prior" in text
+
+
+def test_without_a_prior_the_summary_says_what_is_not_known(made):
+    assert "No position prior (mean_mask) was among the methods" in sentences(made)
+
+
+def test_gains_and_strata_show_the_tables_values(made, html):
+    results, _ = made
+    text = section(html, "gains")
+    key = "metric == 'iou' and threshold_rule == 'otsu'"
+    for row in results.gains.query(f"{key} and `class` == 'pooled'").itertuples():
+        assert f"{row.difference:+.3f}".replace("-", "−") in text
+    text = section(html, "strata")
+    assert "Number of positive labels of the image that are pathologies" in text
+    labels = results.strata.query(f"{key} and `class` == 'pooled' and variable == 'labels'")
+    assert len(labels)
+    for row in labels.itertuples():
+        assert f"{row.mean:.2f}" in text
+        if row.stratum == "multi":
+            assert f"difference {row.difference:+.3f}".replace("-", "−") in text
+    slopes = results.regressions.query("outcome == 'iou' and predictor == 'area_ratio'")
+    for row in slopes[slopes["class"] == "pooled"].itertuples():
+        assert f"{row.slope:+.2f}".replace("-", "−") in text
+
+
+def sign_table(minmax):
+    rows = [
+        ("test", "pooled", method, sign, metric, 9, 5, value, 0.0, 1.0)
+        for method, values in {"lrp": (0.1, 0.2, minmax), "cam": (0.3, 0.3, 0.3)}.items()
+        for sign, value in zip(("positive", "absolute", "minmax"), values, strict=True)
+        for metric in ("otsu_area", "iou", "hit_rate")
+    ]
+    names = ["split", "class", "method", "sign", "metric", "n_masks", "n_patients"]
+    return pd.DataFrame(rows, columns=[*names, "mean", "low", "high"])
+
+
+def test_signs_list_the_methods_for_which_they_matter():
+    grid = maps.signs(sign_table(0.93), "segmentation", METHODS)
+    assert [name for name, _ in grid.rows] == ["lrp"]
+    assert [cell.text for cell in row_of(grid, "lrp")[:3]] == ["0.10", "0.20", "0.93"]
+    assert maps.whole(sign_table(0.93), "segmentation", METHODS) == [("lrp", 0.1, 0.93)]
+    # Nothing is said of a whole image where the numbers do not say it.
+    assert maps.whole(sign_table(0.5), "segmentation", METHODS) == []
+
+
+def test_agreement_names_what_must_not_be_counted_twice():
+    rows = [("cam", "lrp", 0.97), ("cam", "prior", 0.2), ("lrp", "prior", 0.95)]
+    table = pd.DataFrame(rows, columns=["method_a", "method_b", "mean"])
+    table = table.assign(**{"class": "pooled", "low": 0.1, "high": 0.99})
+    table = pd.concat([table, table.assign(**{"class": "Edema", "mean": 1.0})])
+    assert maps.alike(table) == [("cam", "lrp", 0.97), ("lrp", "prior", 0.95)]
+    grid = maps.agreement(table, METHODS)
+    assert [heading.name for heading in grid.headings] == ["cam", "lrp"]
+    assert [cell.text for cell in row_of(grid, "lrp")] == ["0.97", ""]
+    assert [cell.text for cell in row_of(grid, "prior")] == ["0.20", "0.95"]
+
+
+def probe_table(values, **columns):
+    table = pd.DataFrame(
+        [(m, metric, mean) for (m, metric), mean in values.items()],
+        columns=["method", "metric", "mean"],
+    )
+    return table.assign(**{"split": "test", "class": "pooled", "low": 0.0, "high": 1.0}, **columns)
+
+
+def test_best_of_a_probe_follows_its_direction_among_explanations():
+    table = probe_table(
+        {
+            **{("cam", "deletion"): 0.4, ("lrp", "deletion"): 0.3, ("prior", "deletion"): 0.1},
+            **{("cam", "insertion"): 0.4, ("lrp", "insertion"): 0.3, ("prior", "insertion"): 0.9},
+        },
+        fill="blur",
+    )
+    grid = probes.faithfulness(table, METHODS)
+    assert grid.groups == [("Deletion ↓", 1), ("Insertion ↑", 1)]
+    best = {name: [cell.best for cell in cells] for name, cells in grid.rows}
+    assert best == {"cam": [False, True], "lrp": [True, False], "prior": [False, False]}
+
+
+def test_randomisation_has_no_best():
+    values = {("cam", "mprt"): 0.4, ("lrp", "mprt"): 0.3}
+    values |= {("cam", "max_sensitivity"): 0.4, ("lrp", "max_sensitivity"): 0.3}
+    grid = probes.sanity(probe_table(values, stage=0), METHODS)
+    assert [cell.best for cell in row_of(grid, "lrp")] == [True, False]
+
+
+def test_what_was_not_measured_is_said_to_be_missing(made, html):
+    results, config = made
+    bare = {"faithfulness": None, "sanity": None, "chexlocalize": None}
+    bare |= {"markers": results.markers.iloc[:0]}
+    text = render(type(results)(**{**vars(results), **bare}), config, KINDS)
+    assert "was not asked again" in section(text, "faithfulness")
+    assert section(text, "markers") is None and section(text, "chexlocalize") is None
+    assert "favour blurred maps" in section(html, "faithfulness")
+    assert "a gate and not a ranking" in section(html, "sanity")
+
+
+def test_the_confounded_class_comes_first_and_shares_are_percent(made):
+    results, config = made
+    names = [name for name, _, _ in maps.markers(results.markers, config, METHODS)]
+    assert names == ["Edema", "Cardiomegaly"]
+    config = {**config, "data": {"sources": [{"adapter": "nih"}]}}
+    found = maps.markers(results.markers, config, METHODS)
+    assert [(name, confounded) for name, confounded, _ in found] == [
+        ("Cardiomegaly", False),
+        ("Edema", False),
+    ]
+    key = {"split": "tune", "class": "Cardiomegaly", "shown": "yes", "method": "random"}
+    own = results.markers
+    for column, value in key.items():
+        own = own[own[column] == value]
+    mass, lift = (own[own["metric"] == name]["mean"].item() for name in ("relevance_mass", "lift"))
+    assert found[0][2].groups[0][0].startswith("tune, with Cardiomegaly")
+    cells = row_of(found[0][2], "random")
+    assert [cell.text for cell in cells[:2]] == [f"{100 * mass:.2f}", f"{lift:.2f}"]
+
+
+def test_chexlocalize_beside_ours_are_means_over_the_same_classes():
+    names = ["method", "metric", "class", "n", "lower", "mean", "upper", "percent_decrease"]
+    rows = [("cam", "iou", "A", 2, 0, 0.2, 1, np.nan), ("cam", "iou", "B", 3, 0, 0.4, 1, np.nan)]
+    rows += [("cam", "iou", "average", None, None, 0.3, None, 50.0)]
+    theirs = pd.DataFrame(rows, columns=names).assign(percent_lower=40.0, percent_upper=60.0)
+    ours = [("A", "otsu", 0.1, 4), ("B", "otsu", 0.2, 5), ("B", "tuned", 0.9, 5)]
+    ours += [("C", "otsu", 0.9, 5), ("pooled", "otsu", 0.9, 14)]
+    columns = ["class", "threshold_rule", "mean", "n_masks"]
+    localisation = pd.DataFrame(ours, columns=columns).assign(
+        split="test", method="cam", metric="iou", low=0.0, high=1.0
+    )
+    grid = protocol.side_by_side(theirs, localisation, "otsu", METHODS)
+    cells = row_of(grid, "cam")
+    assert [cell.text for cell in cells if cell] == ["0.300", "0.150", "50.0 %"]
+    assert [cell.lines for cell in cells if cell][:2] == [("n = 5",), ("n = 9",)]
+
+
+def test_gallery_draws_outlines_and_whole_radiographs(tmp_path, monkeypatch):
+    height, width = 60, 120
+    frame = Frame.fit(height, width, 32, "pad")
+    grey = np.full((height, width), 100, np.uint8)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    write_images(Images(np.zeros((1, 32, 32), np.uint8), ["a"], [frame]), tmp_path / "i.h5")
+    right = np.zeros((height, width), bool)
+    right[20:40, 80:110] = True
+    made = np.array([[True, False, True]])
+    counts = np.array([[encode(right), "", encode(right)]], object)
+    size = np.array([[[height, width], [1, 1], [height, width]]])
+    classes = ["A", "B", "C"]
+    reader = Heatmaps(
+        RunLengths(counts, size), ["a"], made, classes, "reader", {}, "0", covers="radiograph"
+    )
+    whole = np.zeros((1, 3, 4, 4), np.float32)
+    whole[:, :, :, 0] = 1
+    filled = Heatmaps(whole, ["a"], made | True, classes, "cam", {}, "0", covers="radiograph")
+    shards = [tmp_path / "reader.h5", tmp_path / "cam.h5"]
+    for shard, path in zip((reader, filled), shards, strict=True):
+        write_heatmaps(shard, path)
+    decoded = []
+    decode = RunLengths.__getitem__
+    monkeypatch.setattr(
+        RunLengths, "__getitem__", lambda self, at: decoded.append(at) or decode(self, at)
+    )
+    left = np.zeros((height, width), bool)
+    left[10:30, 10:40] = True
+    masks = [("a", name, "x", "segmentation", height, width, encode(left), 1) for name in "AB"]
+    found = examples(
+        [Choice("a", "A", ""), Choice("a", "B", "")],
+        ["cam", "reader"],
+        {},
+        {},
+        pd.DataFrame([("a", "s", "a.png")], columns=["image_id", "source", "path"]),
+        pd.DataFrame(masks, columns=MASK_COLUMNS),
+        "segmentation",
+        shards,
+        [tmp_path / "i.h5"],
+        {"s": tmp_path},
+    )
+    # Only what is shown is decoded, and not what was not made.
+    assert decoded == [(0, 0)]
+    assert [[shown.made for shown in example.overlays] for example in found] == [
+        [True, True],
+        [True, False],
+    ]
+    cam, drawn = (pixels(shown.uri) for shown in found[0].overlays)
+    # Pictures are twice as large. The map's first quarter is the radiograph's, not the frame's.
+    assert np.ptp(cam[100, 5]) > 60 and np.ptp(cam[100, 100]) < 60
+    near = np.abs(drawn - overlay.OTHER).sum(axis=2) < 90
+    y, x = np.nonzero(near)
+    assert (y.min(), y.max()) == pytest.approx((40, 79), abs=2)
+    assert (x.min(), x.max()) == pytest.approx((160, 219), abs=2)
+    # An outline, not an area.
+    assert not near[50:70, 170:210].any()
+
+
+def pixels(uri):
+    data = base64.b64decode(uri.split(",")[1])
+    return np.asarray(Image.open(io.BytesIO(data)), float)
