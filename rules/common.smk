@@ -125,6 +125,22 @@ def method_settings(wildcards):
     )
 
 
+def probe_settings(wildcards):
+    """What a method's probes depend on besides images, weights and heatmaps."""
+    method = METHODS[wildcards.method]
+    return shamsul.config.canonical(
+        {
+            "seed": CONFIG.seed,
+            "classes": CONFIG.classes,
+            "probe": CONFIG.probe,
+            "entry": registry.entry(method),
+            "perturbations": (
+                CONFIG.explain.perturbations if method.uses_shared else None
+            ),
+        }
+    )
+
+
 def more_for_method(wildcards):
     """Inputs of a method's heatmaps besides images and weights, where it says it needs them."""
     method = METHODS[wildcards.method]
@@ -208,9 +224,7 @@ def method_kinds():
         if method.human:
             return "human"
         untrained = getattr(method, "network", "trained") == "untrained"
-        return (
-            "control" if untrained or method.citation == "control" else "explanation"
-        )
+        return "control" if untrained or method.citation == "control" else "explanation"
 
     return {name: kind(method) for name, method in METHODS.items()}
 

@@ -1,22 +1,6 @@
 """What needs the model again: faithfulness, robustness and randomisation of heatmaps."""
 
 
-def probe_settings(wildcards):
-    """What a method's probes depend on besides images, weights and heatmaps."""
-    method = METHODS[wildcards.method]
-    return shamsul.config.canonical(
-        {
-            "seed": CONFIG.seed,
-            "classes": CONFIG.classes,
-            "probe": CONFIG.probe,
-            "entry": registry.entry(method),
-            "perturbations": (
-                CONFIG.explain.perturbations if method.uses_shared else None
-            ),
-        }
-    )
-
-
 rule probe:
     """Ask the model about some of one method's heatmaps of a shard."""
     input:

@@ -165,9 +165,7 @@ def check(config: Config, methods: Mapping[str, Method]) -> None:
             raise InputError(f"evaluate.{role}: {unknown(name, methods, 'method')}")
     for name in config.evaluate.chexlocalize.smoothing:
         if name not in methods:
-            raise InputError(
-                f"evaluate.chexlocalize.smoothing: {unknown(name, methods, 'method')}"
-            )
+            raise InputError(f"evaluate.chexlocalize.smoothing: {unknown(name, methods, 'method')}")
     for key, path in (
         ("model.checkpoint", config.model.checkpoint),
         ("model.weights", config.model.weights),

@@ -72,7 +72,8 @@ def test_the_method_of_the_readme_explains_images(project):
     )  # fmt: skip
     made = storage.read_heatmaps(project / "out.h5")
     assert made.heatmap.shape[:2] == (3, 2) and made.heatmap.max() > 0
-    assert made.parameters == {"method": "xgrad_cam", "network": "trained", "floor": 0.001}
+    wanted = {"method": "xgrad_cam", "network": "trained", "floor": 0.001}
+    assert made.parameters.items() >= wanted.items()
 
 
 def test_the_line_of_the_readme_is_all_that_the_workflow_needs(project):
