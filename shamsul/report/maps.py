@@ -18,8 +18,8 @@ from shamsul.report.wording import interval, number, view_name
 SIGNS = ("positive", "absolute", "minmax")
 ALIKE = 0.95
 """Mean rank correlation from which two methods are said to be one finding."""
-WHOLE = 0.8
-"""Share of the radiograph from which a segmentation is said to be nearly all of it."""
+MOST = 0.5
+"""Share of the radiograph from which a segmentation is said to be most of it."""
 
 
 def signs(table: pd.DataFrame, kind: str, methods: Methods) -> Grid | None:
@@ -49,8 +49,8 @@ def signs(table: pd.DataFrame, kind: str, methods: Methods) -> Grid | None:
     return Grid(headings, rows, [(name, len(SIGNS)) for name in groups.values()])
 
 
-def whole(table: pd.DataFrame, kind: str, methods: Methods) -> list[tuple[str, float, float]]:
-    """Methods whose segmentation becomes nearly the whole radiograph under min-max.
+def swollen(table: pd.DataFrame, kind: str, methods: Methods) -> list[tuple[str, float, float]]:
+    """Methods whose segmentation becomes most of the radiograph under min-max alone.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def whole(table: pd.DataFrame, kind: str, methods: Methods) -> list[tuple[str, f
     ).pivot(index="method", columns="sign", values="mean")
     if not {"positive", "minmax"} <= set(own):
         return []
-    own = own[(own["minmax"] >= WHOLE) & (own["positive"] < WHOLE)]
+    own = own[(own["minmax"] >= MOST) & (own["positive"] < MOST)]
     return [
         (name, own.loc[name, "positive"], own.loc[name, "minmax"])
         for name in methods.ordered(set(own.index))

@@ -196,7 +196,7 @@ def _evidence(
         "first_strata": strata.FIRST,
         "regressions": [],
         "signs": None,
-        "whole": [],
+        "swollen": [],
         "theirs": None,
     }
     if main:
@@ -216,7 +216,7 @@ def _evidence(
             "strata": strata.parts(results.strata, main, methods),
             "regressions": strata.lines(results.regressions, main, methods),
             "signs": maps.signs(results.signs, kind, methods),
-            "whole": maps.whole(results.signs, kind, methods),
+            "swollen": maps.swollen(results.signs, kind, methods),
         }
     if results.chexlocalize is not None:
         rule = config["evaluate"]["chexlocalize"]["threshold"]

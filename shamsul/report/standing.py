@@ -147,7 +147,7 @@ def class_gains(
         n = own.groupby("class")["n_masks"].max()
         headings = [Heading(name, f"{n[name]} masks") for (name,) in columns]
         rows = lay(own, methods, ["class"], columns, lambda row: difference(row, alpha))
-        title = f"minus {own['reference_method'].iloc[0]}, the {called}"
+        title = f"minus {own['reference_method'].iloc[0]} ({called})"
         found.append((title, Grid(headings, rows)))
     return found
 

@@ -169,9 +169,9 @@ def test_signs_list_the_methods_for_which_they_matter():
     grid = maps.signs(sign_table(0.93), "segmentation", METHODS)
     assert [name for name, _ in grid.rows] == ["lrp"]
     assert [cell.text for cell in row_of(grid, "lrp")[:3]] == ["0.10", "0.20", "0.93"]
-    assert maps.whole(sign_table(0.93), "segmentation", METHODS) == [("lrp", 0.1, 0.93)]
+    assert maps.swollen(sign_table(0.93), "segmentation", METHODS) == [("lrp", 0.1, 0.93)]
     # Nothing is said of a whole image where the numbers do not say it.
-    assert maps.whole(sign_table(0.5), "segmentation", METHODS) == []
+    assert maps.swollen(sign_table(0.4), "segmentation", METHODS) == []
 
 
 def test_agreement_names_what_must_not_be_counted_twice():
