@@ -161,12 +161,12 @@ def _sections(results: Results, config: Mapping[str, Any], methods: Methods) -> 
 
 
 def _main_view(sections: list[Section], rules: Sequence[str]) -> View | None:
-    """IoU under the rule that the configuration names first; masks before boxes."""
+    """IoU under the rule that comes first and can be used; masks before boxes."""
     for section in sections:
         overlap = {
             view.rule: view for view in section.views if view.metric == PREFIX[section.kind] + "iou"
         }
-        for rule in rules:
+        for rule in sorted(rules, key=lambda rule: rule == "best"):
             if rule in overlap:
                 return overlap[rule]
     return None
