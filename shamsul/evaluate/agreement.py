@@ -107,10 +107,12 @@ def summarise(
 
     Returns
     -------
-    Columns `SUMMARY`.
+    Columns `SUMMARY`; no row where there is one method only.
     """
     found = table.merge(manifest[["image_id", "patient_id"]], on="image_id")
     parts: list[dict[str, Any]] = []
+    if found.empty:
+        return pd.DataFrame(columns=SUMMARY)
     by_class = [(str(name), group) for name, group in found.groupby("class")]
     for name, group in [(POOLED, found), *by_class]:
         wide = group.pivot(

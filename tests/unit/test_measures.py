@@ -137,6 +137,12 @@ def test_agreement_is_summarised_by_class_and_pooled():
     assert "2 patients, fewer than 3" in found.loc["Edema", "note"]
 
 
+def test_one_method_agrees_with_nobody():
+    alone = shard("alone", np.random.default_rng(0).random((4, 1, 8, 8)).astype(np.float32))
+    table = agreement.agree([alone], frames(), ["Edema"])
+    assert table.empty and agreement.summarise(table, manifest(), SETTINGS, 0).empty
+
+
 def scores(kind="segmentation"):
     generator = np.random.default_rng(5)
     rows = []
