@@ -116,7 +116,12 @@ rule classify:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=CONFIG.part("seed", "evaluate.replicates", "evaluate.confidence"),
+        settings=CONFIG.part(
+            "seed",
+            "evaluate.replicates",
+            "evaluate.confidence",
+            "evaluate.min_patients",
+        ),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --predictions {input.predictions:q}"
         " --manifests {input.manifests:q} --table {output.table:q} 2>&1 | tee {log:q}"

@@ -17,7 +17,10 @@ def main() -> None:
     """Parse the arguments, score, write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: seed, replicates, confidence"
+        "--settings",
+        type=json.loads,
+        required=True,
+        help="JSON: seed, replicates, confidence, min_patients",
     )
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
@@ -31,6 +34,7 @@ def main() -> None:
         settings["replicates"],
         settings["confidence"],
         settings["seed"],
+        settings["min_patients"],
     )
     write_table(table, arguments.table)
 

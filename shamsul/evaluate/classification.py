@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.evaluate.statistics import patient_weights
+from shamsul.evaluate.statistics import patient_weights, too_few
 
 COLUMNS = [
     "split",
@@ -39,6 +39,7 @@ def classification_table(
     replicates: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
+    min_patients: int = 2,
 ) -> pd.DataFrame:
     """AUROC and AUPRC of each split and class, and their mean over classes.
 
@@ -52,6 +53,7 @@ def classification_table(
     predictions : image_id, class, logit.
     manifest : image_id, patient_id, source, split, and a column per class.
     replicates, confidence, seed : of the bootstrap.
+    min_patients : fewer have no interval, and `note` says so.
 
     Returns
     -------
@@ -78,7 +80,7 @@ def classification_table(
         weights = patient_weights(len(names), replicates, seed)
         labels = part[classes].to_numpy(np.float64)
         rows += _split_rows(
-            str(split), classes, logits[chosen], labels, patients, weights, confidence
+            str(split), classes, logits[chosen], labels, patients, weights, confidence, min_patients
         )
     return _typed(rows)
 
@@ -121,6 +123,7 @@ def _split_rows(
     patients: NDArray[np.intp],
     weights: NDArray[np.float64],
     confidence: float,
+    min_patients: int,
 ) -> list[dict[str, object]]:
     rows, resampled = [], []
     for index, name in enumerate(classes):
@@ -148,6 +151,9 @@ def _split_rows(
             continue
         score = logits[known, index]
         row["auroc"], row["auprc"] = auroc_auprc(score, positive, np.ones((1, len(score))))[:, 0]
+        row["note"] = too_few(len(np.unique(patient)), {"min_patients": min_patients})
+        if row["note"]:
+            continue
         block = max(BLOCK // len(score), 1)
         found = np.concatenate(
             [

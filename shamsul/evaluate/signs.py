@@ -12,7 +12,7 @@ from shamsul.evaluate.wide import POOLED
 
 METRICS = ("otsu_area", "iou", "hit_rate")
 COLUMNS = [
-    *("split", "class", "method", "sign", "metric", "n_masks", "n_patients"),
+    *("split", "class", "method", "sign", "metric", "n_masks", "n_images", "n_patients"),
     *("mean", "low", "high"),
 ]
 
@@ -51,6 +51,7 @@ def summarise(
                         "sign": sign,
                         "metric": PREFIX[str(kind)] + metric,
                         "n_masks": len(group),
+                        "n_images": group["image_id"].nunique(),
                         "n_patients": patients.nunique(),
                         "mean": values[:, column].mean(),
                         "low": low[column],

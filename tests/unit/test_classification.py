@@ -221,7 +221,8 @@ def test_script_with_an_empty_shard_and_no_torch(tmp_path):
     for number, part in enumerate((manifest[:0], manifest)):
         write_table(part, tmp_path / f"{number}.parquet")
     write_table(predictions, tmp_path / "predictions.parquet")
-    options = ["--settings", json.dumps({"seed": 1, "replicates": 20, "confidence": 0.95})]
+    settings = {"seed": 1, "replicates": 20, "confidence": 0.95, "min_patients": 2}
+    options = ["--settings", json.dumps(settings)]
     options += [
         "--predictions",
         tmp_path / "predictions.parquet",
@@ -241,3 +242,23 @@ def test_script_with_an_empty_shard_and_no_torch(tmp_path):
     assert list(table) == COLUMNS
     empty = classification_table(predictions[:0], manifest[:0])
     assert list(empty) == COLUMNS and (empty.dtypes == table.dtypes).all()
+
+
+def test_fewer_patients_than_the_least_have_no_interval_and_a_note():
+    predictions = pd.DataFrame(
+        [(f"i{n}", "a", float(n)) for n in range(6)], columns=["image_id", "class", "logit"]
+    )
+    manifest = pd.DataFrame(
+        {
+            "image_id": [f"i{n}" for n in range(6)],
+            "patient_id": [f"p{n // 2}" for n in range(6)],
+            "source": "s",
+            "split": "test",
+            "a": [0.0, 0, 1, 0, 1, 1],
+        }
+    )
+    row = classification_table(predictions, manifest, 50, 0.95, 1, min_patients=4).iloc[0]
+    assert row["auroc"] == pytest.approx(8 / 9) and np.isnan(row["auroc_low"])
+    assert row["note"] == "3 patients, fewer than 4: no interval"
+    row = classification_table(predictions, manifest, 50, 0.95, 1, min_patients=3).iloc[0]
+    assert row["auroc_low"] <= 8 / 9 <= row["auroc_high"]
