@@ -47,6 +47,7 @@ def main() -> None:
         parts["markers"].append(markers.summarise(scores, manifest, settings, seed))
     for found in by_method(arguments.sign_scores):
         parts["signs"].append(signs.summarise(found, manifest, settings, seed))
+    tables.warn_of_few(pd.concat(parts["thresholds"]), settings)
     for name in TABLES:
         table = pd.concat(parts[name], ignore_index=True)
         write_table(tables.ordered(table), getattr(arguments, name))

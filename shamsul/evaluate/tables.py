@@ -74,8 +74,8 @@ def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The threshold of each method and class that maximises the mean IoU on tune.
 
     Nothing of the other splits is looked at. A class with fewer than `min_masks` masks on tune
-    takes the threshold of all its method's masks together, and the log says so. A segmentation
-    that was made elsewhere needs no tuning: any threshold leaves it as it is.
+    takes the threshold of all its method's masks together. A segmentation that was made elsewhere
+    needs no tuning: any threshold leaves it as it is.
 
     Parameters
     ----------
@@ -89,7 +89,6 @@ def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     no mask of that kind on tune at all.
     """
     rows: list[dict[str, Any]] = []
-    few: dict[str, int] = {}
     for (method, kind), group in scores[scores["kind"].isin(list(PREFIX))].groupby(
         ["method", "kind"]
     ):
@@ -109,8 +108,6 @@ def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
             pooled = len(own) < settings["min_masks"]
             mean = (curve if pooled else own).mean(axis=0)
             level = int(mean.argmax())
-            if pooled:
-                few[name] = len(own)
             rows.append(
                 {
                     "method": method,
@@ -123,12 +120,17 @@ def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
                     "tune_iou": float(mean[level]),
                 }
             )
-    for name, count in sorted(few.items()):
+    return pd.DataFrame(rows, columns=THRESHOLDS)
+
+
+def warn_of_few(thresholds: pd.DataFrame, settings: Settings) -> None:
+    """Tell once, for all methods, which classes have too few masks on tune (`tune`)."""
+    pooled = thresholds[thresholds["pooled"].astype(bool)].drop_duplicates(["class", "kind"])
+    for row in pooled.sort_values(["class", "kind"]).to_dict("records"):
         logger.warning(
             "%s: %d masks on tune, fewer than %d; its thresholds are those of all classes pooled",
-            *(name, count, settings["min_masks"]),
+            *(row["class"], row["n_masks"], settings["min_masks"]),
         )
-    return pd.DataFrame(rows, columns=THRESHOLDS)
 
 
 def _two_levels(scores: pd.DataFrame) -> bool:
