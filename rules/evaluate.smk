@@ -151,8 +151,18 @@ rule stratify:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=evaluate_settings("rules", "true_positive", *RESAMPLING),
-        roles=shamsul.config.canonical(ROLES),
+        # The IoU that lines are fitted to is of the first rule; of the roles the reader counts.
+        settings=shamsul.config.canonical(
+            {
+                "seed": CONFIG.seed,
+                "evaluate": {"rules": CONFIG.evaluate.rules[:1]}
+                | {
+                    key: getattr(CONFIG.evaluate, key)
+                    for key in ("true_positive", *RESAMPLING)
+                },
+            }
+        ),
+        roles=shamsul.config.canonical({"radiologist": ROLES["radiologist"]}),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --roles {params.roles:q}"
         " --per-image {input.per_image:q} --manifests {input.manifests:q}"

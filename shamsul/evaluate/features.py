@@ -19,6 +19,8 @@ from shamsul.data.masks import by_image, decode
 KEY = ["image_id", "class"]
 FEATURES = ["instances", "area_ratio", "elongation", "irrectangularity"]
 """The four features, in the order of CheXlocalize's regressions."""
+KINDS = dict.fromkeys(KEY, "str") | {"instances": "int64"} | dict.fromkeys(FEATURES[1:], "float64")
+"""Types of the columns, also where no mask has a shape."""
 THIN = 0.01
 """Pixels; a rectangle that is narrower encloses a straight line of pixels."""
 
@@ -51,7 +53,7 @@ def of_masks(masks: pd.DataFrame) -> pd.DataFrame:
         if mask.any():
             instances = drawn[image_id, name] or len(_contours(mask, cv2.RETR_EXTERNAL))
             rows.append((image_id, name, instances, mask.mean(), *shape(mask)))
-    return pd.DataFrame(rows, columns=[*KEY, *FEATURES])
+    return pd.DataFrame(rows, columns=list(KINDS)).astype(KINDS)
 
 
 def shape(mask: NDArray[np.bool_]) -> tuple[float, float]:

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -6,8 +8,10 @@ import pandas as pd
 import pytest
 from pycocotools import mask as coco
 
+from shamsul.code import PROJECT
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.evaluate.features import of_masks, shape
+from shamsul.storage import read_table, write_table
 
 
 def row(mask, instances=0, annotator="x", kind="segmentation", name="Edema", image_id="a"):
@@ -109,6 +113,60 @@ def test_annotators_are_united_and_boxes_left_out():
 
 def test_no_masks_give_no_rows():
     assert list(of_masks(table())) == list(of_masks(table(row(drawn(one=(0, 0, 2, 2))))))
+
+
+@pytest.mark.parametrize("kinds", [("box", "box"), ()])
+def test_the_program_where_no_finding_has_an_outline(tmp_path, kinds):
+    """Boxes alone, as of NIH, or no masks at all; the strata that need no shape are there."""
+    names = [f"i{number}" for number in range(6)]
+    box = drawn(one=(5, 7, 16, 28))
+    masks = table(*(row(box, kind=kind, image_id=i) for i in names for kind in kinds[:1]))
+    values = [
+        (
+            *(i, f"p{i}", "test", "Edema", "cam", rule, f"box_{metric}"),
+            n / 10,
+            0.3 + n / 20,
+            1 + n % 2,
+        )
+        for n, i in enumerate(names)
+        for rule, metric in (("otsu", "iou"), ("none", "hit_rate"))
+    ]
+    columns = (
+        "image_id patient_id split class method threshold_rule metric value probability n_labels"
+    )
+    per_image = pd.DataFrame(values, columns=columns.split())
+    if not kinds:
+        per_image = per_image.head(0)
+    facts = {"view": "frontal", "projection": "AP", "sex": "F", "age": 50.0, "Edema": 1.0}
+    manifest = pd.DataFrame({"image_id": names}).assign(**facts)
+    for name, content in (("per_image", per_image), ("manifest", manifest), ("masks", masks)):
+        write_table(content, tmp_path / f"{name}.parquet")
+    settings = {
+        "replicates": 50, "confidence": 0.9, "interval": "bca", "min_patients": 3,
+        "true_positive": 0.5, "rules": ["otsu"],
+    }  # fmt: skip
+    done = subprocess.run(
+        [
+            *(sys.executable, str(PROJECT / "scripts" / "stratify.py")),
+            *("--settings", json.dumps({"seed": 1, "evaluate": settings})),
+            *("--roles", json.dumps({"radiologist": "reader"})),
+            *("--per-image", tmp_path / "per_image.parquet"),
+            *("--manifests", tmp_path / "manifest.parquet", "--masks", tmp_path / "masks.parquet"),
+            *("--strata", tmp_path / "s.parquet", "--regressions", tmp_path / "r.parquet"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    strata, regressions = (read_table(tmp_path / f"{name}.parquet") for name in "sr")
+    if kinds:
+        shapes = {"area", "instances", "elongation"}
+        assert {"labels", "view", "probability"} <= set(strata["variable"])
+        assert not shapes & set(strata["variable"])
+        assert set(regressions["predictor"]) == {"probability"}
+    else:
+        assert strata.empty and regressions.empty
 
 
 def test_the_real_sample_as_checked_with_numpy(real_data):
