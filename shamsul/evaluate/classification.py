@@ -46,7 +46,7 @@ def classification_table(
     Labels that are uncertain or missing are left out of their class. Intervals are percentiles
     over resampled patients, the same resamples for all classes of a split. A resample in which a
     class has one label only is left out for that class, and counted in `note`; the mean of a
-    resample is over the classes that it leaves.
+    resample is over the classes that it leaves, those without an interval of their own included.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def classification_table(
     Columns `COLUMNS`, splits in order of appearance, classes in that of the predictions, then
     `macro`. AUROC and AUPRC (average precision) lie in [0, 1] and are NaN where the class has one
     label only; `note` says why, and is empty otherwise. The macro row's `n` and `n_positive` count
-    labels (image x class), those of the classes in the mean.
+    labels (image x class), its `n_patients` those with such a label, of the classes in the mean.
 
     Raises
     ------
@@ -126,6 +126,7 @@ def _split_rows(
     min_patients: int,
 ) -> list[dict[str, object]]:
     rows, resampled = [], []
+    in_mean = np.zeros(len(patients), bool)
     for index, name in enumerate(classes):
         known = np.isin(labels[:, index], (0, 1))
         positive = labels[known, index] == 1
@@ -151,9 +152,7 @@ def _split_rows(
             continue
         score = logits[known, index]
         row["auroc"], row["auprc"] = auroc_auprc(score, positive, np.ones((1, len(score))))[:, 0]
-        row["note"] = too_few(len(np.unique(patient)), {"min_patients": min_patients})
-        if row["note"]:
-            continue
+        in_mean |= known
         block = max(BLOCK // len(score), 1)
         found = np.concatenate(
             [
@@ -162,11 +161,15 @@ def _split_rows(
             ],
             axis=1,
         )
+        # The mean over classes moves with every class in it, also with one of few patients.
         resampled.append(found)
+        row["note"] = too_few(len(np.unique(patient)), {"min_patients": min_patients})
+        if row["note"]:
+            continue
         row |= _interval(found, confidence)
         if lost := int(np.isnan(found[0]).sum()):
             row["note"] = f"{lost} of {len(weights)} resamples have one label only"
-    rows.append(_macro(split, rows, resampled, patients, confidence))
+    rows.append(_macro(split, rows, resampled, patients[in_mean], confidence, min_patients))
     return rows
 
 
@@ -176,8 +179,9 @@ def _macro(
     resampled: list[NDArray[np.float64]],
     patients: NDArray[np.intp],
     confidence: float,
+    min_patients: int,
 ) -> dict[str, object]:
-    """The mean over the classes that are defined."""
+    """The mean over the classes that are defined, given the patients of their images."""
     table = pd.DataFrame(rows)
     defined = table[table["auroc"].notna()]
     macro = {
@@ -190,7 +194,10 @@ def _macro(
         "n_patients": len(np.unique(patients)),
         "note": f"mean over {len(defined)} of {len(table)} classes",
     }
-    if resampled:
+    few = too_few(len(np.unique(patients)), {"min_patients": min_patients})
+    if resampled and few:
+        macro["note"] = f"{macro['note']}; {few}"
+    elif resampled:
         stacked = np.stack(resampled)
         present = ~np.isnan(stacked)
         counts = present.sum(axis=0)

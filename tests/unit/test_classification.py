@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from shamsul.errors import InputError
 from shamsul.evaluate.classification import COLUMNS, auroc_auprc, classification_table
+from shamsul.evaluate.statistics import patient_weights
 from shamsul.storage import read_table, write_table
 
 
@@ -262,3 +263,42 @@ def test_fewer_patients_than_the_least_have_no_interval_and_a_note():
     assert row["note"] == "3 patients, fewer than 4: no interval"
     row = classification_table(predictions, manifest, 50, 0.95, 1, min_patients=3).iloc[0]
     assert row["auroc_low"] <= 8 / 9 <= row["auroc_high"]
+
+
+def test_the_mean_over_classes_moves_with_a_class_that_has_no_interval_of_its_own():
+    predictions, manifest = example(classes=("a", "few"))
+    manifest["few"] = np.nan
+    manifest.loc[:8, "few"] = [1.0, 0, 0, 0, 1, 0, 1, 0, 0]  # three patients
+    table = classification_table(predictions, manifest, 100, 0.9, 1, min_patients=4)
+    table = table.set_index("class")
+    assert table.loc["few", "note"] == "3 patients, fewer than 4: no interval"
+    assert table.loc["few", ["auroc_low", "auprc_high"]].isna().all()
+    macro = table.loc["macro"]
+    assert macro["auroc"] == pytest.approx(table.loc[["a", "few"], "auroc"].mean())
+    logits = predictions.pivot(index="image_id", columns="class", values="logit")
+    logits = logits.loc[manifest["image_id"]]
+    means = []
+    for weights in patient_weights(60, 100, 1):
+        weight = np.repeat(weights, 3)
+        found = []
+        for name in ("a", "few"):
+            drawn = manifest[name].notna().to_numpy() & (weight > 0)
+            label = manifest.loc[drawn, name]
+            if label.nunique() == 2:
+                score = logits[name].to_numpy()[drawn]
+                found.append(roc_auc_score(label, score, sample_weight=weight[drawn]))
+        means.append(np.mean(found))
+    limits = np.quantile(means, [0.05, 0.95])
+    assert [macro["auroc_low"], macro["auroc_high"]] == pytest.approx(limits)
+    assert macro["n_patients"] == 60
+
+
+def test_the_mean_over_classes_of_few_patients_has_no_interval_and_a_note():
+    predictions, manifest = example()
+    # 60 patients, of whom three have a certain label.
+    manifest[["a", "b"]] = np.nan
+    manifest.loc[:8, ["a", "b"]] = np.array([[1.0, 0, 0, 0, 1, 0, 1, 0, 0]] * 2).T
+    macro = classification_table(predictions, manifest, 50, 0.9, 1, min_patients=4).iloc[-1]
+    assert macro["class"] == "macro" and macro["n_patients"] == 3
+    assert macro["note"] == "mean over 2 of 2 classes; 3 patients, fewer than 4: no interval"
+    assert np.isnan(macro["auroc_low"]) and not np.isnan(macro["auroc"])
