@@ -28,10 +28,12 @@ from shamsul.settings import EXPLAINED, SPLITS
 
 try:
     CONFIG = shamsul.config.load(config)
-    METHODS = registry.build(CONFIG.explain.methods, CONFIG.model.backbone)
+    RUN = f"results/{CONFIG.run}"
+    METHODS = registry.build(
+        CONFIG.explain.placed(run=RUN, data=str(CONFIG.data_root)), CONFIG.model.backbone
+    )
     sources.check(CONFIG.data, CONFIG.classes, CONFIG.data_root)
     shamsul.config.check(CONFIG, METHODS)
-    RUN = f"results/{CONFIG.run}"
     ROOTS = sources.roots(CONFIG.data, CONFIG.data_root, Path(RUN) / "phantom")
     registry.check_files(METHODS, sources.made(CONFIG.data, ROOTS))
 except InputError as error:

@@ -46,6 +46,7 @@ def main() -> None:
         parts["pxap"].append(pxap(scores, settings, seed))
         parts["markers"].append(markers.summarise(scores, manifest, settings, seed))
     for found in by_method(arguments.sign_scores):
+        found = tables.judged(found, manifest)[found.columns]
         parts["signs"].append(signs.summarise(found, manifest, settings, seed))
     tables.warn_of_few(pd.concat(parts["thresholds"]), settings)
     for name in TABLES:

@@ -11,7 +11,7 @@ import yaml
 
 from shamsul.code import PROJECT
 
-READER = "results/small/phantom/phantom/CheXlocalize"
+READER = "{run}/phantom/phantom/CheXlocalize"
 SMALL = {
     "run": "small",
     "data": {

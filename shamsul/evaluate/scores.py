@@ -50,6 +50,7 @@ SIGN_COLUMNS = {
     "class": "str",
     "method": "str",
     "kind": "str",
+    "made": "bool",
     "sign": "str",
     "otsu_area": "float64",
     "iou": "float64",
@@ -119,7 +120,7 @@ def score(
                 rows.append(key | made | _row(kind, laid, hit, at))
                 if mask is not None:
                     for other, swept in _by_sign(heatmap, sign, laid, heatmaps, frame, mask):
-                        signs.append(key | {"kind": kind, "sign": other} | _otsu(swept))
+                        signs.append(key | made | {"kind": kind, "sign": other} | _otsu(swept))
             if marker is not None:
                 laid, at, _ = _lay(relevance, heatmaps, frame, marker)
                 rows.append(key | made | _row("marker", laid, laid.hit, at))

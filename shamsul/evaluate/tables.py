@@ -47,12 +47,22 @@ def gather(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     if repeated.any():
         method, _, name, image_id = scores.loc[repeated, key].iloc[0]
         raise InputError(f"{method}: image {image_id!r}, class {name!r} is scored twice")
-    found = scores.merge(manifest[["image_id", "patient_id", "split"]], on="image_id", how="left")
+    return judged(scores, manifest).sort_values(key, ignore_index=True)
+
+
+def judged(table: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the splits that a method has any map of, with patient_id and split.
+
+    Parameters
+    ----------
+    table : image_id, method and made.
+    manifest : image_id, patient_id and split.
+    """
+    found = table.merge(manifest[["image_id", "patient_id", "split"]], on="image_id", how="left")
     lost = found["split"].isna()
     if lost.any():
         raise InputError(f"scores: image {found.loc[lost, 'image_id'].iloc[0]!r} has no manifest")
-    judged = found.groupby(["method", "split"])["made"].transform("any").astype(bool)
-    return found[judged].sort_values(key, ignore_index=True)
+    return found[found.groupby(["method", "split"])["made"].transform("any").astype(bool)]
 
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
@@ -89,6 +99,7 @@ def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     no mask of that kind on tune at all.
     """
     rows: list[dict[str, Any]] = []
+    classes = scores.groupby("method")["class"].unique().map(sorted)
     for (method, kind), group in scores[scores["kind"].isin(list(PREFIX))].groupby(
         ["method", "kind"]
     ):
@@ -96,14 +107,14 @@ def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
         if not on_tune.any() and _two_levels(group):
             rows += [
                 dict(zip(THRESHOLDS, (method, name, kind, 0, 0.0, 0, False, np.nan), strict=True))
-                for name in sorted(set(group["class"]))
+                for name in classes[method]
             ]
             continue
         if not on_tune.any():
             logger.warning("%s: no %s masks on tune, so no tuned threshold", method, kind)
             continue
         curve, names = iou(*histograms(group[on_tune])), group.loc[on_tune, "class"].to_numpy()
-        for name in sorted(set(group["class"])):
+        for name in classes[method]:
             own = curve[names == name]
             pooled = len(own) < settings["min_masks"]
             mean = (curve if pooled else own).mean(axis=0)
@@ -219,9 +230,10 @@ def _of_negatives(
     """What is segmented where there is nothing; the best threshold would be one above all."""
     outside = np.array(negative["outside"].tolist(), dtype=np.int64).reshape(-1, LEVELS)
     rows = np.arange(len(negative))
-    # A threshold was tuned for outlines, or, where there are none, for boxes.
-    for kind in sorted(set(thresholds["kind"]))[-1:] or ["segmentation"]:
-        negative = negative.assign(kind=kind)
+    # A threshold was tuned on the outlines of the class, or, where it has none, on its boxes.
+    most = thresholds.sort_values(["n_masks", "kind"], ascending=False)
+    kinds = most.drop_duplicates(["method", "class"])[["method", "class", "kind"]]
+    negative = negative.drop(columns="kind").merge(kinds, on=["method", "class"], how="left")
     for rule in settings["rules"]:
         if rule == "best":
             continue
@@ -249,8 +261,11 @@ def _levels(
 
 
 def _negatives(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Rows of images that have no mask of the class and are labelled negative for it."""
-    bare = scores[scores["kind"] == "none"]
+    """Maps of images that have no mask of the class and are labelled negative for it.
+
+    A map that was not made is not praised for showing nothing.
+    """
+    bare = scores[(scores["kind"] == "none") & scores["made"].astype(bool)]
     classes = [name for name in bare["class"].unique() if name in manifest]
     labels = manifest.melt("image_id", classes, "class", "label")
     found = bare.merge(labels, on=["image_id", "class"], how="left")

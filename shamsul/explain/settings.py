@@ -30,8 +30,27 @@ class Explain(Section):
     """Which methods explain which classes."""
 
     methods: tuple[dict[str, Any], ...]
-    """Each `{method: NAME, ...its parameters}`, with `name:` where a method appears twice."""
+    """Each `{method: NAME, ...its parameters}`, with `name:` where a method appears twice. In a
+    parameter `{run}` stands for the run's folder of results and `{data}` for `data.root`."""
     classes: tuple[str, ...] | None = None
     """Classes to explain; all of them when absent."""
     perturbations: Perturbations | None = None
     """Needed where a method says `shared: true`."""
+
+    def placed(self, **folders: str) -> list[dict[str, Any]]:
+        """The methods, each `{name}` in their parameters replaced by the folder of that name."""
+        return [_placed(entry, folders) for entry in self.methods]
+
+
+def _placed(value: Any, folders: dict[str, str]) -> Any:
+    match value:
+        case str():
+            for name, folder in folders.items():
+                value = value.replace(f"{{{name}}}", folder)
+            return value
+        case dict():
+            return {key: _placed(item, folders) for key, item in value.items()}
+        case list() | tuple():
+            return [_placed(item, folders) for item in value]
+        case _:
+            return value

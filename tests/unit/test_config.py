@@ -7,6 +7,7 @@ from shamsul import config
 from shamsul.code import PROJECT
 from shamsul.errors import InputError
 from shamsul.explain import registry
+from shamsul.explain.settings import Explain
 
 MINIMAL = {
     "run": "x",
@@ -138,3 +139,15 @@ def test_the_configurations_in_the_repository_are_valid(file):
     checked = config.load(yaml.safe_load((PROJECT / file).read_text()))
     methods = registry.build(checked.explain.methods, checked.model.backbone)
     config.check(checked, methods)
+
+
+def test_folders_take_the_place_of_their_names_in_methods():
+    methods = [
+        {"method": "imported", "path": "{data}/maps", "covers": "frame"},
+        {"method": "radiologist", "segmentations": ["{run}/a.json", "b.json"]},
+        {"method": "consensus", "of": ["x", "y"], "samples": 3},
+    ]
+    placed = Explain(methods=methods).placed(run="results/r", data="/d")
+    assert placed[0] == {"method": "imported", "path": "/d/maps", "covers": "frame"}
+    assert placed[1]["segmentations"] == ["results/r/a.json", "b.json"]
+    assert placed[2] == methods[2]

@@ -63,6 +63,8 @@ def test_heatmaps_are_of_the_asked_classes_and_images(tmp_path, monkeypatch, ima
         "epsilon": 0.5,
         "seed_with": "logit",
         "network": "trained",
+        "checkpoint": None,
+        "seed": None,
     }
     quadrants = shard.heatmap.clip(0).reshape(5, 2, 2, 16, 2, 16).sum((3, 5)).reshape(5, 2, 4)
     for n, placed in enumerate(PLACED):

@@ -186,7 +186,7 @@ def test_markers_part_images_that_show_the_class_from_those_that_do_not():
 
 def test_signs_are_summarised_by_treatment():
     rows = [
-        (name, "Edema", "lrp", "segmentation", sign, area, area / 2, 1.0)
+        (name, "Edema", "lrp", "segmentation", True, sign, area, area / 2, 1.0)
         for name in NAMES
         for sign, area in (("positive", 0.1), ("minmax", 0.9))
     ]

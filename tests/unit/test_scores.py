@@ -415,12 +415,28 @@ def test_false_alarms_are_of_images_that_are_labelled_negative():
     found = per_image(gathered, tune(gathered, SETTINGS), labels, predictions(SPLITS), SETTINGS)
     found = found[found["metric"] == "false_alarm_area"]
     assert set(found["class"]) == {"Lung Lesion"}
-    # Pooled threshold 10; fixed 511; Otsu parts 0 and 15 from 700.
+    # Pooled threshold 10, though the class has no mask; fixed 511; Otsu parts 0 and 15 from 700.
     assert found.set_index("threshold_rule")["value"].to_dict() == {
         "tuned": 8 / 16,
         "fixed": 4 / 16,
         "otsu": 4 / 16,
     }
+
+
+def test_a_map_that_was_not_made_raises_no_false_alarm_and_none_is_counted():
+    nothing = np.zeros(0, np.int32)
+    bare = [
+        ("d", "Lung Lesion", "cam", "none", made, nothing, histogram(_0=8, _700=8), 0, 0, 0, 4, 4)
+        for made in (True, False)
+    ]
+    bare[1] = ("c", *bare[1][1:])
+    labels = manifest(SPLITS).assign(**{"Lung Lesion": 0.0})
+    masked = pd.DataFrame([row("d", histogram(_20=4), histogram(_0=12))], columns=list(COLUMNS))
+    table = pd.concat([masked, pd.DataFrame(bare, columns=list(COLUMNS))])
+    gathered = gather(table, labels.assign(split="test"))
+    found = per_image(gathered, tune(gathered, SETTINGS), labels, predictions(SPLITS), SETTINGS)
+    found = found[(found["metric"] == "false_alarm_area") & (found["threshold_rule"] == "otsu")]
+    assert found["image_id"].tolist() == ["d"] and found["value"].item() == 0.5
 
 
 def test_without_tune_masks_the_tuned_rule_is_left_out(caplog):
@@ -437,7 +453,7 @@ def test_a_reader_of_the_test_set_is_not_judged_on_tune_and_needs_no_threshold(c
     assert set(found["split"]) == {"test"} and not caplog.text
     overlap = found[found["metric"] == "iou"].set_index("threshold_rule")["value"]
     assert overlap.to_dict() == dict.fromkeys(("otsu", "tuned", "fixed", "best"), 3 / 5)
-    # Of four images on test one was not read: that one is scored as empty.
+    # Of four images on test three were not read: they are scored as empty.
     found = _per_image(table, dict.fromkeys(SPLITS, "test"))
     overlap = found[(found["metric"] == "iou") & (found["threshold_rule"] == "otsu")]
     assert len(overlap) == 4
