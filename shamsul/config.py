@@ -150,8 +150,8 @@ def check(config: Config, methods: Mapping[str, Method]) -> None:
     Raises
     ------
     InputError
-        The baseline is not among the methods, shared predictions are not configured, or a file of
-        weights does not exist.
+        The baseline is not among the methods, an option is given for a method or class that there
+        is not, shared predictions are not configured, or a file of weights does not exist.
     """
     for name, method in methods.items():
         if method.uses_shared and config.explain.perturbations is None:
@@ -166,6 +166,11 @@ def check(config: Config, methods: Mapping[str, Method]) -> None:
     for name in config.evaluate.chexlocalize.smoothing:
         if name not in methods:
             raise InputError(f"evaluate.chexlocalize.smoothing: {unknown(name, methods, 'method')}")
+    cutoffs = config.evaluate.chexlocalize.probability_cutoff
+    for name in cutoffs if isinstance(cutoffs, dict) else ():
+        if name not in config.scored_classes:
+            fault = unknown(name, config.scored_classes, "class")
+            raise InputError(f"evaluate.chexlocalize.probability_cutoff: {fault}")
     for key, path in (
         ("model.checkpoint", config.model.checkpoint),
         ("model.weights", config.model.weights),

@@ -54,13 +54,16 @@ def summarise(per_image: pd.DataFrame, human: str | None = None) -> pd.DataFrame
 
     Returns
     -------
-    Columns `COLUMNS`, sorted by metric and method, classes by name and then `average`.
+    Columns `COLUMNS`, sorted by metric and method, classes by name and then `average`. Empty where
+    no image of any method counts.
 
     Raises
     ------
     InputError
         The human benchmark is not among the methods.
     """
+    if per_image.empty:
+        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
     if human is not None and human not in set(per_image["method"]):
         raise InputError(
             f"evaluate.radiologist: no method {human!r} among {sorted(set(per_image['method']))}"

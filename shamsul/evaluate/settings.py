@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from shamsul.labels import LOCALISED
 from shamsul.settings import Fraction, Section
@@ -32,7 +32,7 @@ class Evaluate(Section):
 
     classes: tuple[str, ...] = LOCALISED
     """Classes that are scored, where they have masks."""
-    rules: tuple[Rule, ...] = ("otsu", "tuned", "fixed", "best")
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)] = ("otsu", "tuned", "fixed", "best")
     """Thresholds; `best` is the best possible one of each map, which nobody knows beforehand."""
     sign: Sign = "positive"
     """What of a signed map is relevance: its positive part, its absolute value, or all of it from
@@ -58,3 +58,11 @@ class Evaluate(Section):
     protocol: Literal["shamsul", "chexlocalize"] = "shamsul"
     """`chexlocalize` adds the figures that CheXlocalize's own scripts would give."""
     chexlocalize: Chexlocalize = Chexlocalize()
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_differ(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        for rule in rules:
+            if rules.count(rule) > 1:
+                raise ValueError(f"{rule!r} is listed twice; list each rule once")
+        return rules

@@ -403,6 +403,18 @@ def test_a_human_that_is_not_there_is_an_error():
         summarise(per_image("maps", "iou", [0.5]), "reader")
 
 
+def test_without_a_mask_of_any_class_the_summary_is_empty(tmp_path):
+    # A run whose masks are boxes: no image counts, the reader's as little as any other.
+    splits = {"t1": "tune", "e1": "test"}
+    run = run_of({}, splits, ["Edema"])
+    path = shard(tmp_path / "reader.h5", {("e1", "Edema"): np.eye(SIZE)}, ["Edema"], "reader")
+    table = measure([path], run, "reader", SETTINGS)
+    found = summarise(table, "reader")
+    assert found.empty
+    full = summarise(per_image("reader", "iou", [0.5]), "reader")
+    pd.testing.assert_series_equal(found.dtypes, full.dtypes)
+
+
 @settings(deadline=None, max_examples=10)
 @given(st.permutations(range(6)))
 def test_order_of_rows_and_methods_changes_nothing(order):

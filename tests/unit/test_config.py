@@ -43,6 +43,8 @@ def changed(path, value):
         (["explain", "classes"], ["Edma"], ["explain.classes", "did you mean 'Edema'"]),
         (["train", "uncertainty_per_class"], {"Flu": "ones"}, ["uncertainty_per_class", "Flu"]),
         (["evaluate", "classes"], ["Fracture", "Flu"], ["evaluate.classes"]),
+        (["evaluate", "rules"], [], ["evaluate.rules", "at least 1"]),
+        (["evaluate", "rules"], ["otsu", "otsu"], ["evaluate.rules: 'otsu' is listed twice"]),
         (["run"], "../elsewhere", ["run"]),
         (["seed"], 2**70, ["seed", "less than"]),
         (["data", "views"], [], ["data.views", "at least 1"]),
@@ -125,6 +127,22 @@ def test_the_baseline_must_be_a_method():
         config.check(
             checked, registry.build(({"method": "grad_cam"}, {"method": "random"}), "vgg16")
         )
+
+
+def test_cutoffs_are_of_classes_that_are_scored():
+    cutoffs = {"Edma": 0.3, "Edema": 0.2}
+    for given, fault in ((cutoffs, "'Edma'; did you mean 'Edema'"), ({"Edema": 0.2}, None)):
+        checked = config.load(
+            changed(["evaluate"], {"chexlocalize": {"probability_cutoff": given}})
+        )
+        methods = registry.build(({"method": "random"},), "vgg16")
+        if fault is None:
+            config.check(checked, methods)
+            continue
+        with pytest.raises(InputError) as error:
+            config.check(checked, methods)
+        assert "evaluate.chexlocalize.probability_cutoff: unknown class" in str(error.value)
+        assert fault in str(error.value)
 
 
 def test_given_weights_must_exist():
