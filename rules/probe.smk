@@ -7,6 +7,9 @@ rule probe:
         checkpoint=f"{RUN}/model/checkpoint.pt",
         images=f"{RUN}/images/{{shard}}.h5",
         heatmaps=f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",
+        # Another network that the method explains is asked instead of the run's.
+        other=lambda wildcards: getattr(METHODS[wildcards.method], "checkpoint", None)
+        or [],
         code=lambda wildcards: program(
             "probe", registry.module(METHODS[wildcards.method])
         ),

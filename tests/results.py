@@ -216,12 +216,12 @@ def probed(methods, manifest):
     keys += [(name, "", 0) for name in ("road", "max_sensitivity", "mprt", "random_logit")]
     keys += [("mprt", "", stage) for stage in (1, 2)]
     rows = [
-        (image_id, "Edema", method, metric, fill, stage, generator.normal(0.5, 0.2))
+        (image_id, "Edema", method, metric, fill, stage, True, generator.normal(0.5, 0.2))
         for image_id in manifest.loc[manifest["split"] == "test", "image_id"]
         for method in methods
         for metric, fill, stage in keys
     ]
-    columns = ["image_id", "class", "method", "metric", "fill", "stage", "value"]
+    columns = ["image_id", "class", "method", "metric", "fill", "stage", "explained", "value"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -12,7 +12,7 @@ FAITHFULNESS = ("deletion", "insertion", "road", "infidelity")
 """The metrics of the table `faithfulness`; those of `sanity` are the others."""
 KEYS = ["method", "metric", "fill", "stage"]
 COLUMNS = [
-    *("split", "class", *KEYS, "n_maps", "n_undefined", "n_images", "n_patients"),
+    *("split", "class", *KEYS, "n_maps", "n_missing", "n_undefined", "n_images", "n_patients"),
     *("mean", "low", "high", "note"),
 ]
 
@@ -32,11 +32,14 @@ def summarise(
     -------
     Two tables, `faithfulness` (fill; "" where nothing is filled) and `sanity` (stage; 0 but for the
     stages of `mprt`): split, class (`pooled`: every image x class pair counts once), method,
-    metric, n_maps (image x class pairs with a value), n_undefined (those for which the metric is
-    not defined, such as where the fill takes no evidence away), n_images, n_patients, mean, low,
-    high, note (why there is no interval). All methods have the same images, classes and resamples.
+    metric, n_maps (image x class pairs with a value), n_missing (those of them without a map,
+    which count as maps of zeros), n_undefined (pairs for which the metric is not defined, such as
+    where the fill takes no evidence away), n_images, n_patients, mean, low, high, note (why there
+    is no interval). All methods have the same images, classes and resamples; one without any map
+    among those that were probed in a split is left out there.
     """
     table = probes.merge(manifest[["image_id", "patient_id", "split"]], on="image_id")
+    table = table[table.groupby(["split", "method"])["explained"].transform("any").astype(bool)]
     parts = [pd.DataFrame(columns=COLUMNS)]
     for split, own in table.groupby("split"):
         by_class = [(str(name), part) for name, part in own.groupby("class")]
@@ -58,12 +61,13 @@ def _summary(part: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
     rows = rows.join(
         known.agg(
             n_maps=("value", "size"),
+            n_missing=("explained", lambda made: int((~made).sum())),
             n_images=("image_id", "nunique"),
             n_patients=("patient_id", "nunique"),
             mean=("value", "mean"),
         )
     )
-    numbers = ["n_maps", "n_images", "n_patients"]
+    numbers = ["n_maps", "n_missing", "n_images", "n_patients"]
     rows[numbers] = rows[numbers].fillna(0).astype("int64")
     rows["n_undefined"] = rows["pairs"] - rows["n_maps"]
     wide = part.pivot(index=["patient_id", "image_id", "class"], columns=KEYS, values="value")

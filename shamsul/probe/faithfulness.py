@@ -7,6 +7,7 @@ hardly moves whatever is hidden. All versions of an image go through the network
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -135,7 +136,9 @@ def _curves(
 
 
 def at_model(heatmap: NDArray[np.floating], frame: Frame, covers: Covers) -> NDArray[np.float64]:
-    """A heatmap (h, w) of any resolution at the model's, (S, S), bilinearly and signed.
+    """A heatmap (h, w) of any resolution at the model's, (S, S), signed.
+
+    Bilinearly; of a finer one the mean over each pixel, sampled once a cell or closer.
 
     Parameters
     ----------
@@ -151,7 +154,10 @@ def at_model(heatmap: NDArray[np.floating], frame: Frame, covers: Covers) -> NDA
         height, width = frame.scale_y * frame.height, frame.scale_x * frame.width
         lines = (1 / height, 1 / width, -frame.offset_y / height, -frame.offset_x / width)
         way = Frame(size, size, 1, *lines)
-    resized = to_original(heatmap, way).astype(np.float64)
+    cells = way.scale_y * heatmap.shape[0] / way.size, way.scale_x * heatmap.shape[1] / way.size
+    down, across = (math.ceil(round(count, 6)) for count in cells)  # Equal resolutions are equal.
+    sampled = to_original(heatmap, way.at(size * down, size * across)).astype(np.float64)
+    resized = sampled.reshape(size, down, size, across).mean((1, 3))
     unit = ROUNDING * np.abs(resized).max() or 1
     return np.round(resized / unit) * unit
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.explain.base import Explainer, Method, image_seed
+from shamsul.explain.base import Explainer, Method, Shard, image_seed
 from shamsul.model.classifier import Classifier
 from shamsul.probe import again
 from shamsul.probe.faithfulness import Radiograph, at_model, measure
@@ -23,9 +23,10 @@ from shamsul.storage import Heatmaps, Images
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ["image_id", "class", "method", "metric", "fill", "stage", "value"]
-Row = tuple[int, int, str, str, int, float]
-"""Row of the shard, index of the class, metric, fill, stage, value."""
+COLUMNS = ["image_id", "class", "method", "metric", "fill", "stage", "explained", "value"]
+Row = tuple[int, int, str, str, int, bool, float]
+"""Row of the shard, index of the class in the classifier that is asked, metric, fill, stage,
+whether there is a map, value."""
 
 
 def probe(
@@ -40,8 +41,13 @@ def probe(
     """What the model says of some of a shard's heatmaps.
 
     Images and classes are chosen without regard to the method, so that methods are compared on the
-    same ones; a map that is not there gives no rows. A value depends on its own image, class and
-    method alone.
+    same ones. For faithfulness a map that is not there is one of zeros, which scores as chance
+    does; what compares maps with each other has no row for it. A value depends on its own image,
+    class and method alone.
+
+    The classifier that is asked is the one that the method explains, another checkpoint's too. It
+    is the run's for what explains none (controls, readers) and for maps made elsewhere, whose
+    classifier is not known.
 
     Parameters
     ----------
@@ -55,13 +61,15 @@ def probe(
     Returns
     -------
     Columns `COLUMNS`. `fill` is "" where nothing is filled. `stage` numbers the stages of `mprt`
-    from 1, the output's, and is 0 for their mean and for all other metrics. NaN values are of
-    images and classes for which a metric is not defined.
+    from 1, the output's, and is 0 for their mean and for all other metrics. `explained` tells
+    whether the method has a map. NaN values are of images and classes for which a metric is not
+    defined.
 
     Raises
     ------
     InputError
-        The heatmaps are of other images, or the images of another size than the model's.
+        The heatmaps are of other images, the images of another size than the model's, or another
+        checkpoint that is explained does not fit (see `Explainer.explained_model`).
     """
     if heatmaps.image_id != images.image_id:
         raise InputError(f"{heatmaps.method}: heatmaps are of other images; delete and make again")
@@ -71,21 +79,31 @@ def probe(
         )
     rows = chosen(images.image_id, settings.images, seed)
     classes = most_probable(model, images.image[rows], heatmaps.classes, settings.classes)
-    found = _measured(model, images, heatmaps, rows, classes, settings, seed)
+    explained = asked = model
+    if isinstance(method, Explainer):
+        shard = Shard(model, images, tuple(heatmaps.classes), seed)
+        explained = method.explained_model(shard)
+        # A network with random weights is a control, and its maps are held to the trained one.
+        asked = method.model_copy(update={"network": "trained"}).explained_model(shard)
+    own = own_indices(model, asked, classes)
+    found = _measured(asked, images, heatmaps, rows, own, settings, seed)
     if AGAIN & set(settings.metrics) and rows:
         if isinstance(method, Explainer):
             method = again.alone(method, perturbations)
-            few, of = rows[: settings.again], classes[: settings.again]
-            found += _again(model, images, method, few, of, settings, seed)
+            few, of = rows[: settings.again], own[: settings.again]
+            found += _again(explained, images, method, few, of, settings, seed)
         else:
             logger.info("%s does not ask the model, and is not asked again", heatmaps.method)
     table = pd.DataFrame(
         [
-            (images.image_id[row], model.classes[index], heatmaps.method, *rest)
+            (images.image_id[row], asked.classes[index], heatmaps.method, *rest)
             for row, index, *rest in found
         ],
         columns=COLUMNS,
-    ).astype({**dict.fromkeys(COLUMNS[:5], "str"), "stage": "int64", "value": "float64"})
+    ).astype(
+        dict.fromkeys(COLUMNS[:5], "str")
+        | {"stage": "int64", "explained": "bool", "value": "float64"}
+    )
     return table.sort_values(COLUMNS[:6], ignore_index=True)
 
 
@@ -105,6 +123,14 @@ def most_probable(
     explained = np.array([model.classes.index(name) for name in names])
     logits = model.predict(model.normalise(grey)).cpu().numpy()[:, explained]
     return explained[np.argsort(-logits, axis=1, kind="stable")[:, :count]]
+
+
+def own_indices(
+    model: Classifier, other: Classifier, indices: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Indices of classes of one classifier as those of the same names in another one."""
+    names = np.array(model.classes)[indices]
+    return np.vectorize(other.classes.index, otypes=[np.intp])(names)
 
 
 def _measured(
@@ -129,15 +155,15 @@ def _measured(
             for index, place in columns.items()
             if heatmaps.explained[row, place]
         }
-        there = [index for index in indices if index in maps]
-        wanted = [maps[index] for index in there]
-        for index, metric, fill, value in measure(radiograph, wanted, there, imputer, settings):
-            found.append((row, index, metric, fill, 0, value))
+        nothing = np.zeros(images.image[row].shape)
+        wanted = [maps.get(index, nothing) for index in indices]
+        for index, metric, fill, value in measure(radiograph, wanted, indices, imputer, settings):
+            found.append((row, index, metric, fill, 0, index in maps, value))
         if "random_logit" not in settings.metrics or len(maps) < 2:
             continue
-        for index in there:
+        for index in filter(maps.__contains__, indices):
             alike = [spearman(maps[index], other) for key, other in maps.items() if key != index]
-            found.append((row, index, "random_logit", "", 0, float(np.mean(alike))))
+            found.append((row, index, "random_logit", "", 0, True, float(np.mean(alike))))
     return found
 
 
@@ -150,21 +176,24 @@ def _again(
     settings: Probe,
     seed: int,
 ) -> list[Row]:
-    """What compares the maps with others by the same method."""
-    if method.network == "untrained":
-        model = model.untrained(seed)
-    seeds = [image_seed(seed, images.image_id[row]) for row in rows]
+    """What compares the maps with others by the same method.
+
+    Noise and random weights are drawn with the run's seed, as for every method.
+    """
+    names = [images.image_id[row] for row in rows]
+    drawn = [image_seed(seed, name) for name in names]
+    seeds = drawn if method.seed is None else [image_seed(method.seed, name) for name in names]
     greys = torch.from_numpy(images.image[rows].astype(np.float32))
     maps = again.explained(method, model, greys, classes, seeds)
     found: list[Row] = []
 
     def add(metric: str, image: int, place: int, stage: int, value: float) -> None:
-        found.append((rows[image], int(classes[image, place]), metric, "", stage, value))
+        found.append((rows[image], int(classes[image, place]), metric, "", stage, True, value))
 
     if "max_sensitivity" in settings.metrics:
         for image, row in enumerate(track(rows, f"{method.title}: images with noise")):
             grey = images.image[row]
-            versions = again.noisy(grey, settings.noisy, settings.radius, seeds[image])
+            versions = again.noisy(grey, settings.noisy, settings.radius, drawn[image])
             wanted = np.repeat(classes[image : image + 1], len(versions), axis=0)
             own = [seeds[image]] * len(versions)
             others = again.explained(method, model, torch.from_numpy(versions), wanted, own)

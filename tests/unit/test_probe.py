@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from torch import nn
+from torch.nn import functional
 
 from shamsul import storage
 from shamsul.code import PROJECT
@@ -21,7 +23,7 @@ from shamsul.data.geometry import Frame
 from shamsul.data.masks import encode
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Explainer, Shard
+from shamsul.explain.base import Explainer, Shard, image_seed
 from shamsul.explain.cam import GradCam
 from shamsul.explain.control import Random
 from shamsul.explain.lrp import LrpZ
@@ -30,7 +32,7 @@ from shamsul.model import checkpoint
 from shamsul.probe import again, faithfulness, road
 from shamsul.probe.faithfulness import Radiograph, area, at_model, infidelity, measure
 from shamsul.probe.road import Imputer
-from shamsul.probe.run import COLUMNS, chosen, probe
+from shamsul.probe.run import COLUMNS, chosen, most_probable, probe
 from shamsul.probe.settings import Probe
 from shamsul.probe.similarity import complexity, spearman
 from tests.networks import Textures, classifier
@@ -495,15 +497,108 @@ def test_the_most_probable_classes_are_probed():
     assert probe(model, shard, maps, Random(), two, 1)["class"].tolist() == ["a", "c"]
 
 
-def test_maps_that_are_not_there_give_no_rows(textured):
-    maps = given_maps(quadrant_maps(), textured)
-    maps.explained[0, 1] = False
-    table = probe(Textures(), textured, maps, Random(), PLAIN, 1)
-    assert not ((table["image_id"] == "image0") & (table["class"] == "b")).any()
-    whole = probe(Textures(), textured, given_maps(quadrant_maps(), textured), Random(), PLAIN, 1)
-    for metric in ("deletion", "road", "infidelity"):
-        own, of_all = values(table, metric), values(whole, metric)
-        pd.testing.assert_series_equal(own, of_all[own.index])
+def test_a_map_that_is_not_there_is_one_of_zeros(textured):
+    maps, blank = (given_maps(quadrant_maps(), textured) for _ in range(2))
+    maps.explained[0, 1], blank.heatmap[0, 1] = False, 0
+    table, zeros = (probe(Textures(), textured, own, Random(), PLAIN, 1) for own in (maps, blank))
+    missing = (table["image_id"] == "image0") & (table["class"] == "b")
+    assert (table["explained"] == ~missing).all()
+    for metric in ("deletion", "insertion", "road", "infidelity"):
+        pd.testing.assert_series_equal(values(table, metric), values(zeros, metric))
+    # Nothing is compared with what is not there.
+    assert ("image0", "b", "") not in values(table, "random_logit").index
+    assert len(values(table, "random_logit")) == 7
+
+
+class Recording(Explainer):
+    """Notes which weights it is asked about, and with what seeds."""
+
+    method, title, citation, cost, signed = "recording", "Recording", "", "forward", True
+
+    def explain(self, model, images, classes, seeds):
+        calls.append((model.digest(), [model.classes[index] for index in classes], seeds))
+        return images[:, :1].expand(-1, len(classes), -1, -1) * (1 + classes[:, None, None])
+
+
+calls = []
+"""Of `Recording`."""
+
+
+def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_path):
+    model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
+    other = classifier("resnet18", SIZE)
+    other.classes = tuple("dcba")
+    checkpoint.save(other, tmp_path / "c.pt", {})
+    few = Probe(images=2, again=2, classes=1, metrics=("max_sensitivity",), noisy=1)
+    most = most_probable(model, shard.image, list("abcd"), 1)
+    seeds = {seed: [image_seed(seed, name) for name in shard.image_id] for seed in (5, 7)}
+    for options, digest, seed in (
+        ({}, model.digest(), 7),
+        ({"seed": 5}, model.digest(), 5),
+        ({"checkpoint": str(tmp_path / "c.pt")}, other.digest(), 7),
+    ):
+        calls.clear()
+        method = Recording(**options)
+        table = probe(model, shard, given_maps(np.ones((2, 4, 7, 7)), shard), method, few, 7)
+        assert {of for of, _, _ in calls} == {digest}
+        assert {name for _, names, _ in calls for name in names} == {"abcd"[i] for i in most.flat}
+        assert {own for _, _, drawn in calls for own in drawn} == set(seeds[seed])
+        assert table["class"].tolist() == ["abcd"[index] for index in most[:, 0]]
+
+
+def test_faithfulness_asks_the_network_that_the_map_explains(tmp_path, monkeypatch):
+    run, other = Linear(), classifier("densenet_small", SIZE)
+    other.classes = tuple("dcba")
+    checkpoint.save(other, tmp_path / "c.pt", {})
+    shard = images(grey(count=2))
+    maps = np.random.default_rng(2).random((2, 4, SIZE, SIZE))
+    few = Probe(images=2, again=0, classes=4, metrics=("road", "infidelity", "random_logit"))
+    given, moved = given_maps(maps, shard), given_maps(maps[:, ::-1], shard, "dcba")
+    asked = GradCam(checkpoint=str(tmp_path / "c.pt"))
+    found = probe(run, shard, given, asked, few, 1)
+    # As where the other network is the run's.
+    pd.testing.assert_frame_equal(found, probe(other, shard, moved, GradCam(), few, 1))
+    plain = probe(run, shard, given, Random(), few, 1)
+    assert (values(found, "road") != values(plain, "road")).all()
+    # A control of random weights is held to the network that was trained.
+    untrained = asked.model_copy(update={"network": "untrained"})
+    pd.testing.assert_frame_equal(found, probe(run, shard, given, untrained, few, 1))
+
+
+@pytest.mark.parametrize("geometry", ["stretch", "pad", "crop"])
+def test_of_a_finer_map_each_pixel_is_the_mean(geometry):
+    frame = Frame.fit(8 * SIZE, 4 * SIZE, SIZE, geometry)
+    fine = np.random.default_rng(1).random((8 * SIZE, 4 * SIZE)).astype(np.float32)
+    if geometry == "stretch":
+        expected = cv2.resize(fine, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    elif geometry == "pad":
+        expected = np.zeros((SIZE, SIZE))
+        inner = cv2.resize(fine, (SIZE // 2, SIZE), interpolation=cv2.INTER_AREA)
+        expected[:, SIZE // 4 : -SIZE // 4] = inner
+    else:
+        cut = fine[2 * SIZE : 6 * SIZE]
+        expected = cv2.resize(cut, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(at_model(fine, frame, "radiograph"), expected, atol=1e-5)
+
+
+def test_no_small_outline_is_lost_wherever_it_is():
+    frame = Frame.fit(350, 290, SIZE, "stretch")
+    sums = []
+    for at in range(60, 100):
+        drawn = np.zeros((350, 290), np.float32)
+        drawn[at : at + 3, at : at + 3] = 1
+        sums.append(at_model(drawn, frame, "radiograph").sum())
+    # Of nine pixels as many as they are of the frame.
+    np.testing.assert_allclose(sums, 9 * SIZE**2 / (350 * 290), rtol=0.25)
+
+
+def test_coarser_maps_are_interpolated_as_torch_does():
+    coarse = np.random.default_rng(1).random((7, SIZE)).astype(np.float32)
+    expected = functional.interpolate(
+        torch.from_numpy(coarse)[None, None], (SIZE, SIZE), mode="bilinear", align_corners=False
+    )
+    found = at_model(coarse, FRAME, "frame")
+    np.testing.assert_allclose(found, expected[0, 0].numpy(), atol=1e-5)
 
 
 def test_segmentations_are_probed_too(textured):
@@ -530,7 +625,7 @@ def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry):
     y = ((np.arange(SIZE) + 0.5) - frame.offset_y) / (frame.scale_y * 90)
     x = ((np.arange(SIZE) + 0.5) - frame.offset_x) / (frame.scale_x * 60)
     expected = np.add.outer(2 * y, x)
-    inside = np.logical_and.outer((y > 0.02) & (y < 0.98), (x > 0.02) & (x < 0.98))
+    inside = np.logical_and.outer((y > 0.05) & (y < 0.95), (x > 0.05) & (x < 0.95))
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-4)
     assert not found[:, (x < 0) | (x > 1)].any()
     assert np.ptp(at_model(np.full((7, 7), 0.3), frame, "frame")) == 0

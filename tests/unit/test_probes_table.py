@@ -23,7 +23,7 @@ SETTINGS = Evaluate(replicates=200).model_dump()
 
 def rows(values, metric="road", method="lrp", name="a", fill="", stage=0):
     return pd.DataFrame(
-        [(f"i{n}", name, method, metric, fill, stage, value) for n, value in enumerate(values)],
+        [(f"i{n}", name, method, metric, fill, stage, True, v) for n, v in enumerate(values)],
         columns=COLUMNS,
     )
 
@@ -59,6 +59,18 @@ def test_means_and_numbers_by_hand():
     assert table["low"].isna().all() and "2 patients, fewer than 5" in table.at["a", "note"]
     mprt = sanity[sanity["class"] == "a"].set_index("stage")["mean"].to_dict()
     assert mprt == pytest.approx({0: 0.25, 1: 0.5})
+
+
+def test_missing_maps_are_counted_and_a_method_without_any_is_left_out():
+    some, none = rows([0.1, 0.5, 0.6]), rows([0.5] * 3, method="reader")
+    some["explained"], none["explained"] = [True, False, True], False
+    elsewhere = none.assign(image_id=["i3", "i4", "i5"], explained=True)
+    of = manifest(6, 6).assign(split=["test"] * 3 + ["tune"] * 3)
+    table, _ = summarise(pd.concat([some, none, elsewhere]), of, SETTINGS, 1)
+    pooled = table[table["class"] == "pooled"].set_index(["split", "method"])
+    assert set(pooled.index) == {("test", "lrp"), ("tune", "reader")}
+    assert pooled["n_maps"].tolist() == [3, 3] and pooled["n_missing"].tolist() == [1, 0]
+    assert pooled.loc[("test", "lrp"), "mean"] == pytest.approx(0.4)
 
 
 def test_a_metric_that_is_defined_nowhere_has_a_row_that_says_so():
