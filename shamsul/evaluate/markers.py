@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shamsul.evaluate.statistics import bootstrap_interval
+from shamsul.evaluate.statistics import bootstrap_interval, too_few
 from shamsul.evaluate.tables import Settings
 
 METRICS = ("relevance_mass", "lift", "hit_rate")
 COLUMNS = [
     *("split", "class", "shown", "method", "metric", "n_images", "n_patients"),
-    *("mean", "low", "high"),
+    *("mean", "low", "high", "note"),
 ]
 
 
@@ -38,6 +38,7 @@ def summarise(
     Columns `COLUMNS`. shown : `yes` or `no`, the label. metric : `relevance_mass` (share of the
     relevance on the marker, in [0, 1]), `lift` (that over the marker's share of the image, which
     chance would give), `hit_rate` (whether the most relevant pixel lies on the marker).
+    note : why there is no interval.
     """
     found = scores[scores["kind"] == "marker"]
     classes = [name for name in found["class"].unique() if name in manifest]
@@ -50,18 +51,20 @@ def summarise(
     rows: list[dict[str, Any]] = []
     for key, group in found.groupby(["split", "class", "shown", "method"]):
         ordered = group.sort_values(["patient_id", "image_id"])
-        values = ordered[["mass", "lift", "hit"]].to_numpy(float)
-        low, high = bootstrap_interval(values, ordered["patient_id"], settings, seed)
+        values, patients = ordered[["mass", "lift", "hit"]].to_numpy(float), ordered["patient_id"]
+        n_patients = patients.nunique()
+        low, high = bootstrap_interval(values, patients, settings, seed)
         for column, metric in enumerate(METRICS):
             rows.append(
                 dict(zip(COLUMNS[:4], key, strict=True))
                 | {
                     "metric": metric,
                     "n_images": len(group),
-                    "n_patients": ordered["patient_id"].nunique(),
+                    "n_patients": n_patients,
                     "mean": np.mean(values[:, column]),
                     "low": low[column],
                     "high": high[column],
+                    "note": too_few(n_patients, settings),
                 }
             )
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from shamsul.evaluate.segmentation import auprc
-from shamsul.evaluate.statistics import patient_weights
+from shamsul.evaluate.statistics import patient_weights, too_few
 from shamsul.evaluate.tables import PREFIX, Settings, histograms
 from shamsul.evaluate.wide import POOLED
 
@@ -44,10 +44,8 @@ def pxap(scores: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
             np.add.at(sums[0], codes, inside)
             np.add.at(sums[1], codes, outside)
             low = high = np.nan
-            note = ""
-            if len(patients) < settings["min_patients"]:
-                note = f"fewer than {settings['min_patients']} patients: no interval"
-            else:
+            note = too_few(len(patients), settings)
+            if not note:
                 low, high = _interval(sums, settings, seed)
             rows.append(
                 {

@@ -6,14 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.statistics import bootstrap_interval
+from shamsul.evaluate.statistics import bootstrap_interval, too_few
 from shamsul.evaluate.tables import PREFIX, Settings
 from shamsul.evaluate.wide import POOLED
 
 METRICS = ("otsu_area", "iou", "hit_rate")
 COLUMNS = [
     *("split", "class", "method", "sign", "metric", "n_masks", "n_images", "n_patients"),
-    *("mean", "low", "high"),
+    *("mean", "low", "high", "note"),
 ]
 
 
@@ -32,7 +32,7 @@ def summarise(
     -------
     Columns `COLUMNS`. metric : `otsu_area` (share of the image above Otsu's threshold), and `iou`
     and `hit_rate` there; of boxes with their prefix. Methods without negative relevance have the
-    same values under every sign.
+    same values under every sign. note : why there is no interval.
     """
     found = signs.merge(manifest[["image_id", "patient_id", "split"]], on="image_id")
     rows: list[dict[str, Any]] = []
@@ -41,6 +41,7 @@ def summarise(
         for name, group in [(POOLED, part), *by_class]:
             ordered = group.sort_values(["patient_id", "image_id", "class"])
             values, patients = ordered[list(METRICS)].to_numpy(float), ordered["patient_id"]
+            n_patients = patients.nunique()
             low, high = bootstrap_interval(values, patients, settings, seed)
             for column, metric in enumerate(METRICS):
                 rows.append(
@@ -52,10 +53,11 @@ def summarise(
                         "metric": PREFIX[str(kind)] + metric,
                         "n_masks": len(group),
                         "n_images": group["image_id"].nunique(),
-                        "n_patients": patients.nunique(),
+                        "n_patients": n_patients,
                         "mean": values[:, column].mean(),
                         "low": low[column],
                         "high": high[column],
+                        "note": too_few(n_patients, settings),
                     }
                 )
     return pd.DataFrame(rows, columns=COLUMNS)

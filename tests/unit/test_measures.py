@@ -169,7 +169,8 @@ def test_pxap_is_the_average_precision_of_all_pixels_together():
     assert (found["low"] < expected).all() and (found["high"] > expected).all()
     assert found["n_patients"].tolist() == [3, 3]
     few = pxap(table, SETTINGS | {"min_patients": 4}, 0)
-    assert few["low"].isna().all() and "fewer than 4" in few["note"][0]
+    assert few["low"].isna().all() and few["note"][0] == "3 patients, fewer than 4: no interval"
+    assert found["note"].tolist() == ["", ""]
 
 
 def test_markers_part_images_that_show_the_class_from_those_that_do_not():
@@ -181,6 +182,8 @@ def test_markers_part_images_that_show_the_class_from_those_that_do_not():
     # The marker is 40 of 240 pixels.
     assert value["no", "lift"] == pytest.approx(0.8 * 6)
     assert found.set_index(["shown", "metric"])["n_images"]["yes", "hit_rate"] == 3
+    note = found.set_index(["shown", "metric"])["note"]
+    assert note["no", "lift"] == "1 patient, fewer than 3: no interval" and not note["yes", "lift"]
     assert markers.summarise(scores(), manifest(), SETTINGS, 0).empty
 
 
@@ -196,3 +199,7 @@ def test_signs_are_summarised_by_treatment():
     assert value["minmax", "otsu_area"] == pytest.approx(0.9)
     assert value["positive", "iou"] == pytest.approx(0.05)
     assert set(found["n_masks"]) == {4}
+    assert set(found["note"]) == {""}
+    few = signs.summarise(table, manifest(), SETTINGS | {"min_patients": 4}, 0)
+    assert few["low"].isna().all()
+    assert set(few["note"]) == {"3 patients, fewer than 4: no interval"}
