@@ -198,9 +198,9 @@ def sign_flip_test(differences: Array, patients: ArrayLike, settings: Settings, 
     If two methods do equally well on every patient, swapping their names within a patient changes
     nothing, so the sign of all of a patient's differences can be flipped (a paired permutation
     test with patients as exchangeable blocks; Winkler et al., NeuroImage 2015). Up to twelve
-    patients all flips are tried, and p is the share of those that are as extreme as what was
-    observed. Beyond, random ones are, and the observed signs count as one of them,
-    ``(1 + b) / (1 + m)`` (Phipson and Smyth, 2010), so that p is never 0.
+    patients with a difference, all their flips are tried, and p is the share of those that are as
+    extreme as what was observed. Beyond, random ones are, and the observed signs count as one of
+    them, ``(1 + b) / (1 + m)`` (Phipson and Smyth, 2010), so that p is never 0.
 
     Parameters
     ----------
@@ -213,13 +213,23 @@ def sign_flip_test(differences: Array, patients: ArrayLike, settings: Settings, 
     (K,) in (0, 1]; NaN where fewer than `min_patients` patients have a difference.
     """
     sums, counts = patient_sums(differences, patients)
-    sums = _summable(sums)
-    if len(sums) <= ENUMERATED:
-        flips = np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1
-        unseen = 0
-    else:
+    sums, own = _summable(sums), counts > 0
+    wanted = own.sum(axis=0) >= settings["min_patients"]
+    few = wanted & (own.sum(axis=0) <= ENUMERATED)
+    p = np.full(len(wanted), np.nan)
+    for those in np.unique(own[:, few], axis=1).T:  # Each set of patients with a difference.
+        columns = few & (own == those[:, None]).all(axis=0)
+        flips = np.arange(2 ** those.sum())[:, None] >> np.arange(those.sum()) & 1
+        p[columns] = _extreme(flips, sums[np.ix_(those, columns)]) / len(flips)
+    many = wanted & ~few
+    if many.any():
         flips = np.random.default_rng(seed).integers(0, 2, size=(PERMUTATIONS, len(sums)))
-        unseen = 1
+        p[many] = (1 + _extreme(flips, sums[:, many])) / (1 + PERMUTATIONS)
+    return p
+
+
+def _extreme(flips: NDArray[np.int64], sums: Array) -> Array:
+    """Number of flips (F, P), 0 or 1, that leave sums (P, K) as extreme as they are: (K,)."""
     signs = flips * 2.0 - 1.0
     # What is equal on paper may differ in the last bits.
     observed = np.abs(sums.sum(axis=0)) - 1e-9 * np.abs(sums).sum(axis=0)
@@ -228,8 +238,7 @@ def sign_flip_test(differences: Array, patients: ArrayLike, settings: Settings, 
     for start in range(0, sums.shape[1], step):
         part = slice(start, start + step)
         extreme[part] = (np.abs(signs @ sums[:, part]) >= observed[part]).sum(axis=0)
-    p = (unseen + extreme) / (unseen + len(signs))
-    return np.where((counts > 0).sum(axis=0) >= settings["min_patients"], p, np.nan)
+    return extreme
 
 
 def holm(p: ArrayLike) -> Array:

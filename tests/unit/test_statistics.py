@@ -261,6 +261,27 @@ def test_sign_flip_agrees_with_all_permutations(count):
     assert p[0] == pytest.approx(exact, abs=error + 1e-12)
 
 
+def test_sign_flip_is_exact_for_the_few_patients_that_a_reader_read(rng):
+    # Forty patients; one reader read six of them, another six others, a third twelve, one four.
+    differences = rng.normal(0.3, 1, (80, 5))
+    patients = np.arange(80) // 2
+    read = [range(40), range(6), range(30, 36), range(5, 17), range(4)]
+    for column, those in enumerate(read):
+        differences[~np.isin(patients, those), column] = np.nan
+    differences[1, 1] = np.nan  # of one patient one image only
+    p = sign_flip_test(differences, patients, percentile(), seed=0)
+    for column, those in list(enumerate(read))[1:4]:
+        sums = np.nansum(differences[:, column].reshape(40, 2)[list(those)], axis=1)
+        flips = np.array(list(itertools.product([-1, 1], repeat=len(sums))))
+        exact = (np.abs(flips @ sums) >= abs(sums.sum()) - 1e-9).mean()
+        assert p[column] == pytest.approx(exact, abs=1e-12)
+    alone = sign_flip_test(differences[:, :1], patients, percentile(), seed=0)
+    assert p[0] == alone[0] and p[0] * (1 + PERMUTATIONS) == pytest.approx(
+        round(p[0] * (1 + PERMUTATIONS))
+    )
+    assert np.isnan(p[4])
+
+
 def test_sign_flip_counts_what_is_equal_on_paper(rng):
     whole = rng.integers(-5, 6, (9, 50)).astype(float)
     p = [sign_flip_test(values, np.arange(9), percentile(), 0) for values in (whole, whole * 0.1)]
