@@ -7,7 +7,12 @@ import copyreg
 import io
 import os
 import pickle
+import re
 import struct
+import subprocess
+import sys
+import tracemalloc
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -17,6 +22,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shamsul.code import PROJECT
 from shamsul.errors import InputError
 from shamsul.explain import unpickle
 
@@ -143,14 +149,15 @@ def test_what_is_refused_would_have_been_run(tmp_path, monkeypatch):
 
 
 def test_a_name_is_not_looked_up_in_the_real_modules(tmp_path):
-    """Attributes that a pickle sets stay with what it was given."""
+    """And no attribute of what stands for it can be set."""
     before = set(vars(builtins)), dict(np.__dict__)
     blank = torch.zeros(2)
     # BUILD with slots: sets attributes of the function that the name leads to.
     content = (
         b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}U\x0c__defaults__K\x05s}U\x01aK\x01s\x86b."
     )
-    load(tmp_path, content)
+    with pytest.raises(InputError, match="it sets attributes"):
+        load(tmp_path, content)
     assert np.array_equal(read(tmp_path, {"map": blank})["map"], blank)
     assert before == (set(vars(builtins)), dict(np.__dict__))
 
@@ -203,9 +210,110 @@ def test_damaged_pickles_end_in_a_value_or_an_input_error(tmp_path_factory, data
         assert "\n" not in str(error)
 
 
-def test_a_number_that_makes_room_for_all_below_it_is_refused(tmp_path):
-    with pytest.raises(InputError, match="numbers 4294967295 objects"):
-        load(tmp_path, b"\x80\x02Nr" + struct.pack("<I", 2**32 - 1) + b".")
+PAIRS = b"K\x01\x85" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(45))
+"""Pairs of pairs, 45 deep: 2**45 steps to its hash, in 228 bytes of a pickle."""
+
+
+@pytest.mark.parametrize(
+    "content",
+    {
+        "SETITEM": b"}" + PAIRS + b"Ns.",
+        "SETITEMS": b"}(" + PAIRS + b"Nu.",
+        "DICT": b"(" + PAIRS + b"Nd.",
+        "ADDITEMS": b"\x8f(" + PAIRS + b"\x90.",
+        "FROZENSET": b"(" + PAIRS + b"\x91.",
+        "SETITEM inside the content of a tensor": pickle.dumps(
+            Calls(torch.storage._load_from_bytes, b"\x80\x02}" + PAIRS + b"Ns."), 4
+        ),
+    }.values(),
+)
+def test_no_key_takes_longer_to_look_up_than_the_file_is_long(tmp_path, content):
+    (tmp_path / "x_map.pkl").write_bytes(content)
+    script = "import sys, pathlib; from shamsul.explain import unpickle; "
+    script += "unpickle.load(pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", script, str(tmp_path / "x_map.pkl")]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=20)
+    assert re.search("InputError: .*(a dictionary's key is neither|it holds a set)", done.stderr)
+
+
+@pytest.mark.parametrize("key", [(1,), None, 1.5, 2**61, frozenset([1]), True])
+def test_keys_are_text_or_small_numbers(tmp_path, key):
+    with pytest.raises(InputError, match=r"a dictionary's key is neither|it (holds|asks for) "):
+        read(tmp_path, {"a": {key: 1}})
+    assert read(tmp_path, {"a": {7: 1, b"b": 2}}) == {"a": {7: 1, b"b": 2}}
+
+
+def zipped(tensor, compression=zipfile.ZIP_STORED, without=None):
+    """The content of a tensor as `torch.save` writes it, packed anew."""
+    saved, packed = io.BytesIO(), io.BytesIO()
+    torch.save(
+        torch.storage.TypedStorage(
+            wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True
+        ),
+        saved,
+    )
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(packed, "w", compression) as new:
+        for entry in old.infolist():
+            if entry.filename.partition("/")[2] != without:
+                new.writestr(entry.filename, old.read(entry))
+    return packed.getvalue()
+
+
+def of_content(content, length, at=0):
+    parts = (Calls(torch.storage._load_from_bytes, content), at, (length,), (1,), False, {})
+    return Calls(torch._utils._rebuild_tensor_v2, *parts)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.int16, torch.bool])
+def test_both_formats_of_a_content_are_read(tmp_path, kind):
+    tensor = torch.arange(7).to(kind)
+    made = read(tmp_path, of_content(zipped(tensor), 7))
+    expected = tensor.float().numpy() if kind == torch.bfloat16 else tensor.numpy()
+    assert np.array_equal(made, expected) and made.dtype == expected.dtype
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (zipped(torch.zeros(2**20), zipfile.ZIP_DEFLATED), "compressed"),
+        (zipped(torch.zeros(4), without="data/0"), "damaged"),
+        (zipped(torch.zeros(4), without="data.pkl"), "damaged"),
+        (zipped(torch.zeros(4))[:-60], "damaged"),
+        (b"".join(pickle.dumps(x) for x in (unpickle.TORCH, 1001, {}, 3, ["0"])), "damaged"),
+        (b"", "damaged"),
+    ],
+)
+def test_a_content_that_is_none_is_refused(tmp_path, content, said):
+    with pytest.raises(InputError, match=f"the content of a tensor is not numbers alone.*{said}"):
+        read(tmp_path, of_content(content, 1))
+
+
+def test_what_the_file_takes_up_is_counted_for_all_its_tensors(tmp_path, monkeypatch):
+    """A content that is named again is made again."""
+    monkeypatch.setattr(unpickle._Values, "left", 5 * 4000)
+    content = zipped(torch.zeros(900))
+    assert len(read(tmp_path, [of_content(content, 900)] * 3)) == 3
+    with pytest.raises(InputError, match="its tensors take up more"):
+        read(tmp_path, [of_content(content, 900) for _ in range(6)])
+
+
+def test_repeated_elements_take_no_room_until_they_are_asked_for(tmp_path):
+    """Each of them would be 256 MB."""
+    tracemalloc.start()
+    many = [torch.zeros(1, dtype=torch.float16).expand(2**26) for _ in range(6)]
+    assert [len(one) for one in read(tmp_path, many)] == [2**26] * 6
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
+
+
+def test_a_length_that_is_not_there_is_not_made(tmp_path):
+    with pytest.raises(InputError, match="not a pickle of tensors"):
+        load(tmp_path, b"\x80\x05\x96" + struct.pack("<Q", 2**34) + b"abc.")
+
+
+def test_a_high_number_of_an_object_makes_no_room_for_those_below(tmp_path):
+    assert load(tmp_path, b"\x80\x02Nr" + struct.pack("<I", 2**32 - 1) + b".") is None
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
