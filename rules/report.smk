@@ -1,5 +1,7 @@
 """Time and memory of every job, and the report."""
 
+from shamsul.explain.imported import Imported, Segmentations
+
 
 rule runtime:
     """Collect the jobs' time and memory."""
@@ -35,6 +37,21 @@ REPORT_TABLES = {
         *(("chexlocalize",) if CONFIG.evaluate.protocol == "chexlocalize" else ()),
     )
 }
+
+
+def foreign_methods():
+    """Of each method that does not explain the run's own network alone, where its maps are from."""
+
+    def origin(method):
+        if getattr(method, "checkpoint", None):
+            return "checkpoint"
+        members = [METHODS[name] for name in method.members]
+        if isinstance(method, (Imported, Segmentations)) or any(map(origin, members)):
+            return "elsewhere"
+        return None
+
+    origins = {name: origin(method) for name, method in METHODS.items()}
+    return {name: found for name, found in origins.items() if found}
 
 
 rule report:
@@ -76,7 +93,11 @@ rule report:
         runtime=30,
     params:
         settings=shamsul.config.canonical(
-            {"config": shown_configuration(), "kinds": method_kinds()}
+            {
+                "config": shown_configuration(),
+                "kinds": method_kinds(),
+                "foreign": foreign_methods(),
+            }
         ),
         tables=" ".join(
             f"--{name.replace('_', '-')} {shlex.quote(path)}"

@@ -37,7 +37,9 @@ OPTIONAL = ("faithfulness", "sanity", "chexlocalize")
 def main() -> None:
     """Read what a run has made; write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: config, kinds")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON: config, kinds, foreign"
+    )
     for name in TABLES:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
     for name in OPTIONAL:
@@ -61,7 +63,8 @@ def main() -> None:
         roots={name: Path(folder) for name, folder in arguments.roots.items()},
         provenance=provenance(arguments.digests),
     )
-    html = render(results, arguments.settings["config"], arguments.settings["kinds"])
+    settings = arguments.settings
+    html = render(results, settings["config"], settings["kinds"], settings["foreign"])
     with replacing(arguments.html) as temporary:
         temporary.write_text(html, encoding="utf-8")
 

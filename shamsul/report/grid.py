@@ -91,6 +91,7 @@ def lay(
     columns: Sequence[tuple[Any, ...]],
     cell: Callable[[Mapping[Any, Any]], Cell] = estimate,
     better: Sequence[str] = (),
+    enters: Callable[[Mapping[Any, Any]], bool] | None = None,
 ) -> list[Row]:
     """Rows of a grid from those of a tidy table.
 
@@ -103,6 +104,7 @@ def lay(
     cell : makes a cell of a row of the table.
     better : of each column of the grid, which way is better; the best mean of an explanation
         method is marked. Nothing is marked where it is left out.
+    enters : whether a row of the table may be the best; any may where it is left out.
     """
     found = {(row["method"], *(row[k] for k in key)): row for row in table.to_dict("records")}
     names = methods.ordered(set(table["method"]))
@@ -113,7 +115,9 @@ def lay(
         means = {
             name: found[name, *column]["mean"]
             for name in names
-            if methods.explains(name) and (name, *column) in cells
+            if methods.explains(name)
+            and (name, *column) in cells
+            and (enters is None or enters(found[name, *column]))
         }
         if way == "neither" or len(means) < 2:
             continue

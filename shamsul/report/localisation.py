@@ -66,6 +66,7 @@ class View:
     extreme : the best mean in the matrix, which is the darkest.
     standings : of all methods, best first.
     best, runner_up : of the explanation methods; controls and readers are not in the contest.
+    to_runner_up : of the best, on the pairs that both were scored on; None where not compared.
     control : the baseline, if it is there.
     pooled_plot, class_plots : empty where the metric has no value for single images.
     """
@@ -80,6 +81,7 @@ class View:
     standings: list[Standing]
     best: Standing | None
     runner_up: Standing | None
+    to_runner_up: Difference | None
     control: str | None
     pooled_plot: Markup
     class_plots: list[tuple[Column, Markup]]
@@ -153,6 +155,7 @@ def _view(
     control = methods.baseline if methods.baseline in names else None
     standings = _standings(cells, names, better, methods, control, against)
     contest = [row for row in standings if methods.explains(row.method)]
+    first, second = [*contest[:2], None, None][:2]
     title = view_name(metric, rule)
     muted = {name for name in names if methods.kind(name) == "control"}
 
@@ -168,8 +171,9 @@ def _view(
         rows=_matrix(cells, columns, names, better, methods, control, against),
         extreme=(summary["mean"].min() if better == "lower" else summary["mean"].max()),
         standings=standings,
-        best=contest[0] if contest else None,
-        runner_up=contest[1] if len(contest) > 1 else None,
+        best=first,
+        runner_up=second,
+        to_runner_up=against(POOLED, first.method, second.method) if first and second else None,
         control=control,
         pooled_plot=plot(values, "all classes"),
         class_plots=[

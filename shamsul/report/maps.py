@@ -17,7 +17,7 @@ from shamsul.report.wording import interval, number, view_name
 
 SIGNS = ("positive", "absolute", "minmax")
 ALIKE = 0.95
-"""Mean rank correlation from which two methods are said to be one finding."""
+"""Mean rank correlation from which two methods are said to have nearly the same maps."""
 MOST = 0.5
 """Share of the radiograph from which a segmentation is said to be most of it."""
 
@@ -97,9 +97,10 @@ def agreement(table: pd.DataFrame, methods: Methods) -> Grid | None:
 
 
 def alike(table: pd.DataFrame) -> list[tuple[str, str, float]]:
-    """Pairs of methods that agree so well that they should not be counted twice, closest first."""
+    """Pairs of methods that are nearly the same over enough patients, closest first."""
     own = only(table, **{"class": POOLED})
-    own = own[own["mean"] >= ALIKE].sort_values(
+    # Of too few patients, a mean near 1 says little.
+    own = own[(own["mean"] >= ALIKE) & (own["note"] == "")].sort_values(
         ["mean", "method_a", "method_b"], ascending=[False, True, True]
     )
     return list(own[["method_a", "method_b", "mean"]].itertuples(index=False, name=None))

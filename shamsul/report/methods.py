@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["explanation", "control", "human"]
@@ -13,6 +13,9 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "human": ("a radiologist", "radiologists"),
 }
 """What one and several of a kind are called."""
+Origin = Literal["checkpoint", "elsewhere"]
+"""Of maps that are not, or not only, of the run's own network: they explain another checkpoint that
+the run knows, or were made elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,13 @@ class Methods:
     names : in the order of the configuration.
     kinds : of each; what it does not name is an explanation.
     baseline : the method that the others are compared with first.
+    foreign : the origin of those that do not explain the run's own network, by name.
     """
 
     names: Sequence[str]
     kinds: Mapping[str, Kind]
     baseline: str
+    foreign: Mapping[str, Origin] = field(default_factory=dict)
 
     def kind(self, method: str) -> Kind:
         """What a method is."""
@@ -37,6 +42,10 @@ class Methods:
     def explains(self, method: str) -> bool:
         """Whether it is an explanation, neither control nor reader."""
         return self.kind(method) == "explanation"
+
+    def of(self, origin: Origin) -> list[str]:
+        """Explanations of that origin."""
+        return [n for n in self.names if self.explains(n) and self.foreign.get(n) == origin]
 
     def ordered(self, names: Collection[str]) -> list[str]:
         """Those names in the order of the report."""

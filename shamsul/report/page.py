@@ -12,12 +12,13 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from shamsul.evaluate.statistics import ENUMERATED, PERMUTATIONS
 from shamsul.evaluate.tables import FALSE_ALARMS, PREFIX
 from shamsul.report import background, maps, measures, probes, protocol, standing, strata, wording
 from shamsul.report.gallery import Example, choose, examples
 from shamsul.report.grid import Grid
 from shamsul.report.localisation import View, threshold_matrix, views
-from shamsul.report.methods import Kind, Methods
+from shamsul.report.methods import Kind, Methods, Origin
 
 FOLDER = Path(__file__).parent
 
@@ -63,7 +64,12 @@ class Results:
     chexlocalize: pd.DataFrame | None = None
 
 
-def render(results: Results, config: Mapping[str, Any], kinds: Mapping[str, Kind]) -> str:
+def render(
+    results: Results,
+    config: Mapping[str, Any],
+    kinds: Mapping[str, Kind],
+    foreign: Mapping[str, Origin] | None = None,
+) -> str:
     """The report as HTML.
 
     Parameters
@@ -71,6 +77,7 @@ def render(results: Results, config: Mapping[str, Any], kinds: Mapping[str, Kind
     results : what the run has made.
     config : the whole configuration as a dictionary.
     kinds : of the methods by name: explanation, control or human.
+    foreign : the origin of methods that do not explain the run's own network, by name.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def render(results: Results, config: Mapping[str, Any], kinds: Mapping[str, Kind
     """
     evaluate = config["evaluate"]
     names = [entry.get("name", entry["method"]) for entry in config["explain"]["methods"]]
-    methods = Methods(names, kinds, evaluate["baseline"])
+    methods = Methods(names, kinds, evaluate["baseline"], foreign or {})
     sections = _sections(results, config, methods)
     main = _main_view(sections, evaluate["rules"])
     environment = jinja2.Environment(
@@ -97,6 +104,8 @@ def render(results: Results, config: Mapping[str, Any], kinds: Mapping[str, Kind
         "BETTER": wording.BETTER,
         "methods": methods,
         "percent": f"{100 * evaluate['confidence']:g} %",
+        "permutations": PERMUTATIONS,
+        "enumerated": ENUMERATED,
     }
     judged = results.per_image[
         (results.per_image["split"] == "test") & (results.per_image["metric"] != FALSE_ALARMS)
@@ -218,7 +227,7 @@ def _evidence(
             "signs": maps.signs(results.signs, kind, methods),
             "swollen": maps.swollen(results.signs, kind, methods),
         }
-    if results.chexlocalize is not None:
+    if results.chexlocalize is not None and len(results.chexlocalize):
         rule = config["evaluate"]["chexlocalize"]["threshold"]
         tables = results.chexlocalize, results.localisation, rule, methods
         found["theirs"] = protocol.side_by_side(*tables)
@@ -229,12 +238,13 @@ def _evidence(
 def _probes(results: Results, methods: Methods) -> dict[str, Any]:
     """What the model said when it was asked again; None where it was not."""
     found: dict[str, Any] = dict.fromkeys(("faithfulness", "sanity", "stages"))
-    found["probed"], found["probe_definitions"] = (0, 0), []
+    found["probed"], found["unmapped"], found["probe_definitions"] = (0, 0), [], []
     if results.faithfulness is not None and results.sanity is not None:
         found["faithfulness"] = probes.faithfulness(results.faithfulness, methods)
         found["sanity"] = probes.sanity(results.sanity, methods)
         found["stages"] = probes.stages(results.sanity, methods)
         found["probed"] = probes.counts(results.faithfulness)
+        found["unmapped"] = probes.missing(results.faithfulness, methods)
         found["probe_definitions"] = measures.definitions(results.faithfulness, results.sanity)
     return found
 

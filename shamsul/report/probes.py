@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from shamsul.evaluate.wide import POOLED
 from shamsul.metrics import METRICS
-from shamsul.report.grid import Grid, Heading, lay
+from shamsul.report.grid import Cell, Grid, Heading, Row, estimate, lay
 from shamsul.report.localisation import only
 from shamsul.report.methods import Methods
 
@@ -27,7 +29,7 @@ def faithfulness(table: pd.DataFrame, methods: Methods) -> Grid | None:
         return None
     return Grid(
         headings=[Heading(fill) for _, fill in columns],
-        rows=lay(own, methods, ["metric", "fill"], columns, better=_better(columns)),
+        rows=_rows(own, methods, ["metric", "fill"], columns, _better(columns)),
         groups=[
             (_arrow(name), count)
             for name in FAITHFULNESS
@@ -49,7 +51,7 @@ def sanity(table: pd.DataFrame, methods: Methods) -> Grid | None:
         "neither" if name in GATES else way
         for (name,), way in zip(columns, _better(columns), strict=True)
     ]
-    return Grid(headings, lay(own, methods, ["metric"], columns, better=better))
+    return Grid(headings, _rows(own, methods, ["metric"], columns, better))
 
 
 def stages(table: pd.DataFrame, methods: Methods) -> Grid | None:
@@ -60,7 +62,47 @@ def stages(table: pd.DataFrame, methods: Methods) -> Grid | None:
     if not columns:
         return None
     headings = [Heading(f"stage {stage}") for (stage,) in columns]
-    return Grid(headings, lay(own, methods, ["stage"], columns))
+    return Grid(headings, _rows(own, methods, ["stage"], columns))
+
+
+def _rows(
+    table: pd.DataFrame,
+    methods: Methods,
+    key: list[str],
+    columns: Sequence[tuple[Any, ...]],
+    better: Sequence[str] = (),
+) -> list[Row]:
+    """Rows of a grid, with the number of maps where it is less than the column's.
+
+    The best is marked among the explanations of the run's own network that have all maps that any
+    of them has.
+    """
+    own = table["method"].map(methods.explains) & ~table["method"].isin(list(methods.foreign))
+    by = [table[name] for name in key]
+    table = table.assign(
+        most=table.groupby(by)["n_maps"].transform("max"),
+        enough=table["n_maps"].where(own).groupby(by).transform("max"),
+    )
+
+    def cell(row: Mapping[Any, Any]) -> Cell:
+        found = estimate(row)
+        if row["n_maps"] == row["most"]:
+            return found
+        return replace(found, lines=(*found.lines, f"n = {row['n_maps']}"))
+
+    def enters(row: Mapping[Any, Any]) -> bool:
+        return row["method"] not in methods.foreign and row["n_maps"] == row["enough"]
+
+    return lay(table, methods, key, columns, cell, better, enters)
+
+
+def missing(table: pd.DataFrame, methods: Methods) -> list[tuple[str, int, int]]:
+    """Methods that lack some of the maps: how many of how many."""
+    own = only(table, **{"split": "test", "class": POOLED})
+    most = own.groupby("method")[["n_missing", "n_maps"]].max()
+    most = most[most["n_missing"] > 0]
+    names = methods.ordered(set(most.index))
+    return [(n, int(most.at[n, "n_missing"]), int(most.at[n, "n_maps"])) for n in names]
 
 
 def counts(table: pd.DataFrame) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from shamsul.report.localisation import only
 from shamsul.report.methods import Methods, ordered
 from shamsul.report.wording import interval, number
 
+KEY = ["method", "metric", "class"]
 METRICS = {"iou": "IoU", "hit_rate": "Hit rate"}
 SIDES = ("CheXlocalize", "here")
 
@@ -31,16 +32,18 @@ def side_by_side(
     methods : of the run.
     """
     both = _both(theirs, localisation, rule)
-    means = both.groupby(["method", "metric", "side"], as_index=False).agg(
-        mean=("mean", "mean"), n=("n", "sum")
-    )
+    # Where theirs is not a number, neither mean nor decrease counts the class.
+    known = both.loc[(both["side"] == SIDES[0]) & both["mean"].notna(), KEY]
+    means = both.merge(known).groupby(["method", "metric", "side"], as_index=False)
+    means = means.agg(mean=("mean", "mean"), n=("n", "sum"), classes=("class", "size"))
+    means["of"] = means.groupby(["method", "metric"])["classes"].transform("max")
     columns = [(metric, side) for metric in METRICS for side in SIDES]
     rows = lay(
-        means.assign(low=float("nan"), high=float("nan")),
+        means,
         methods,
         ["metric", "side"],
         columns,
-        _counted,
+        _averaged,
     )
     lost = only(theirs, **{"class": AVERAGE}).dropna(subset=["percent_decrease"])
     headings = [Heading(side) for _, side in columns]
@@ -75,17 +78,23 @@ def by_class(
 
 
 def _both(theirs: pd.DataFrame, localisation: pd.DataFrame, rule: str) -> pd.DataFrame:
-    """method, metric, class, side, mean, low, high, n: of the classes that both have."""
+    """method, metric, class, side, mean, low, high, n: all of theirs, and what is here of them."""
     own = theirs[theirs["class"] != AVERAGE].rename(columns={"lower": "low", "upper": "high"})
     here = localisation[(localisation["split"] == "test") & (localisation["class"] != POOLED)]
     wanted = ((here["metric"] == "iou") & (here["threshold_rule"] == rule)) | (
         here["metric"] == "hit_rate"
     )
     here = here[wanted].rename(columns={"n_masks": "n"})
-    key = ["method", "metric", "class"]
-    columns = [*key, "mean", "low", "high", "n"]
-    own, here = own[columns].merge(here[key]), here[columns].merge(own[key])
-    return pd.concat([own.assign(side=SIDES[0]), here.assign(side=SIDES[1])])
+    columns = [*KEY, "mean", "low", "high", "n"]
+    here = here[columns].merge(own[KEY])
+    return pd.concat([own[columns].assign(side=SIDES[0]), here.assign(side=SIDES[1])])
+
+
+def _averaged(row: Mapping[Any, Any]) -> Cell:
+    lines: tuple[str, ...] = (f"n = {int(row['n'])}",)
+    if row["classes"] < row["of"]:
+        lines += (f"{row['classes']} of {row['of']} classes",)
+    return Cell(number(row["mean"], 3), lines)
 
 
 def _counted(row: Mapping[Any, Any]) -> Cell:

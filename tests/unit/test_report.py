@@ -163,7 +163,7 @@ def test_one_method_one_class_and_one_patient(tmp_path):
     results, config = make(tmp_path, methods=("grad_cam",), classes=("Edema",), count=3)
     html = render(results, config, KINDS)
     text = " ".join("".join(Page(html).text).split())
-    assert "An explanation method on" in text
+    assert "An explanation method, judged against masks on" in text
     assert not re.search(r"\bnan\b", text, re.I)
 
 
@@ -250,7 +250,8 @@ def test_box_of_a_sample_by_hand():
 
 def test_program_writes_the_page(made, html, tmp_path):
     results, config = made
-    arguments = ["--settings", json.dumps({"config": config, "kinds": KINDS})]
+    given = {"config": config, "kinds": KINDS, "foreign": {}}
+    arguments = ["--settings", json.dumps(given)]
     for name in [field for field, table in vars(results).items() if hasattr(table, "columns")]:
         path = tmp_path / f"{name}.parquet"
         write_table(getattr(results, name), path)

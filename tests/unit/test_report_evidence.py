@@ -1,6 +1,7 @@
 """What the report says beside the localisation itself, from small tables made by hand."""
 
 import base64
+import dataclasses
 import io
 import re
 
@@ -31,10 +32,15 @@ def html(made):
     return render(*made, KINDS)
 
 
+def section_html(html, name):
+    found = re.search(f'<section id="{name}">(.*?)</section>', html, re.S)
+    return found.group(1) if found else None
+
+
 def section(html, name):
     """The words of a section."""
-    found = re.search(f'<section id="{name}">(.*?)</section>', html, re.S)
-    return " ".join(re.sub("<[^>]*>", " ", found.group(1)).split()) if found else None
+    found = section_html(html, name)
+    return " ".join(re.sub("<[^>]*>", " ", found).split()) if found else None
 
 
 def row_of(grid, method):
@@ -61,7 +67,7 @@ def test_less_false_alarm_is_better(made, html):
         "split == 'test' and metric == 'false_alarm_area' and threshold_rule == 'otsu' "
         "and `class` == 'pooled'"
     ).set_index("method")["mean"]
-    best = alarms.drop(list(KINDS)).idxmin()
+    best = alarms.drop(list(KINDS), errors="ignore").idxmin()
     row = re.search(r"False-alarm area, Otsu ↓</th>(.*?)</tr>", html, re.S).group(1)
     assert f">{best}<" in row
     panel = html.split("Method by class: False-alarm area, Otsu")[1].split("</table>")[0]
@@ -174,12 +180,59 @@ def test_signs_list_the_methods_for_which_they_matter():
     assert maps.swollen(sign_table(0.4), "segmentation", METHODS) == []
 
 
+@pytest.mark.parametrize(
+    ("masks", "said"), [(True, "makes no difference"), (False, "not measured")]
+)
+def test_no_masks_and_no_difference_are_told_apart(made, masks, said):
+    results, config = made
+    if masks:
+        same = results.signs.groupby("method")["mean"].transform("first")
+        changed = {"signs": results.signs.assign(mean=same)}
+    else:
+        names = ("localisation", "comparisons", "gains", "strata", "regressions", "signs")
+        names += ("per_image", "thresholds")
+        changed = {name: getattr(results, name).iloc[:0] for name in names}
+    text = section(render(dataclasses.replace(results, **changed), config, KINDS), "signs")
+    assert said in text and "No map has negative" not in text
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "said"),
+    [
+        (0.2, 0.01, "better than lrp_z p = 0.010"),
+        (-0.2, 0.01, "worse than lrp_z p = 0.010"),
+        (0.2, 0.5, "not distinguishable from lrp_z p = 0.50"),
+        (0.2, np.nan, "not tested against lrp_z"),
+    ],
+)
+def test_the_runner_up_is_faced_as_the_pairs_of_both_say(made, difference, p, said):
+    results, config = made
+    pairs = results.comparisons.copy()
+    assert set(pairs["method_a"]) >= {"grad_cam"} and "lrp_z" in set(pairs["method_b"])
+    pairs["difference"], pairs["p_adjusted"] = difference, p
+    html = render(dataclasses.replace(results, comparisons=pairs), config, KINDS)
+    row = re.search(r"IoU, Otsu</th>(.*?)</tr>", section_html(html, "summary"), re.S).group(1)
+    cells = [
+        " ".join(re.sub("<[^>]*>", " ", cell).split())
+        for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)
+    ]
+    assert cells[0] == "grad_cam" and cells[2] == said
+    assert "–" not in cells[2] + cells[3]
+
+
+def test_tests_are_told_as_they_were_made(html):
+    text = section(html, "localisation")
+    assert "up to 12 patients in all ways, else in 9,999 random ones" in text
+
+
 def test_agreement_names_what_must_not_be_counted_twice():
     rows = [("cam", "lrp", 0.97), ("cam", "prior", 0.2), ("lrp", "prior", 0.95)]
     table = pd.DataFrame(rows, columns=["method_a", "method_b", "mean"])
-    table = table.assign(**{"class": "pooled", "low": 0.1, "high": 0.99})
+    table = table.assign(**{"class": "pooled", "low": 0.1, "high": 0.99, "note": ""})
     table = pd.concat([table, table.assign(**{"class": "Edema", "mean": 1.0})])
     assert maps.alike(table) == [("cam", "lrp", 0.97), ("lrp", "prior", 0.95)]
+    few = table.assign(note=["3 patients, fewer than 5: no interval", *table["note"][1:]])
+    assert maps.alike(few) == [("lrp", "prior", 0.95)]
     grid = maps.agreement(table, METHODS)
     assert [heading.name for heading in grid.headings] == ["cam", "lrp"]
     assert [cell.text for cell in row_of(grid, "lrp")] == ["0.97", ""]
@@ -191,7 +244,9 @@ def probe_table(values, **columns):
         [(m, metric, mean) for (m, metric), mean in values.items()],
         columns=["method", "metric", "mean"],
     )
-    return table.assign(**{"split": "test", "class": "pooled", "low": 0.0, "high": 1.0}, **columns)
+    return table.assign(
+        **{"split": "test", "class": "pooled", "low": 0.0, "high": 1.0}, n_maps=16, **columns
+    )
 
 
 def test_best_of_a_probe_follows_its_direction_among_explanations():
@@ -206,6 +261,37 @@ def test_best_of_a_probe_follows_its_direction_among_explanations():
     assert grid.groups == [("Deletion ↓", 1), ("Insertion ↑", 1)]
     best = {name: [cell.best for cell in cells] for name, cells in grid.rows}
     assert best == {"cam": [False, True], "lrp": [True, False], "prior": [False, False]}
+
+
+def test_only_the_same_maps_of_the_runs_own_network_compete():
+    columns = ["method", "n_maps", "n_missing", "mean"]
+    rows = [("cam", 16, 0, 0.4), ("lrp", 16, 0, 0.3), ("few", 1, 0, 0.05)]
+    rows += [("other", 16, 0, 0.1), ("folder", 16, 5, 0.2), ("prior", 16, 0, 0.01)]
+    table = pd.DataFrame(rows, columns=columns).assign(
+        **{"split": "test", "class": "pooled", "low": np.nan, "high": np.nan},
+        metric="deletion",
+        fill="mean",
+    )
+    foreign = {"other": "checkpoint", "folder": "elsewhere"}
+    methods = Methods([row[0] for row in rows], {"prior": "control"}, "prior", foreign)
+    cells = {name: own[0] for name, own in probes.faithfulness(table, methods).rows}
+    assert [name for name, cell in cells.items() if cell.best] == ["lrp"]
+    assert {name: cell.lines for name, cell in cells.items() if cell.lines} == {"few": ("n = 1",)}
+    assert probes.missing(table, methods) == [("folder", 5, 16)]
+
+
+def test_whose_network_was_asked_is_told(made):
+    results, config = made
+    text = section(render(results, config, KINDS), "faithfulness")
+    assert "another classifier" not in text and "checkpoint" not in text
+    faithfulness = results.faithfulness.assign(n_missing=0)
+    faithfulness.loc[faithfulness["method"] == "reader", "n_missing"] = 3
+    results = dataclasses.replace(results, faithfulness=faithfulness)
+    foreign = {"grad_cam": "checkpoint", "lrp_z": "elsewhere"}
+    text = section(render(results, config, KINDS, foreign), "faithfulness")
+    assert "Of grad_cam, the other checkpoint that they explain is asked instead." in text
+    assert "The maps of lrp_z are of another classifier" in text
+    assert "one of zeros counts, which scores as chance does: reader 3 of 16." in text
 
 
 def test_randomisation_has_no_best():
@@ -261,6 +347,56 @@ def test_chexlocalize_beside_ours_are_means_over_the_same_classes():
     cells = row_of(grid, "cam")
     assert [cell.text for cell in cells if cell] == ["0.300", "0.150", "50.0 %"]
     assert [cell.lines for cell in cells if cell][:2] == [("n = 5",), ("n = 9",)]
+
+
+def their_table(*rows):
+    names = ["method", "metric", "class", "n", "mean", "percent_decrease"]
+    table = pd.DataFrame([("cam", "iou", *row) for row in rows], columns=names)
+    return table.assign(lower=0.0, upper=1.0, percent_lower=40.0, percent_upper=60.0)
+
+
+def our_table(*rows):
+    names = ["class", "threshold_rule", "mean", "n_masks"]
+    return pd.DataFrame(rows, columns=names).assign(
+        split="test", method="cam", metric="iou", low=0.0, high=1.0
+    )
+
+
+THEIRS = [("A", 2, 0.2, np.nan), ("B", 3, 0.4, np.nan), ("average", None, 0.3, 50.0)]
+
+
+def test_chexlocalizes_figures_stay_where_ours_lack_the_rule_or_a_class():
+    ours = our_table(("A", "tuned", 0.1, 4))
+    tables = their_table(*THEIRS), ours, "otsu", METHODS
+    cells = row_of(protocol.side_by_side(*tables), "cam")
+    assert [cell and cell.text for cell in cells] == ["0.300", None, None, None, "50.0 %", None]
+    by_class = protocol.by_class(*tables, ["A", "B"])[0][1]
+    assert [cell and cell.text for cell in row_of(by_class, "cam")] == [
+        "0.200",
+        None,
+        "0.400",
+        None,
+    ]
+    tables = their_table(*THEIRS), our_table(("A", "otsu", 0.1, 4)), "otsu", METHODS
+    cells = row_of(protocol.side_by_side(*tables), "cam")
+    assert cells[0].lines == ("n = 5",) and cells[1].lines == ("n = 4", "1 of 2 classes")
+
+
+def test_means_beside_chexlocalizes_are_of_the_classes_that_have_a_figure_there():
+    theirs = their_table(("C", 0, np.nan, np.nan), *THEIRS)
+    ours = our_table(
+        *((name, "otsu", mean, 4) for name, mean in zip("ABC", (0.1, 0.3, 0.9), strict=True))
+    )
+    cells = row_of(protocol.side_by_side(theirs, ours, "otsu", METHODS), "cam")
+    assert [cell.text for cell in cells[:2]] == ["0.300", "0.200"]
+    assert [cell.lines for cell in cells[:2]] == [("n = 5",), ("n = 8",)]
+
+
+def test_an_empty_table_of_chexlocalizes_gives_no_section(made):
+    results, config = made
+    bare = dataclasses.replace(results, chexlocalize=results.chexlocalize.iloc[:0])
+    assert section(render(bare, config, KINDS), "chexlocalize") is None
+    assert section(render(results, config, KINDS), "chexlocalize")
 
 
 def test_gallery_draws_outlines_and_whole_radiographs(tmp_path, monkeypatch):
