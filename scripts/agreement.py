@@ -12,7 +12,7 @@ from shamsul.storage import read_frames, read_heatmaps, write_table
 
 
 def main() -> None:
-    """Read a shard's heatmaps by all methods; write the correlations of each pair."""
+    """Read a shard's heatmaps, one method after the other; write the correlations of each pair."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: classes, sign")
     parser.add_argument("--heatmaps", type=Path, nargs="+", required=True)
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--agreement", type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
     table = agree(
-        [read_heatmaps(path) for path in arguments.heatmaps],
+        map(read_heatmaps, arguments.heatmaps),
         read_frames(arguments.images),
         arguments.settings["classes"],
         arguments.settings["sign"],

@@ -7,8 +7,7 @@ pair a test of repeatability or reproducibility (Arun et al., Radiology: Artific
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ SUMMARY = [
 
 
 def agree(
-    shards: Sequence[Heatmaps],
+    shards: Iterable[Heatmaps],
     frames: Mapping[str, Frame],
     classes: Sequence[str],
     sign: Sign = "positive",
@@ -45,7 +44,8 @@ def agree(
 
     Parameters
     ----------
-    shards : heatmaps of the same images by several methods.
+    shards : heatmaps of the same images by several methods. Each is let go before the next is
+        asked for; of its maps 2 KiB are kept.
     frames : of the images, by image_id.
     classes : classes to compare.
     sign : what of a signed map is relevance.
@@ -55,43 +55,68 @@ def agree(
     Columns `COLUMNS`; rank_correlation in [-1, 1]. Without rows where one of the two maps was not
     made or is the same everywhere, since then nothing is ranked.
     """
-    from scipy.stats import rankdata  # Here, because it is slow to import.
-
-    rows: list[tuple[str, str, str, str, float]] = []
-    shards = sorted(shards, key=lambda shard: shard.method)
-    for image_id in track(sorted(frames), "agreement: images", len(frames)):
-        for name in sorted(classes):
-            maps = {
-                shard.method: cells
-                for shard in shards
-                if (cells := _cells(shard, image_id, name, frames[image_id], sign)) is not None
-            }
-            if len(maps) < 2:
-                continue
-            ranks = rankdata(np.array(list(maps.values())), axis=1)
-            found = np.corrcoef(ranks)
-            for (a, first), (b, second) in itertools.combinations(enumerate(maps), 2):
-                rows.append((image_id, name, first, second, found[a, b]))
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    images, names = sorted(frames), sorted(classes)
+    ranks: dict[str, NDArray[np.uint16]] = {}
+    for shard in shards:
+        ranks[shard.method] = _ranks(shard, frames, names, sign)
+        del shard  # Else it would stay while the next one is read.
+    methods = sorted(ranks)
+    first, second = np.triu_indices(len(methods), 1)
+    found = np.full((len(images), len(names), len(first)), np.nan)
+    for row in range(len(images)):
+        doubled = np.array([ranks[method][row] for method in methods]).reshape(
+            len(methods), len(names), GRID**2
+        )
+        # Whole numbers: sums of products are exact, whatever their order.
+        centred = (doubled - (GRID**2 + 1.0)).swapaxes(0, 1)
+        products = centred @ centred.swapaxes(1, 2)
+        lengths = np.sqrt(np.diagonal(products, axis1=1, axis2=2))
+        both = lengths[:, first] * lengths[:, second]
+        np.divide(products[:, first, second], both, out=found[row], where=both > 0)
+    image, name, pair = np.nonzero(~np.isnan(found))
+    keys = (np.array(images, object)[image], np.array(names, object)[name])
+    pairs = (np.array(methods, object)[index[pair]] for index in (first, second))
+    columns = (*keys, *pairs, found[image, name, pair])
+    table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
     return table.astype(dict.fromkeys(COLUMNS[:4], "str") | {COLUMNS[4]: "float64"})
 
 
-def _cells(
-    shard: Heatmaps, image_id: str, name: str, frame: Frame, sign: Sign
-) -> NDArray[np.float64] | None:
-    """Mean relevance of `GRID` x `GRID` cells of the radiograph, in a row; None where all tie."""
-    if name not in shard.classes:
-        return None
-    row, column = shard.image_id.index(image_id), shard.classes.index(name)
-    if not shard.explained[row, column]:
-        return None
-    relevance = evidence(shard.heatmap[row, column], sign)
-    points = shard.frame_of(frame).at(GRID * FINE, GRID * FINE)
+def _ranks(
+    shard: Heatmaps, frames: Mapping[str, Frame], names: Sequence[str], sign: Sign
+) -> NDArray[np.uint16]:
+    """Twice the ranks of each map's cells, which are whole numbers also where cells tie.
+
+    Parameters
+    ----------
+    frames : of N images, which are sorted in what is returned.
+    names : of C classes.
+
+    Returns
+    -------
+    (N, C, `GRID` ** 2); all the same where there is no map.
+    """
+    from scipy.stats import rankdata  # Here, because it is slow to import.
+
+    ranks = np.zeros((len(frames), len(names), GRID**2), np.uint16)
+    for row, image_id in enumerate(track(sorted(frames), f"agreement: {shard.method}")):
+        at = shard.image_id.index(image_id)
+        points = shard.frame_of(frames[image_id]).at(GRID * FINE, GRID * FINE)
+        cells = np.zeros((len(names), GRID**2))
+        for number, name in enumerate(names):
+            if name in shard.classes and shard.explained[at, shard.classes.index(name)]:
+                heatmap = shard.heatmap[at, shard.classes.index(name)]
+                cells[number] = _cells(evidence(heatmap, sign), points)
+        ranks[row] = 2 * rankdata(cells, axis=1)
+    return ranks
+
+
+def _cells(relevance: NDArray[np.float32], points: Frame) -> NDArray[np.float64]:
+    """Mean relevance of `GRID` x `GRID` cells of the radiograph, in a row."""
     fine = to_original(relevance, points, float(relevance.min()))
-    cells = fine.reshape(GRID, FINE, GRID, FINE).mean(axis=(1, 3), dtype=np.float64).ravel()
+    down = fine.reshape(GRID, FINE, GRID * FINE).mean(axis=1, dtype=np.float64)
+    cells = down.reshape(GRID**2, FINE).mean(axis=1)
     # To seven digits, within which interpolation rounds: what ties must tie here too.
-    cells = np.round(cells / max(cells.max(), 1e-30), 6)
-    return None if (cells == cells[0]).all() else cells
+    return np.round(cells / max(cells.max(), 1e-30), 6)
 
 
 def summarise(

@@ -1,5 +1,7 @@
 """Agreement, PxAP, signs and markers: the tables beside localisation."""
 
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,6 +65,35 @@ def test_agreement_is_spearmans_correlation_on_the_grid():
         expected = spearmanr(smooth[a].ravel(), smooth[b].ravel())[0]
         got = of_first.loc[(f"m{a}", f"m{b}"), "rank_correlation"]
         assert got == pytest.approx(expected, abs=1e-3)
+
+
+def test_agreement_holds_one_methods_maps_at_a_time():
+    generator = np.random.default_rng(4)
+    alive = []
+
+    def read(number):
+        # Maps of full resolution fill a machine's memory where all methods' lie there at once.
+        assert [reference for reference in alive if reference() is not None] == []
+        made = shard(f"m{number}", generator.random((4, 2, 8, 8)).astype(np.float32))
+        alive.append(weakref.ref(made))
+        return made
+
+    found = agreement.agree(map(read, range(3)), frames(), ["Edema", "Fracture"])
+    assert len(alive) == 3 and len(found) == 3 * 4 * 2
+
+
+def test_agreement_of_maps_with_ties_is_spearmans():
+    generator = np.random.default_rng(6)
+    maps = generator.integers(0, 3, (2, 1, 1, 64, 64)).astype(np.float32)
+    maps = maps.repeat(2, axis=3).repeat(2, axis=4)
+    shards = [shard(f"m{m}", values) for m, values in enumerate(maps)]
+    by_name = {"i0": Frame.fit(128, 128, 128, "stretch")}
+    found = agreement.agree(shards, by_name, ["Edema"])
+    # At 128 x 128 points the maps are as they are, and a cell is four of them by four.
+    cells = maps[:, 0, 0].reshape(2, 32, 4, 32, 4).mean(axis=(2, 4)).reshape(2, -1)
+    assert len(np.unique(cells[0])) < 20  # of 1,024
+    expected = spearmanr(*cells)[0]
+    assert found["rank_correlation"].item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_agreement_knows_classes_signs_resolutions_and_what_is_missing():
