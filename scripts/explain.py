@@ -78,6 +78,7 @@ def main() -> None:
             covers=maps.covers,
             probability=maps.probability,
             points=maps.points,
+            frames=images.frames,
         ),
         arguments.heatmaps,
     )

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import h5py
 import numpy as np
@@ -24,7 +24,7 @@ from pycocotools import mask as coco
 from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Covers = Literal["frame", "radiograph"]
 """What a heatmap covers evenly: the model's square frame, or the whole radiograph, which is how
@@ -177,6 +177,8 @@ class Heatmaps:
     probability : (N, C) float32 in [0, 1], of the classifier that heatmaps made elsewhere explain,
         NaN where they do not say; None where it is the run's own.
     points : of a human reader; without a key where there is no file of points.
+    frames : N frames in which the model saw the radiographs; none at all where that is not known.
+        Another run can tell from them whether its own model sees the same.
     """
 
     heatmap: NDArray[np.float32] | RunLengths
@@ -190,6 +192,7 @@ class Heatmaps:
     covers: Covers = "frame"
     probability: NDArray[np.float32] | None = None
     points: Points = field(default_factory=dict)
+    frames: list[Frame] = field(default_factory=list)
 
     def frame_of(self, frame: Frame) -> Frame:
         """The frame that the heatmaps of a radiograph fill, given the model's."""
@@ -214,6 +217,7 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
         heatmaps.heatmap.shape[:2] != (count, classes)
         or len(heatmaps.image_id) != count
         or not shapes <= {(count, classes)}
+        or len(heatmaps.frames) not in (0, count)
     ):
         raise ValueError(f"{heatmaps.method}: {heatmaps.heatmap.shape} heatmaps for {count} images")
     if not isinstance(heatmaps.heatmap, RunLengths):
@@ -235,6 +239,9 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
         file.create_dataset("explained", data=heatmaps.explained)
         if heatmaps.probability is not None:
             file.create_dataset("probability", data=heatmaps.probability.astype(np.float32))
+        if heatmaps.frames:
+            rows = [frame.to_row() for frame in heatmaps.frames]
+            file.create_dataset("frame", data=np.array(rows, np.float64))
         _write_points(heatmaps, file)
         quality = file.create_group("quality")
         for name, values in sorted(heatmaps.quality.items()):
@@ -256,12 +263,15 @@ def _write_points(heatmaps: Heatmaps, file: h5py.File) -> None:
     keys = [(image_id, name) for image_id in heatmaps.image_id for name in heatmaps.classes]
     lengths = [len(heatmaps.points[key]) if key in heatmaps.points else -1 for key in keys]
     found = [heatmaps.points[key].reshape(-1, 2) for key in keys if key in heatmaps.points]
-    file.create_dataset("n_points", data=np.reshape(lengths, heatmaps.explained.shape))
+    file.create_dataset(
+        "n_points", data=np.array(lengths, np.int64).reshape(heatmaps.explained.shape)
+    )
     file.create_dataset("points", data=np.concatenate([np.zeros((0, 2)), *found]))
 
 
 def _read_points(file: h5py.File, image_id: list[str], classes: list[str]) -> Points:
-    lengths, points = file["n_points"][:], file["points"][:]
+    lengths = _values(file, "n_points", "i", len(image_id), len(classes))
+    points = _values(file, "points", "f", int(np.maximum(lengths, 0).sum()), 2)
     ends = np.cumsum(np.maximum(lengths, 0)).reshape(lengths.shape)
     return {
         (image_id[row], classes[column]): points[end - lengths[row, column] : end]
@@ -271,34 +281,77 @@ def _read_points(file: h5py.File, image_id: list[str], classes: list[str]) -> Po
 
 
 def read_heatmaps(path: str | Path) -> Heatmaps:
-    """Read a heatmap shard."""
+    """Read a heatmap shard, which may be another run's.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or what is in it is not of the shape, type and size that it must be.
+    """
     with _open(path) as file:
+        image_id, covers = _names(file)
+        classes = [str(name) for name in file.attrs["classes"]]
+        shape = len(image_id), len(classes)
         heatmap: NDArray[np.float32] | RunLengths
         if "counts" in file:
-            heatmap = RunLengths(file["counts"].asstr()[:], file["size"][:])
+            counts = _values(file, "counts", "O", *shape)
+            texts = np.array([text.decode() for text in counts.ravel()], object)
+            heatmap = RunLengths(texts.reshape(shape), _values(file, "size", "i", *shape, 2))
         else:
-            heatmap = file["heatmap"][:]
-        image_id = [name.decode() for name in file["image_id"][:]]
-        classes = list(file.attrs["classes"])
+            heatmap = _values(file, "heatmap", "f", *shape, None, None).astype(np.float32)
+        quality = _member(file, "quality")
+        frames = _values(file, "frame", "f", shape[0], 7) if "frame" in file else np.zeros((0, 7))
         return Heatmaps(
             heatmap,
             image_id,
-            file["explained"][:],
+            _values(file, "explained", "b", *shape),
             classes,
-            file.attrs["method"],
-            json.loads(file.attrs["parameters"]),
-            file.attrs["checkpoint"],
-            {name: values[:] for name, values in file["quality"].items()},
-            file.attrs["covers"],
-            file["probability"][:] if "probability" in file else None,
+            str(file.attrs["method"]),
+            dict(json.loads(file.attrs["parameters"])),
+            str(file.attrs["checkpoint"]),
+            {name: _values(quality, name, "f", *shape) for name in quality},
+            covers,
+            _values(file, "probability", "f", *shape) if "probability" in file else None,
             _read_points(file, image_id, classes),
+            [Frame.from_row(row) for row in frames],
         )
+
+
+def _member(group: h5py.Group, name: str) -> Any:
+    """What has a name in a shard, in the file itself: links may lead to any other file."""
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name} is not in the file itself")
+    return group[name]
+
+
+def _values(group: h5py.Group, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
+    """A dataset, once it is known to be of a kind and shape (None is any), and not to be larger
+    than what the file holds: what is compressed or left out may be of any size.
+    """
+    dataset = _member(group, name)
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != kind:
+        raise ValueError(f"{name} is not of the type that it must be")
+    if len(dataset.shape) != len(shape) or any(
+        side not in (None, found) for side, found in zip(shape, dataset.shape, strict=True)
+    ):
+        raise ValueError(f"{name} is of shape {dataset.shape}, which others do not agree with")
+    if dataset.external or dataset.is_virtual or dataset.id.get_storage_size() < dataset.nbytes:
+        raise ValueError(f"{name} is not in the file itself, or compressed")
+    return dataset[:]
+
+
+def _names(file: h5py.File) -> tuple[list[str], Covers]:
+    names = [name.decode() for name in _values(file, "image_id", "O", None)]
+    covers = file.attrs["covers"]
+    if covers not in get_args(Covers):
+        raise ValueError("its heatmaps cover neither frame nor radiograph")
+    return names, covers
 
 
 def heatmap_names(path: str | Path) -> tuple[list[str], Covers]:
     """Names of a heatmap shard's images, and what its maps cover, without reading maps."""
     with _open(path) as file:
-        return [name.decode() for name in file["image_id"][:]], file.attrs["covers"]
+        return _names(file)
 
 
 def read_quality(path: str | Path) -> pd.DataFrame:
@@ -369,11 +422,15 @@ def _open(path: str | Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             if file.attrs["schema_version"] != SCHEMA_VERSION:
-                raise _unreadable(path, "shard", ValueError("of another version of this program"))
+                raise ValueError("of another version of this program")
             yield file
-    except (OSError, KeyError) as error:
+    except (
+        OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError,
+        ArithmeticError,
+    ) as error:  # fmt: skip
         raise _unreadable(path, "shard", error) from None
 
 
 def _unreadable(path: str | Path, kind: str, error: Exception) -> InputError:
-    return InputError(f"{path}: not a readable {kind} ({error}); delete it and run again")
+    told = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(f"{path}: not a readable {kind} ({told}); delete it and run again")

@@ -18,11 +18,15 @@ from shamsul.storage import Images
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises on files that are truncated, hostile or no images."""
 
+FORMATS = ("PNG", "JPEG")
+"""Pillow's names for what radiographs come as. It knows others, some of which start programs."""
+
 
 def load(path: Path) -> NDArray[np.uint8]:
     """A radiograph as 8-bit grey values.
 
-    16-bit files are scaled by 1/257, colour is turned to luminance, transparency is dropped.
+    PNG or JPEG. 16-bit files are scaled by 1/257, colour is turned to luminance, transparency is
+    dropped.
 
     Returns
     -------
@@ -31,10 +35,10 @@ def load(path: Path) -> NDArray[np.uint8]:
     Raises
     ------
     InputError
-        The file is missing, truncated or not an image.
+        The file is missing, truncated or neither PNG nor JPEG.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.mode.startswith("I"):
                 wide = np.asarray(image, np.int64)
                 return (np.clip(wide, 0, 65535) / 257 + 0.5).astype(np.uint8)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from shamsul.data.images import UNREADABLE
+from shamsul.data.images import FORMATS, UNREADABLE
 from shamsul.data.settings import ChexpertSource, Data, NihSource
 from shamsul.data.sources import ADAPTERS, expand
 from shamsul.errors import InputError
@@ -45,8 +45,8 @@ MANIFEST_COLUMNS = [
 
 FILE_COLUMNS = ["image_id", "source", "path", "height", "width", "sha256"]
 """Of the manifest: what the pixels depend on."""
-PATIENT_COLUMNS = ["image_id", "patient_id", "view"]
-"""Of the manifest: what methods that learn from masks depend on."""
+PATIENT_COLUMNS = ["image_id", "patient_id", "view", "split"]
+"""Of the manifest: what methods that learn from masks, and CheXlocalize's protocol, depend on."""
 
 
 def build(
@@ -134,7 +134,7 @@ def _with_files(images: pd.DataFrame, root: Path, threads: int) -> pd.DataFrame:
 def _file_facts(path: Path) -> tuple[int, int, str]:
     try:
         content = path.read_bytes()
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
     except UNREADABLE as error:
         raise InputError(

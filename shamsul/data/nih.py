@@ -8,6 +8,7 @@ radiologists' outlines.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -25,6 +26,8 @@ from shamsul.data.records import (
 from shamsul.data.settings import NihSource
 from shamsul.errors import InputError
 from shamsul.settings import unknown
+
+logger = logging.getLogger(__name__)
 
 FINDINGS: dict[str, tuple[str, ...]] = {
     "No Finding": ("No Finding",),
@@ -172,16 +175,28 @@ def _boxes(source: NihSource, root: Path) -> pd.DataFrame:
 
 
 def masks(source: NihSource, root: Path, images: pd.DataFrame) -> pd.DataFrame:
-    """Union of the boxes of each image and class, at the file's own resolution."""
+    """Union of the boxes of each image and class, at the file's own resolution.
+
+    Boxes between the centres of pixels of a reduced file cover none, and are left out.
+    """
     sizes = images.set_index("image_id")[["height", "width"]]
     boxes = _boxes(source, root)
     boxes = boxes[boxes["image_id"].isin(sizes.index)]
-    rows = []
+    rows, blank = [], []
     for (image_id, name), group in boxes.groupby(["image_id", "class"]):
         annotator = "+".join(sorted(set(group["annotator"])))
         height, width = (int(side) for side in sizes.loc[str(image_id)])
         scale = np.array([width, height, width, height]) / source.box_frame
         mask = from_boxes(group[BOX_COLUMNS].to_numpy() * scale, height, width)
+        if not mask.any():
+            blank.append(image_id)
+            continue
         counts = encode(mask)
         rows.append((image_id, name, annotator, "box", height, width, counts, len(group)))
+    if blank:
+        logger.warning(
+            "data source %s: the boxes of %d images and classes cover no pixel and are left out, "
+            "such as of %s",
+            source.name, len(blank), blank[0],
+        )  # fmt: skip
     return pd.DataFrame(rows, columns=MASK_COLUMNS)

@@ -11,13 +11,15 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
+from shamsul import lazy
 from shamsul.data.chexpert import read_json, read_run_lengths
+from shamsul.data.geometry import Frame
 from shamsul.data.masks import run_lengths
 from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Maps, Method, Shard
@@ -26,7 +28,15 @@ from shamsul.labels import CHEXLOCALIZE_NAMES
 from shamsul.progress import track
 from shamsul.storage import Covers, Points, RunLengths
 
+if TYPE_CHECKING:
+    import cv2
+else:
+    cv2 = lazy.load("cv2")
+
 logger = logging.getLogger(__name__)
+
+LARGEST_SIDE = 512
+"""Pixels of a heatmap's side, unless the run's model has more."""
 
 Files = Annotated[
     tuple[str, ...],
@@ -40,7 +50,11 @@ class Imported(Method):
     """Heatmaps from a folder of CheXlocalize's pickles, .npy, .npz or PNG files, or shards.
 
     See `shamsul.explain.foreign` for names and formats. Those of one shard must be of one
-    resolution, since they are stored as one array.
+    resolution, since they are stored as one array. Sides of more than 512 pixels, or than the run's
+    model has, are reduced to that by area averaging: maps at a radiograph's full resolution are
+    enlarged ones of models of 224 to 512 pixels, and would fill the memory.
+
+    Shards that cover the frame must be of a run whose model sees the same part of each radiograph.
     """
 
     method: ClassVar[str] = "imported"
@@ -69,7 +83,8 @@ class Imported(Method):
         Raises
         ------
         InputError
-            A file is damaged or hostile, a map is not finite, or not of the others' resolution.
+            A file is damaged or hostile, a map is not finite, or not of the others' resolution, or
+            the frame of a shard's image is not the one of this run.
         """
         folder, image_ids = listing(self.path), shard.images.image_id
         shape = len(image_ids), len(shard.classes)
@@ -77,17 +92,31 @@ class Imported(Method):
         explained = np.zeros(shape, bool)
         probability = np.full(shape, np.nan, np.float32)
         row_of = {image_id: row for row, image_id in enumerate(image_ids)}
+        largest = max(LARGEST_SIDE, *shard.images.image.shape[1:])
         for image_id, name, one in track(folder.read(image_ids, shard.classes), self.title):
+            if folder.covers == "frame":
+                self._check_frame(one.frame, shard.images.frames[row_of[image_id]], image_id)
+            values = reduced(one.heatmap, largest)
             if not explained.any():
-                heatmap = np.zeros((*shape, *one.heatmap.shape), np.float32)
-            if heatmap.shape[2:] != one.heatmap.shape:
+                heatmap = np.zeros((*shape, *values.shape), np.float32)
+                if values.shape != one.heatmap.shape:
+                    logger.info(
+                        "%s: maps of %d x %d pixels are reduced to %d x %d",
+                        self.path, *one.heatmap.shape, *values.shape,
+                    )  # fmt: skip
+            if heatmap.shape[2:] != values.shape:
                 raise InputError(
                     f"{self.path}: the map of image {image_id}, class {name} has the shape "
-                    f"{one.heatmap.shape}, those before it {heatmap.shape[2:]}; "
+                    f"{values.shape}, those before it {heatmap.shape[2:]}; "
                     "bring all of them to one resolution"
                 )
             at = row_of[image_id], shard.classes.index(name)
-            heatmap[at], explained[at], probability[at] = one.heatmap, True, one.probability
+            heatmap[at], explained[at], probability[at] = values, True, one.probability
+        if others := folder.left_out(image_ids, shard.classes):
+            logger.info(
+                "%s: %d files of this shard's images are of no class that is explained, such as %s",
+                self.path, len(others), others[0].name,
+            )  # fmt: skip
         if image_ids and not explained.any():
             logger.warning(
                 "%s: has no map of this shard's %d images, such as %s; its own are such as %s",
@@ -99,6 +128,29 @@ class Imported(Method):
             covers=folder.covers or self.covers,
             probability=None if np.isnan(probability).all() else probability,
         )
+
+    def _check_frame(self, theirs: Frame | None, ours: Frame, image_id: str) -> None:
+        if theirs is None or not np.allclose(_part(theirs), _part(ours)):
+            raise InputError(
+                f"{self.path}: the heatmaps of image {image_id} are of another part of the "
+                "radiograph than this run's model sees; import from a run of the same "
+                "data.geometry and data.size"
+            )
+
+
+def _part(frame: Frame) -> NDArray[np.float64]:
+    """Top, left, height and width of the radiograph, in sides of the frame."""
+    height, width = frame.scale_y * frame.height, frame.scale_x * frame.width
+    return np.array([frame.offset_y, frame.offset_x, height, width]) / frame.size
+
+
+def reduced(heatmap: NDArray[np.float32], largest: int) -> NDArray[np.float32]:
+    """A heatmap with each side no longer than `largest`, by averaging areas; else as it is."""
+    height, width = (min(side, largest) for side in heatmap.shape)
+    if (height, width) == heatmap.shape:
+        return heatmap
+    smaller = cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(smaller, np.float32)
 
 
 class Outlined(Method):

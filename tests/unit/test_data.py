@@ -222,6 +222,15 @@ def nih_tree(root, boxes="a.png,Lung Opacity,256,512,128,256\n"):
     )
 
 
+@pytest.mark.parametrize("kind", ["EPS", "TIFF", "GIF"])
+def test_only_png_and_jpeg_are_opened(tmp_path, kind):
+    """Some of Pillow's other formats start programs."""
+    Image.new("L", (8, 8)).save(tmp_path / "x.png", kind)
+    for read in (images.load, manifest._file_facts):
+        with pytest.raises(InputError, match=r"x\.png: not a readable image"):
+            read(tmp_path / "x.png")
+
+
 def test_nih_labels_and_boxes(tmp_path):
     source = nih_tree(tmp_path)
     table = nih.read(source, tmp_path, ("No Finding", "Lung Opacity", "Pleural Effusion"))
@@ -256,6 +265,18 @@ def test_two_boxes_are_two_instances(tmp_path):
     table = nih.read(source, tmp_path, ("Lung Opacity",))
     found = nih.masks(source, tmp_path, table.assign(height=64, width=64))
     assert found["instances"].tolist() == [2]
+
+
+def test_boxes_that_cover_no_pixel_are_left_out_and_counted(tmp_path, caplog):
+    # One of the 64 pixels is 16 wide; this box lies between two pixels' centres.
+    small = "a.png,Lung Opacity,10,512,4,256\nb.png,Pneumonia,256,512,128,256\n"
+    source = nih_tree(tmp_path, small)
+    table = nih.read(source, tmp_path, ("Lung Opacity",)).assign(height=64, width=64)
+    found = nih.masks(source, tmp_path, table)
+    assert found["image_id"].tolist() == ["b"] and masks.decode(found.iloc[0]).any()
+    assert "the boxes of 1 images and classes cover no pixel" in caplog.text
+    # At twice the resolution it does cover some.
+    assert len(nih.masks(source, tmp_path, table.assign(height=128, width=128))) == 2
 
 
 def test_boxed_and_unboxed_divide_patients_not_images(tmp_path):

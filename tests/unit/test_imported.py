@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from shamsul import storage
+from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
 from shamsul.explain import foreign, registry
 from shamsul.explain.base import Shard
@@ -23,11 +27,13 @@ from tests.unit.test_explain_script import run
 
 NAMES = ("p1_study1_view1_frontal", "p2_study1_view1_frontal")
 CLASSES = ("Lung Opacity", "Edema")
+FRAME = Frame.fit(50, 40, 32, "stretch")
 
 
-def shard(names=NAMES, classes=CLASSES):
-    grey = np.zeros((len(names), 32, 32), np.uint8)
-    return Shard(Textures(), storage.Images(grey, list(names), []), tuple(classes), 1)
+def shard(names=NAMES, classes=CLASSES, size=32, geometry="stretch"):
+    grey = np.zeros((len(names), size, size), np.uint8)
+    frames = [Frame.fit(50, 40, size, geometry)] * len(names)
+    return Shard(Textures(), storage.Images(grey, list(names), frames), tuple(classes), 1)
 
 
 def heatmaps(rng, height=5, width=4):
@@ -59,7 +65,7 @@ def write_npz(folder, maps):
         np.savez(folder / f"{image_id}.npz", **own)
 
 
-def write_shards(folder, maps):
+def write_shards(folder, maps, frame=FRAME, covers="frame"):
     folder.mkdir()
     for number, image_id in enumerate(NAMES):
         values = np.zeros((1, 2, *next(iter(maps.values())).shape), np.float32)
@@ -69,7 +75,7 @@ def write_shards(folder, maps):
                 values[0, column], explained[0, column] = maps[image_id, task], True
         made = storage.Heatmaps(
             values, [image_id], explained, ["Edema", "Lung Opacity"], "theirs", {}, "0",
-            covers="frame",
+            covers=covers, frames=[frame] if frame else [],
         )  # fmt: skip
         storage.write_heatmaps(made, folder / f"test-{number:04d}.h5")
 
@@ -158,6 +164,30 @@ def save(folder, name, content):
         path.write_bytes(pickle.dumps(content))
 
 
+def npy(text, version=1):
+    length = struct.pack("<H" if version == 1 else "<I", len(text) + 1)
+    return b"\x93NUMPY" + bytes([version, 0]) + length + text + b"\n"
+
+
+def header(shape):
+    return repr({"descr": "<f4", "fortran_order": False, "shape": shape}).encode()
+
+
+def picture(kind, side=8):
+    file = io.BytesIO()
+    Image.new("L", (side, side)).save(file, kind)
+    return file.getvalue()
+
+
+EPS = (
+    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n\n"
+    b'%ImageData: 10 10 8 1 0 1 2 "beginimage"\nshowpage\n%%EOF\n'
+)
+"""What Pillow gives to Ghostscript, a program."""
+DOUBLED = [0.5]
+"""Lists of lists, 26 deep: 2**26 numbers in a hundred bytes of a pickle."""
+for _ in range(26):
+    DOUBLED = [DOUBLED, DOUBLED]
 FULL = {"map": torch.zeros(1, 1, 2, 2), "prob": 0.5, "task": "Edema"}
 
 
@@ -176,13 +206,27 @@ FULL = {"map": torch.zeros(1, 1, 2, 2), "prob": 0.5, "task": "Edema"}
         ("_map.pkl", FULL | {"prob": "high"}, "'prob' is neither"),
         ("_map.pkl", FULL | {"prob": torch.zeros(3)}, "'prob' is neither"),
         ("_map.pkl", FULL | {"prob": torch.zeros(14), "task": "Oedema"}, "'prob' is neither"),
+        ("_map.pkl", FULL | {"prob": torch.zeros(14), "task": ["Edema"]}, "'prob' is neither"),
+        ("_map.pkl", FULL | {"prob": [[0.5]]}, "'prob' is neither"),
+        ("_map.pkl", FULL | {"prob": None}, "'prob' is neither"),
+        ("_map.pkl", FULL | {"prob": DOUBLED}, "'prob' is neither"),
+        ("_map.pkl", FULL | {"prob": [0.5] * 14, "task": DOUBLED}, "'prob' is neither"),
         ("_map.pkl", FULL | {"prob": 1.5}, "between 0 and 1"),
+        ("_map.pkl", FULL | {"prob": 10**400}, "between 0 and 1"),
         ("_map.pkl", b"\x80\x03cposix\nsystem\nX\x01\x00\x00\x00x\x85R.", r"posix\.system"),
         (".npy", np.full((2, 2), np.nan), "not finite"),
         (".npy", np.array(["a"]), "not an array of numbers"),
         (".npy", np.array([{}], object), "not a readable heatmap"),
         (".npy", b"\x93NUMPY", "not a readable heatmap"),
+        (".npy", npy(b"((((("), "not a readable heatmap"),
+        (".npy", npy(b"-" * 9000 + b"1"), "not a readable heatmap"),
+        (".npy", npy(header((10**9, 10**9))) + b"0" * 100, "10.* is larger than any heatmap"),
+        (".npy", npy(header((8, 8))) + b"0" * 100, "not a readable heatmap"),
+        (".npy", npy(header((8, 8)), version=3) + b"0" * 256, "of version 3.0"),
         (".png", b"\x89PNG", "not a readable heatmap"),
+        (".png", EPS, "not a readable heatmap"),
+        (".png", picture("TIFF"), "not a readable heatmap"),
+        (".png", picture("PNG", 8193), "8193 x 8193 is larger than any heatmap"),
     ],
 )
 def test_what_is_wrong_with_a_map_is_one_line_with_its_file(tmp_path, name, content, said):
@@ -200,6 +244,88 @@ def test_a_damaged_archive_and_a_coloured_picture_are_named(tmp_path):
     Image.new("RGB", (3, 3)).save(tmp_path / "png" / f"{NAMES[0]}_Edema.png")
     with pytest.raises(InputError, match=r"\.png: a PNG of mode RGB"):
         Imported(path=str(tmp_path / "png")).heatmaps(shard())
+
+
+@pytest.mark.parametrize("damage", ["bits", "size", "twice"])
+def test_archives_that_are_damaged_or_too_large_are_named(tmp_path, damage):
+    (tmp_path / "maps").mkdir()
+    path = tmp_path / "maps" / f"{NAMES[0]}.npz"
+    if damage == "bits":
+        np.savez_compressed(path, Edema=np.random.default_rng(1).random((64, 64)))
+        content = bytearray(path.read_bytes())
+        content[200:260] = bytes(255 - byte for byte in content[200:260])
+        path.write_bytes(content)
+    elif damage == "size":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("Edema.npy", npy(header((16384, 32768))) + bytes(2**22))
+    else:
+        np.savez(path, **{"Lung Opacity": np.eye(3), "Airspace Opacity": np.eye(3)})
+    said = {"bits": "not a read", "size": "16384 x 32768 is larger", "twice": "two maps of class"}
+    with pytest.raises(InputError, match=rf"{NAMES[0]}\.npz: .*{said[damage]}") as caught:
+        Imported(path=str(tmp_path / "maps")).heatmaps(shard())
+    assert "\n" not in str(caught.value)
+
+
+def test_classes_and_images_with_underscores_find_their_files(tmp_path, caplog):
+    """Images of ChestX-ray14 and its findings have them, and one image may begin as another."""
+    caplog.set_level("INFO")
+    names = ["p1", "p1_x", "p2"]
+    classes = ("Pleural_Thickening", "Edema", "Lung Opacity")
+    (tmp_path / "maps").mkdir()
+    for number, (image_id, name) in enumerate(
+        [("p1", "Edema"), ("p1", "Pleural_Thickening"), ("p1_x", "Edema"),
+         ("p1_x", "Airspace Opacity"), ("p1", "Effusion"), ("p10", "Edema")]
+    ):  # fmt: skip
+        np.save(tmp_path / "maps" / f"{image_id}_{name}.npy", np.full((1, 1), number))
+    method = Imported(path=str(tmp_path / "maps"))
+    made = method.heatmaps(shard(names, classes))
+    expected = [[1, 0, -1], [-1, 2, 3], [-1, -1, -1]]
+    assert np.array_equal(np.where(made.explained, made.heatmap[..., 0, 0], -1), expected)
+    assert "1 files of this shard's images are of no class" in caplog.text
+    assert "such as p1_Effusion.npy" in caplog.text
+    # Whether p1_x_Edema is of image p1 is not known without classes: a job may depend on it.
+    files = {image_id: [file.name for file in method.files([image_id])] for image_id in names}
+    assert files["p1_x"] == ["p1_x_Airspace Opacity.npy", "p1_x_Edema.npy"] and not files["p2"]
+    assert set(files["p1"]) == {file.name for file in (tmp_path / "maps").glob("p1_*")}
+    for row, image_id in enumerate(names):
+        alone = method.heatmaps(shard([image_id], classes))
+        assert np.array_equal(alone.explained[0], made.explained[row])
+
+
+@pytest.mark.parametrize("write", [write_npy, write_shards])
+def test_maps_larger_than_models_are_are_averaged_over_areas(tmp_path, rng, caplog, write):
+    caplog.set_level("INFO")
+    maps = {(NAMES[0], "Edema"): rng.normal(size=(1536, 600)).astype(np.float32)}
+    write(tmp_path / "maps", maps)
+    made = Imported(path=str(tmp_path / "maps")).heatmaps(shard()).heatmap[0, 1]
+    blocks = maps[NAMES[0], "Edema"].reshape(512, 3, 600).mean(axis=1)
+    weights = np.clip(
+        np.minimum(np.arange(1, 513)[:, None] * 600 / 512, np.arange(1, 601))
+        - np.maximum(np.arange(512)[:, None] * 600 / 512, np.arange(600)), 0, None
+    ) / (600 / 512)  # fmt: skip
+    assert made.shape == (512, 512) and caplog.text.count("are reduced to 512 x 512") == 1
+    np.testing.assert_allclose(made, blocks @ weights.T, atol=1e-5)
+    # A model that has more pixels keeps them.
+    made = Imported(path=str(tmp_path / "maps")).heatmaps(shard(size=1536)).heatmap[0, 1]
+    assert np.array_equal(made, maps[NAMES[0], "Edema"])
+
+
+def test_shards_of_a_model_that_sees_something_else_are_refused(tmp_path, rng):
+    maps = heatmaps(rng)
+    for name, geometry, size in (("stretch", "stretch", 32), ("pad", "pad", 32)):
+        write_shards(tmp_path / name, maps, Frame.fit(50, 40, size, geometry))
+    stretch, pad = (Imported(path=str(tmp_path / name)) for name in ("stretch", "pad"))
+    check(pad.heatmaps(shard(geometry="pad")), maps)
+    # Under `stretch` a model of any size sees the same.
+    check(stretch.heatmaps(shard(size=64)), maps)
+    for method, geometry in ((stretch, "pad"), (pad, "stretch"), (pad, "crop")):
+        with pytest.raises(InputError, match=rf"image {NAMES[0]} are of another part.*geometry"):
+            method.heatmaps(shard(geometry=geometry))
+    write_shards(tmp_path / "unknown", maps, None)
+    with pytest.raises(InputError, match="of another part"):
+        Imported(path=str(tmp_path / "unknown")).heatmaps(shard())
+    write_shards(tmp_path / "whole", maps, None, "radiograph")
+    check(Imported(path=str(tmp_path / "whole")).heatmaps(shard(geometry="pad")), maps)
 
 
 def test_maps_of_another_resolution_are_named(tmp_path, rng):

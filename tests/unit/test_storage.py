@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 from pycocotools import mask as coco
 
 from shamsul import storage
+from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
 from shamsul.storage import Heatmaps, RunLengths
 
@@ -76,6 +78,74 @@ def test_the_same_heatmaps_are_the_same_bytes(tmp_path):
 def test_a_probability_of_another_shape_is_refused(tmp_path):
     with pytest.raises(ValueError, match="heatmaps for 2 images"):
         through(tmp_path, shard(np.zeros((2, 2, 1, 1)), probability=np.zeros((2, 3))))
+
+
+def test_frames_come_back_and_are_one_for_each_image(tmp_path):
+    frames = [Frame.fit(50, 40, 32, "pad"), Frame.fit(70, 33, 32, "crop")]
+    assert through(tmp_path, shard(np.zeros((2, 2, 1, 1)), frames=frames)).frames == frames
+    assert through(tmp_path, shard(np.zeros((2, 2, 1, 1)))).frames == []
+    with pytest.raises(ValueError, match="heatmaps for 2 images"):
+        through(tmp_path, shard(np.zeros((2, 2, 1, 1)), frames=frames[:1]))
+
+
+def replaced(name, **created):
+    def damage(file):
+        del file[name]
+        file.create_dataset(name, **created)
+
+    return damage
+
+
+def linked(link):
+    def damage(file):
+        del file["explained"]
+        file["explained"] = link
+
+    return damage
+
+
+DAMAGED = {
+    "heatmap is not in the file itself, or compressed": replaced(
+        "heatmap", shape=(2, 2, 10**6, 10**6), chunks=(1, 1, 1000, 1000), dtype="f4"
+    ),
+    "heatmap is not in the file itself": replaced(
+        "heatmap", shape=(2, 2, 1, 1), dtype="f4", external=[("other.bin", 0, 16)]
+    ),
+    "heatmap is not in the file": lambda file: (
+        file.pop("heatmap"),
+        file.create_virtual_dataset("heatmap", h5py.VirtualLayout((2, 2, 1, 1), "f4")),
+    ),
+    "heatmap is of shape": replaced("heatmap", data=np.zeros((2, 3, 1, 1), np.float32)),
+    "heatmap is not of the type": replaced("heatmap", data=np.zeros((2, 2, 1, 1), complex)),
+    "explained is of shape": replaced("explained", data=np.ones((3, 2), bool)),
+    "explained is not of the type": replaced("explained", data=np.ones((2, 2))),
+    "explained is not in the file": linked(h5py.ExternalLink("other.h5", "/explained")),
+    "image_id is not of the type": replaced("image_id", data=np.array([b"x", b"y"])),
+    "utf-8": replaced("image_id", data=[b"\xff\xfe", b"y"], dtype=h5py.string_dtype()),
+    "image_id is of shape": replaced("image_id", data=[["x", "y"]], dtype=h5py.string_dtype()),
+    "probability is of shape": lambda file: file.create_dataset("probability", data=np.ones(2)),
+    "n_points is of shape": replaced("n_points", data=np.zeros((1, 2), int)),
+    "points is of shape": replaced("points", data=np.zeros((5, 2))),
+    "frame is of shape": lambda file: file.create_dataset("frame", data=np.ones((2, 6))),
+    "cover neither frame nor": lambda file: file.attrs.modify("covers", "all"),
+    "Expecting property name": lambda file: file.attrs.modify("parameters", "{{"),
+    "method": lambda file: file.attrs.pop("method"),
+    "schema_version": lambda file: file.attrs.pop("schema_version"),
+    "not iterable": lambda file: file.attrs.create("classes", 3),
+}
+
+
+@pytest.mark.parametrize("said", DAMAGED)
+def test_a_damaged_or_hostile_shard_is_named_in_one_line(tmp_path, said):
+    path = tmp_path / "bad.h5"
+    (tmp_path / "other.bin").write_bytes(bytes(16))
+    storage.write_heatmaps(shard(np.zeros((2, 2, 1, 1), np.float32)), path)
+    storage.read_heatmaps(path)
+    with h5py.File(path, "r+") as file:
+        DAMAGED[said](file)
+    with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}") as caught:
+        storage.read_heatmaps(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_shard_of_another_version_is_refused(tmp_path, monkeypatch):
