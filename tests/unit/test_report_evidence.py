@@ -289,7 +289,7 @@ def test_whose_network_was_asked_is_told(made):
     results = dataclasses.replace(results, faithfulness=faithfulness)
     foreign = {"grad_cam": "checkpoint", "lrp_z": "elsewhere"}
     text = section(render(results, config, KINDS, foreign), "faithfulness")
-    assert "Of grad_cam, the other checkpoint that they explain is asked instead." in text
+    assert "Another checkpoint is asked where the maps explain that: grad_cam." in text
     assert "The maps of lrp_z are of another classifier" in text
     assert "one of zeros counts, which scores as chance does: reader 3 of 16." in text
 
