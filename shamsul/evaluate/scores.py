@@ -15,10 +15,10 @@ from shamsul.data.masks import by_image, run_lengths
 from shamsul.errors import InputError
 from shamsul.evaluate.segmentation import above, iou, otsu
 from shamsul.evaluate.settings import Sign
-from shamsul.evaluate.sweep import Sweep, contains, evidence, sweep
+from shamsul.evaluate.sweep import Sweep, contains, evidence, lay_segmentation, sweep
 from shamsul.labels import MARKER
 from shamsul.progress import track
-from shamsul.storage import Heatmaps
+from shamsul.storage import Heatmaps, RunLengths
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +101,7 @@ def score(
     rows: list[dict[str, Any]] = []
     signs: list[dict[str, Any]] = []
     names = sorted(set(classes) & set(heatmaps.classes))
+    segmented = isinstance(heatmaps.heatmap, RunLengths)
     for image_id in track(sorted(heatmaps.image_id), heatmaps.method, len(heatmaps.image_id)):
         row, frame = heatmaps.image_id.index(image_id), frames[image_id]
         marker = of_image.get((image_id, MARKER), {}).get("segmentation")
@@ -109,7 +110,8 @@ def score(
             heatmap = heatmaps.heatmap[row, column]
             if not heatmaps.explained[row, column]:
                 heatmap = np.zeros((1, 1), np.float32)
-            relevance = evidence(heatmap, sign)
+            # A segmentation that covers the whole radiograph is no constant map.
+            relevance = heatmap if segmented else evidence(heatmap, sign)
             found = of_image.get((image_id, name), {"none": None})
             points = heatmaps.points.get((image_id, name))
             key = {"image_id": image_id, "class": name, "method": heatmaps.method}
@@ -160,6 +162,8 @@ def _lay(
     else:
         # CheXlocalize's masks are of full resolution, also where the small radiographs are used.
         frame, runs = frame.at(mask["height"], mask["width"]), run_lengths(mask)
+    if isinstance(heatmaps.heatmap, RunLengths):
+        return lay_segmentation(relevance > 0, frame, runs), frame, runs
     return sweep(relevance, frame, runs), frame, runs
 
 

@@ -147,7 +147,8 @@ def otsu(histogram: Counts) -> NDArray[np.int64]:
 
     Returns
     -------
-    (...) levels; the only level where there is but one.
+    (...) levels; the only level where there is but one, and the last but one where that is the
+    highest: what is all foreground stays so.
     """
     count = histogram.astype(np.int64)
     below = np.cumsum(count, axis=-1)
@@ -156,7 +157,7 @@ def otsu(histogram: Counts) -> NDArray[np.int64]:
     difference = (moment[..., -1:] * below - below[..., -1:] * moment).astype(float)
     size = below.astype(float) * (below[..., -1:] - below)
     between = np.divide(difference**2, size, out=np.zeros(count.shape), where=size > 0)
-    only = count.argmax(axis=-1)
+    only = np.minimum(count.argmax(axis=-1), count.shape[-1] - 2)
     return np.where(between.any(axis=-1), between.argmax(axis=-1), only)
 
 

@@ -98,6 +98,68 @@ def sweep(
     return Sweep(inside, count - inside, tops_inside / tops, min(mass / total, 1.0))
 
 
+def lay_segmentation(
+    segmentation: NDArray[np.bool_], frame: Frame, runs: NDArray[np.int64] | None = None
+) -> Sweep:
+    """Lay a segmentation, made elsewhere, over a mask on the radiograph's own pixels.
+
+    Its pixels have level 1023 and all others level 0, whatever its share of the radiograph, and
+    none between: in another resolution than the mask's, each pixel takes the value of the one that
+    its centre lies in. All its pixels are maxima and share the relevance, so `hit` and `mass` are
+    its precision. An empty one is a map that points nowhere, as in `sweep`.
+
+    Parameters
+    ----------
+    segmentation : (h, w) bool of any resolution, covering the model's frame evenly.
+    frame, runs : as of `sweep`.
+    """
+    pixels = frame.height * frame.width
+    runs = np.array([pixels]) if runs is None else np.asarray(runs, np.int64)
+    height, width = segmentation.shape
+    down = _nearest(frame.height, frame.scale_y, frame.offset_y, frame.size, height)
+    across = _nearest(frame.width, frame.scale_x, frame.offset_x, frame.size, width)
+    # Down the columns, as run lengths go and as pycocotools decodes them.
+    count, hits = _overlap(np.ascontiguousarray(segmentation.T), down, across, runs)
+    area = int(runs[1::2].sum())
+    inside, outside = np.zeros((2, LEVELS), np.int64)
+    inside[[0, -1]] = area - hits, hits
+    outside[[0, -1]] = pixels - area - (count - hits), count - hits
+    if count == 0:
+        return Sweep(inside, outside, area / pixels, 0.0)
+    return Sweep(inside, outside, hits / count, hits / count)
+
+
+def _nearest(length: int, scale: float, offset: float, size: int, cells: int) -> NDArray[np.intp]:
+    """Which of `cells`, that cover the frame's `size`, each of `length` pixels lies in, or -1."""
+    model = (np.arange(length) + 0.5) * scale + offset
+    # A centre on the border of two cells lies in the second, whatever rounding makes of it.
+    cell = np.minimum(np.floor(model * (cells / size) + 1e-6), cells - 1).astype(np.intp)
+    return np.where((model >= 0) & (model <= size), cell, -1)
+
+
+@njit(cache=True, nogil=True)
+def _overlap(columns, down, across, runs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Pixels of a segmentation, laid out by columns, and how many of them lie in the mask."""
+    count, hits = 0, 0
+    run, left = 0, runs[0]
+    for x in range(len(across)):
+        shown, y = across[x] >= 0, 0
+        while y < len(down):
+            while left == 0:
+                run += 1
+                left = runs[run]
+            stop = min(y + left, len(down))
+            found = 0
+            if shown:
+                for k in range(y, stop):
+                    found += down[k] >= 0 and columns[across[x], down[k]]
+            count += found
+            hits += found * (run % 2)
+            left -= stop - y
+            y = stop
+    return count, hits
+
+
 @njit(cache=True, nogil=True)
 def _extremes(columns, low, high, weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Least and greatest value; between two of the map's columns the first and last suffice."""

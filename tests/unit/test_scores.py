@@ -216,6 +216,39 @@ def test_a_readers_outline_is_scored_as_a_map_of_two_levels():
     assert (missed["value"] == 0).all()
 
 
+@pytest.mark.parametrize("sign", ["positive", "absolute", "minmax"])
+def test_a_reader_who_outlines_the_whole_radiograph_overlaps_by_the_masks_share(sign):
+    height, width = SIZES["c"]
+    counts = np.full((3, 3), "", object)
+    counts[2, 1] = encode(np.ones((height, width), bool))
+    reader = human({})
+    reader = replace(reader, heatmap=RunLengths(counts, reader.heatmap.size))
+    scores, signs = score(reader, frames("pad"), masks(), CLASSES, sign)
+    table = _per_image(scores[scores["kind"] != "none"], {"a": "tune", "b": "tune", "c": "test"})
+    own = table[(table["class"] == "Cardiomegaly") & (table["image_id"] == "c")]
+    share = decode(masks().iloc[4]).mean()
+    for metric in ("iou", "precision", "hit_rate", "relevance_mass"):
+        of_metric = own.loc[own["metric"] == metric, "value"]
+        assert len(of_metric) and of_metric.to_numpy() == pytest.approx(share)
+    assert (own.loc[own["metric"] == "recall", "value"] == 1).all()
+    signs = signs[(signs["image_id"] == "c") & (signs["class"] == "Cardiomegaly")]
+    assert len(signs) == 3 and (signs["otsu_area"] == 1).all()
+
+
+def test_a_reader_who_drew_in_another_size_has_two_levels():
+    small = np.zeros((11, 16), bool)
+    small[3:9, 5:11] = True
+    counts, size = np.full((3, 3), "", object), np.full((3, 3, 2), 1)
+    counts[2, 1], size[2, 1] = encode(small), small.shape
+    scores = masked(
+        replace(human({}), heatmap=RunLengths(counts, size)), frames(), masks(), CLASSES
+    )
+    own = scores.set_index(["image_id", "class"]).loc[("c", "Cardiomegaly")]
+    levels = own["inside"] + own["outside"]
+    assert np.flatnonzero(levels).tolist() == [0, 1023]
+    assert own["hit"] == own["mass"] == own["inside"][1023] / levels[1023]
+
+
 def test_a_readers_points_decide_the_hit():
     y, x = np.argwhere(decode(masks().iloc[4]))[0]
     for points, hit in (

@@ -178,6 +178,13 @@ def test_otsu_segments_as_opencv_and_scikit_image_do(seed):
     assert np.array_equal(fine > threshold, fine > threshold_otsu(fine))
 
 
+@pytest.mark.parametrize("level", [0, 7, 1022, 1023])
+def test_otsu_of_one_level_leaves_nothing_but_what_is_all_foreground(level):
+    histogram = np.zeros(LEVELS, int)
+    histogram[level] = 20
+    assert above(histogram)[otsu(histogram)] == (20 if level == 1023 else 0)
+
+
 def test_otsu_of_large_images_does_not_overflow():
     histogram = np.zeros(LEVELS, np.int32)
     histogram[[10, 1000]] = 2**30

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from shamsul.data.geometry import Frame, to_original
 from shamsul.data.masks import encode, run_lengths
-from shamsul.evaluate.sweep import LEVELS, contains, evidence, sweep
+from shamsul.evaluate.sweep import LEVELS, contains, evidence, lay_segmentation, sweep
 
 FRAME = Frame.fit(4, 4, 4, "stretch")
 MASK = np.zeros((4, 4), bool)
@@ -163,3 +163,57 @@ def test_contains_reads_the_mask(mask):
     for y in range(9):
         for x in range(7):
             assert contains(lengths, 9, y, x) == mask[y, x]
+
+
+def laid(segmentation, mask, frame=None):
+    """The pair of histograms at levels 0 and 1023, hit and mass; nothing lies between."""
+    frame = Frame.fit(*mask.shape, 32, "stretch") if frame is None else frame
+    found = lay_segmentation(segmentation, frame, runs(mask))
+    assert not found.inside[1:-1].any() and not found.outside[1:-1].any()
+    four = (found.inside[-1], found.outside[-1], found.inside[0], found.outside[0])
+    return tuple(map(int, four)), found.hit, found.mass
+
+
+@given(hnp.arrays(bool, (23, 17)), hnp.arrays(bool, (23, 17)), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_a_segmentation_of_the_masks_size_is_counted_pixel_by_pixel(drawn, mask, turned):
+    # As decoded by columns or by rows.
+    found, hit, mass = laid(np.asfortranarray(drawn) if turned else drawn, mask)
+    tp, fp = (drawn & mask).sum(), (drawn & ~mask).sum()
+    assert found == (tp, fp, (~drawn & mask).sum(), (~drawn & ~mask).sum())
+    if drawn.any():
+        assert hit == mass == pytest.approx(tp / (tp + fp))
+    else:
+        assert hit == pytest.approx(mask.mean()) and mass == 0
+
+
+def test_a_segmentation_of_the_whole_radiograph_is_no_constant_map():
+    mask = np.zeros((20, 30), bool)
+    mask[:5, :6] = True
+    found, hit, mass = laid(np.ones((20, 30), bool), mask)
+    assert found == (30, 570, 0, 0) and hit == mass == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("height", "width"), [(46, 34), (92, 51), (7, 11), (1, 1), (300, 200)])
+def test_a_segmentation_of_another_size_takes_the_nearest_pixel(height, width):
+    generator = np.random.default_rng(height)
+    drawn, mask = generator.random((height, width)) < 0.4, generator.random((23, 17)) < 0.3
+    down = [int((y + 0.5) * height / 23) for y in range(23)]
+    across = [int((x + 0.5) * width / 17) for x in range(17)]
+    nearest = np.array([[drawn[y, x] for x in across] for y in down])
+    assert laid(drawn, mask) == laid(nearest, mask)
+    if height == 46:  # and of twice the size, drawn with each pixel four times, exactly itself
+        assert laid(nearest.repeat(2, 0).repeat(2, 1), mask) == laid(nearest, mask)
+
+
+def test_what_a_crop_hides_is_not_segmented():
+    # The model saw the middle half of a radiograph that is twice as wide as high.
+    frame = Frame.fit(8, 16, 8, "crop")
+    hidden = np.ones((8, 16), bool)
+    hidden[:, 4:12] = False
+    assert laid(np.ones((8, 8), bool), hidden, frame)[0] == (0, 64, 64, 0)
+
+
+def test_a_segmentation_without_a_mask_is_all_outside():
+    found = lay_segmentation(np.eye(4, dtype=bool), FRAME)
+    assert found.inside.sum() == 0 and found.outside[1023] == 4 and found.hit == 0
