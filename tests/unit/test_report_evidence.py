@@ -283,14 +283,14 @@ def test_only_the_same_maps_of_the_runs_own_network_compete():
 def test_whose_network_was_asked_is_told(made):
     results, config = made
     text = section(render(results, config, KINDS), "faithfulness")
-    assert "another classifier" not in text and "checkpoint" not in text
+    assert "no verdict" not in text and "checkpoint" not in text
     faithfulness = results.faithfulness.assign(n_missing=0)
     faithfulness.loc[faithfulness["method"] == "reader", "n_missing"] = 3
     results = dataclasses.replace(results, faithfulness=faithfulness)
     foreign = {"grad_cam": "checkpoint", "lrp_z": "elsewhere"}
     text = section(render(results, config, KINDS, foreign), "faithfulness")
     assert "Another checkpoint is asked where the maps explain that: grad_cam." in text
-    assert "The maps of lrp_z are of another classifier" in text
+    assert "The maps of lrp_z do not explain the run's network" in text
     assert "one of zeros counts, which scores as chance does: reader 3 of 16." in text
 
 
