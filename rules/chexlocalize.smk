@@ -10,7 +10,8 @@ rule chexlocalize:
         ],
         images=images(*EXPLAINED),
         masks=shard_tables("masks.parquet", *EXPLAINED),
-        manifests=shard_tables("parquet", *EXPLAINED),
+        # Not the shards' whole manifests: a corrected label measures nothing anew.
+        patients=shard_tables("patients.parquet", *EXPLAINED),
         predictions=f"{RUN}/predictions.parquet",
         code=program("chexlocalize"),
     output:
@@ -35,7 +36,7 @@ rule chexlocalize:
         ),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --heatmaps {input.heatmaps:q}"
-        " --images {input.images:q} --masks {input.masks:q} --manifests {input.manifests:q}"
+        " --images {input.images:q} --masks {input.masks:q} --patients {input.patients:q}"
         " --predictions {input.predictions:q} --per-image {output.per_image:q} 2>&1 | tee {log:q}"
 
 

@@ -22,14 +22,14 @@ def main() -> None:
     parser.add_argument("--heatmaps", type=Path, nargs="+", required=True)
     parser.add_argument("--images", type=Path, nargs="+", required=True)
     parser.add_argument("--masks", type=Path, nargs="+", required=True)
-    parser.add_argument("--manifests", type=Path, nargs="+", required=True)
+    parser.add_argument("--patients", type=Path, nargs="+", required=True)
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--per-image", type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
     settings = arguments.settings
     run = Run.of(
         pd.concat([read_table(path) for path in sorted(arguments.masks)]),
-        pd.concat([read_table(path) for path in sorted(arguments.manifests)]),
+        pd.concat([read_table(path) for path in sorted(arguments.patients)]),
         read_table(arguments.predictions),
         {key: frame for path in arguments.images for key, frame in read_frames(path).items()},
         settings["classes"],

@@ -47,7 +47,10 @@ class Run:
         frames: Mapping[str, Frame],
         classes: Iterable[str],
     ) -> Run:
-        """From the run's tables. Masks of several annotators are united, boxes left out."""
+        """From the run's tables; of the manifest image_id and split.
+
+        Masks of several annotators are united, boxes left out.
+        """
         outlines = by_image(masks[masks["kind"] == "segmentation"])
         keys = zip(predictions["image_id"], predictions["class"], strict=True)
         return cls(

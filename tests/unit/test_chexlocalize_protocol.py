@@ -458,7 +458,7 @@ def test_the_programs_write_both_tables(tmp_path):
     arguments = [
         *("--settings", json.dumps(chosen), "--heatmaps", tmp_path / "maps.h5"),
         *("--images", tmp_path / "images.h5", "--masks", tmp_path / "masks.parquet"),
-        *("--manifests", tmp_path / "manifest.parquet"),
+        *("--patients", tmp_path / "manifest.parquet"),
         *("--predictions", tmp_path / "predictions.parquet"),
         *("--per-image", tmp_path / "per_image.parquet"),
     ]

@@ -123,15 +123,34 @@ def test_a_checkpoint_is_not_made_again_for_an_image_of_the_test_split(experimen
         assert touched == shards
 
 
-def test_a_corrected_label_reruns_no_heatmap(experiment):
+def correct_a_label(experiment):
+    """Change one label of test and make the manifest again."""
     labels = experiment.results / "phantom" / "phantom" / "CheXpert" / "test_labels.csv"
     lines = labels.read_text().splitlines()
     first = lines[1].split(",")
     first[1] = "0.0" if first[1] == "1.0" else "1.0"  # No Finding, which has no mask
     labels.write_text("\n".join([lines[0], ",".join(first), *lines[2:]]) + "\n")
     experiment.snakemake(f"{experiment.results.relative_to(experiment.folder)}/manifest.parquet")
+
+
+def test_a_corrected_label_reruns_no_heatmap(experiment):
+    correct_a_label(experiment)
     rules = {rule for rule, _ in experiment.would_run()}
     assert "classify" in rules and not {"images", "train", "predict", "heatmaps", "score"} & rules
+
+
+def test_a_corrected_label_measures_nothing_anew_under_chexlocalizes_protocol(experiment):
+    experiment.configuration["evaluate"]["protocol"] = "chexlocalize"
+    folder = experiment.results.relative_to(experiment.folder)
+    experiment.snakemake(f"{folder}/tables/chexlocalize.parquet")
+    correct_a_label(experiment)
+    rules = {rule for rule, _ in experiment.would_run()}
+    assert "measure" in rules and not {"chexlocalize", "chexlocalize_summary"} & rules
+
+
+def test_another_baseline_leaves_strata_and_regressions(experiment):
+    experiment.configuration["evaluate"]["baseline"] = "grad_cam"
+    assert experiment.would_run() == {("localise", ""), ("runtime", ""), ("report", "")}
 
 
 def test_a_lost_shard_is_made_again(experiment):
