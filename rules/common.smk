@@ -30,7 +30,8 @@ try:
     CONFIG = shamsul.config.load(config)
     RUN = f"results/{CONFIG.run}"
     METHODS = registry.build(
-        CONFIG.explain.placed(run=RUN, data=str(CONFIG.data_root)), CONFIG.model.backbone
+        CONFIG.explain.placed(run=RUN, data=str(CONFIG.data_root)),
+        CONFIG.model.backbone,
     )
     sources.check(CONFIG.data, CONFIG.classes, CONFIG.data_root)
     shamsul.config.check(CONFIG, METHODS)
