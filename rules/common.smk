@@ -24,6 +24,7 @@ from shamsul.data.settings import PHANTOM_FILES, PhantomSource
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Method
+from shamsul.explain.imported import Imported, Segmentations
 from shamsul.settings import EXPLAINED, SPLITS
 
 try:
@@ -218,6 +219,21 @@ def shown_configuration():
         {"name": name, **registry.entry(method)} for name, method in METHODS.items()
     ]
     return shown
+
+
+def foreign_methods():
+    """Of each method that does not explain the run's own network alone, where its maps are from."""
+
+    def origin(method):
+        if getattr(method, "checkpoint", None):
+            return "checkpoint"
+        members = [METHODS[name] for name in method.members]
+        if isinstance(method, (Imported, Segmentations)) or any(map(origin, members)):
+            return "elsewhere"
+        return None
+
+    origins = {name: origin(method) for name, method in METHODS.items()}
+    return {name: found for name, found in origins.items() if found}
 
 
 def method_kinds():

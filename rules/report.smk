@@ -1,7 +1,5 @@
 """Time and memory of every job, and the report."""
 
-from shamsul.explain.imported import Imported, Segmentations
-
 
 rule runtime:
     """Collect the jobs' time and memory."""
@@ -37,21 +35,6 @@ REPORT_TABLES = {
         *(("chexlocalize",) if CONFIG.evaluate.protocol == "chexlocalize" else ()),
     )
 }
-
-
-def foreign_methods():
-    """Of each method that does not explain the run's own network alone, where its maps are from."""
-
-    def origin(method):
-        if getattr(method, "checkpoint", None):
-            return "checkpoint"
-        members = [METHODS[name] for name in method.members]
-        if isinstance(method, (Imported, Segmentations)) or any(map(origin, members)):
-            return "elsewhere"
-        return None
-
-    origins = {name: origin(method) for name, method in METHODS.items()}
-    return {name: found for name, found in origins.items() if found}
 
 
 rule report:
