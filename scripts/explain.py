@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from shamsul import cli, storage
 from shamsul.explain import registry
 from shamsul.explain.base import Maps, Method, Shard, Supervision
-from shamsul.model import checkpoint
-from shamsul.model.device import be_deterministic, resolve_device
+from shamsul.model.job import add_options, load_model
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +28,7 @@ def main() -> None:
         required=True,
         help="JSON: seed, classes, explained, name, entry",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--batch-size", type=int, default=32, help="of perturbed images, on a GPU")
-    parser.add_argument("--threads", type=int, default=1)
+    add_options(parser)
     parser.add_argument("--heatmaps", type=Path, required=True, help="shard to write")
     more = parser.add_argument_group("what only some methods need")
     more.add_argument("--perturbed", type=Path, help="the shard's shared predictions")
@@ -45,12 +39,8 @@ def main() -> None:
     more.add_argument("--manifests", type=Path, nargs="*", default=[], help="of tune and the shard")
     arguments = parser.parse_args()
 
-    torch.set_num_threads(arguments.threads)
-    be_deterministic()
-    device = resolve_device(arguments.device)
-    model = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
     settings = arguments.settings
-    checkpoint.check_classes(arguments.checkpoint, model, settings["classes"])
+    model = load_model(arguments, settings["classes"])
     # Members are looked up by the rule; here each method stands alone.
     method = registry.one(settings["entry"])
     images = storage.read_images(arguments.images)

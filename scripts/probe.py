@@ -6,12 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
-
 from shamsul import cli, storage
 from shamsul.explain import registry
-from shamsul.model import checkpoint
-from shamsul.model.device import be_deterministic, resolve_device
+from shamsul.model.job import add_options, load_model
 from shamsul.probe.run import probe
 from shamsul.probe.settings import Probe
 
@@ -25,21 +22,13 @@ def main() -> None:
         required=True,
         help="JSON: seed, classes, probe, entry, perturbations",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True)
+    add_options(parser)
     parser.add_argument("--heatmaps", type=Path, required=True)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--batch-size", type=int, default=32, help="of perturbed images, on a GPU")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--probes", type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
 
-    torch.set_num_threads(arguments.threads)
-    be_deterministic()
-    device = resolve_device(arguments.device)
-    model = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
     settings = arguments.settings
-    checkpoint.check_classes(arguments.checkpoint, model, settings["classes"])
+    model = load_model(arguments, settings["classes"])
     table = probe(
         model,
         storage.read_images(arguments.images),

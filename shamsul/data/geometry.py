@@ -63,6 +63,12 @@ class Frame:
             scale_x=self.scale_x * self.width / width,
         )
 
+    @property
+    def whole(self) -> bool:
+        """Whether it shows the whole radiograph and nothing else, but for rounding."""
+        shown = self.offset_y, self.offset_x, self.scale_y * self.height, self.scale_x * self.width
+        return np.allclose(shown, (0, 0, self.size, self.size))
+
     def filled(self) -> Frame:
         """The frame that the same radiograph fills, without padding or cropping."""
         return Frame.fit(self.height, self.width, self.size, "stretch")

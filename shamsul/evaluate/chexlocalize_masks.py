@@ -37,11 +37,7 @@ def on_radiograph(
     (height, width) float32.
     """
     heatmap = np.asarray(heatmap, np.float32)
-    stretched = np.allclose(
-        [frame.offset_y, frame.offset_x, frame.scale_y * frame.height, frame.scale_x * frame.width],
-        [0, 0, frame.size, frame.size],
-    )
-    if covers == "radiograph" or stretched:
+    if covers == "radiograph" or frame.whole:
         return interpolate(heatmap, frame.height, frame.width)
     return to_original(heatmap, frame, outside=float(heatmap.min()))
 

@@ -17,7 +17,7 @@ from shamsul.progress import track
 from shamsul.storage import Heatmaps
 
 if TYPE_CHECKING:
-    from shamsul.data.geometry import Frame
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +71,9 @@ class Consensus(Method):
             A member's heatmaps cover the radiograph, and the model's frame is another.
         """
         size, names = shard.model.size, shard.images.image_id
+        whole = all(frame.whole for frame in shard.images.frames)
         for member in self.of:
-            if shard.members[member].covers == "radiograph" and not stretched(shard.images.frames):
+            if shard.members[member].covers == "radiograph" and not whole:
                 raise InputError(
                     f"consensus: the heatmaps of {member} cover the radiograph and not the model's "
                     "frame; leave it out, or use `data.geometry: stretch`"
@@ -121,15 +122,6 @@ class Consensus(Method):
                 "" if used is own else " of all explained classes", _told(self.of, weights[name]),
             )  # fmt: skip
         return weights
-
-
-def stretched(frames: Sequence[Frame]) -> bool:
-    """Whether each frame is the whole radiograph and nothing else."""
-    return all(
-        (frame.offset_y, frame.offset_x) == (0, 0)
-        and np.allclose((frame.scale_y * frame.height, frame.scale_x * frame.width), frame.size)
-        for frame in frames
-    )
 
 
 def _ranked(

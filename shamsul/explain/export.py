@@ -23,7 +23,6 @@ from shamsul import cli, lazy
 from shamsul.data.geometry import Frame, to_original
 from shamsul.data.masks import by_image, encode
 from shamsul.errors import InputError
-from shamsul.explain.consensus import stretched
 from shamsul.labels import CHEXLOCALIZE_NAMES, LOCALISED
 from shamsul.progress import track
 from shamsul.storage import (
@@ -134,7 +133,7 @@ def on_radiograph(
     As it is where it does so already, else as large as the radiograph is in the model's frame. What
     a crop kept from the model has the heatmap's lowest value.
     """
-    if covers == "radiograph" or stretched([frame]):
+    if covers == "radiograph" or frame.whole:
         return heatmap
     height = max(round(frame.scale_y * frame.height), 1)
     width = max(round(frame.scale_x * frame.width), 1)

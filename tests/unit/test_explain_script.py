@@ -33,7 +33,7 @@ def images():
 
 
 def run(tmp_path, monkeypatch, images, entry, explained=("d", "a"), classes="abcd", batch_size=2):
-    monkeypatch.setattr(script.checkpoint, "load", lambda path, device, size: Textures())
+    monkeypatch.setattr(checkpoint, "load", lambda path, device, size: Textures())
     storage.write_images(images, tmp_path / "images.h5")
     settings = {
         "seed": 5,
