@@ -25,7 +25,28 @@ include: "rules/chexlocalize.smk"
 include: "rules/report.smk"
 
 
+# Targets, by stage: `snakemake train`, `heatmaps`, `metrics`, and `report`, which is all there is.
 rule all:
+    """The report, and all that it is made of."""
     default_target: True
     input:
         f"{RUN}/report.html",
+    localrule: True
+
+
+rule heatmaps:
+    input:
+        [
+            f"{RUN}/heatmaps/{method}/{shard}.h5"
+            for method in METHODS
+            for shard in EXPLAINED_SHARDS
+        ],
+    """Target: the heatmaps of every method."""
+    localrule: True
+
+
+rule metrics:
+    input:
+        list(REPORT_TABLES.values()),
+    """Target: every table that the report is made of."""
+    localrule: True

@@ -267,7 +267,7 @@ def benchmarks(wildcards):
     )
     yield from (
         f"{RUN}/benchmarks/{rule}/{method}/{shard}.tsv"
-        for rule in ("heatmaps", "score")
+        for rule in ("explain", "score")
         for method in METHODS
         for shard in EXPLAINED_SHARDS
     )

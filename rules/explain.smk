@@ -30,7 +30,7 @@ rule perturb:
         " --threads {threads} --perturbed {output.perturbed:q} 2>&1 | tee {log:q}"
 
 
-rule heatmaps:
+rule explain:
     """Explain every class of every image of a shard by one method."""
     input:
         unpack(more_for_method),
@@ -43,9 +43,9 @@ rule heatmaps:
     output:
         heatmaps=ensure(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", non_empty=True),
     log:
-        f"{RUN}/logs/heatmaps/{{method}}/{{shard}}.log",
+        f"{RUN}/logs/explain/{{method}}/{{shard}}.log",
     benchmark:
-        f"{RUN}/benchmarks/heatmaps/{{method}}/{{shard}}.tsv"
+        f"{RUN}/benchmarks/explain/{{method}}/{{shard}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: 1

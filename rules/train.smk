@@ -69,6 +69,12 @@ else:
             "python {input.code[0]} --settings {params.settings:q} --source {input.source:q}"
             " --checkpoint {output.checkpoint:q} --history {output.history:q} 2>&1 | tee {log:q}"
 
+    rule train:
+        input:
+            f"{RUN}/model/checkpoint.pt",
+        """Target: the classifier, however it came about."""
+        localrule: True
+
 
 rule predict:
     """Logit and probability of every class of every tune and test image."""

@@ -1,4 +1,4 @@
-"""Heatmaps of one method for one shard of images: rule `heatmaps`."""
+"""Heatmaps of one method for one shard of images: rule `explain`."""
 
 from __future__ import annotations
 

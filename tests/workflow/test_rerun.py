@@ -14,7 +14,7 @@ AFTER_HEATMAPS = (
 def heatmaps(*methods):
     return {
         (rule, f"method={method}, shard={shard}")
-        for rule, shards in (("heatmaps", SHARDS), ("score", SHARDS), ("probe", SHARDS[1:]))
+        for rule, shards in (("explain", SHARDS), ("score", SHARDS), ("probe", SHARDS[1:]))
         for method in methods
         for shard in shards
     }
@@ -118,7 +118,7 @@ def test_a_checkpoint_is_not_made_again_for_an_image_of_the_test_split(experimen
     assert "train" not in {rule for rule, _ in jobs}
     shards = {wildcards.rsplit("shard=")[-1] for rule, wildcards in jobs if rule == "images"}
     assert len(shards) == 1, f"{dropped} is in one shard, and {shards} would be made again"
-    for rule in ("heatmaps", "score"):
+    for rule in ("explain", "score"):
         touched = {w.rsplit("shard=")[-1] for name, w in jobs if name == rule}
         assert touched == shards
 
@@ -136,7 +136,7 @@ def correct_a_label(experiment):
 def test_a_corrected_label_reruns_no_heatmap(experiment):
     correct_a_label(experiment)
     rules = {rule for rule, _ in experiment.would_run()}
-    assert "classify" in rules and not {"images", "train", "predict", "heatmaps", "score"} & rules
+    assert "classify" in rules and not {"images", "train", "predict", "explain", "score"} & rules
 
 
 def test_a_corrected_label_measures_nothing_anew_under_chexlocalizes_protocol(experiment):
@@ -158,7 +158,7 @@ def test_a_lost_shard_is_made_again(experiment):
     (experiment.results / "report.html").unlink()  # what needs it
     shard = "method=lime, shard=test-0001"
     jobs = {job for job in experiment.would_run() if "method=" in job[1]}
-    assert jobs == {("heatmaps", shard), ("score", shard), ("probe", shard)}
+    assert jobs == {("explain", shard), ("score", shard), ("probe", shard)}
 
 
 def test_the_same_run_elsewhere_has_the_same_tables(finished, tmp_path):
