@@ -31,22 +31,25 @@ rule all:
     default_target: True
     input:
         f"{RUN}/report.html",
-    localrule: True
 
 
 rule heatmaps:
+    """Target: the heatmaps of every method."""
     input:
         [
             f"{RUN}/heatmaps/{method}/{shard}.h5"
             for method in METHODS
             for shard in EXPLAINED_SHARDS
         ],
-    """Target: the heatmaps of every method."""
-    localrule: True
 
 
 rule metrics:
+    """Target: every table that the report is made of."""
     input:
         list(REPORT_TABLES.values()),
-    """Target: every table that the report is made of."""
-    localrule: True
+
+
+localrules:
+    all,
+    heatmaps,
+    metrics,

@@ -111,6 +111,20 @@ def shard_tables(kind, *splits):
     return paths
 
 
+def spread(pattern, **values):
+    """As `expand`, written for bash to expand: `a/{b,c}.h5`.
+
+    A command names thousands of files where there are many methods and shards, and Linux allows
+    128 KiB for a command.
+    """
+    for name, each in values.items():
+        listed = ",".join(each)
+        pattern = pattern.replace(
+            f"{{{name}}}", f"{{{listed}}}" if len(each) > 1 else listed
+        )
+    return pattern
+
+
 def images(*splits):
     """Image shards of some splits."""
     return [f"{RUN}/images/{shard}.h5" for split in splits for shard in SHARDS[split]]
@@ -248,45 +262,35 @@ def method_kinds():
     return {name: kind(method) for name, method in METHODS.items()}
 
 
-def benchmarks(wildcards):
-    """Snakemake's measurements of the jobs that made the tables."""
-    yield from (
-        f"{RUN}/benchmarks/phantom/{source.name}.tsv"
-        for source in CONFIG.data.sources
-        if isinstance(source, PhantomSource)
+def benchmarks():
+    """Snakemake's measurements of the jobs that made the tables, for bash to expand."""
+    every = {"method": METHODS, "shard": EXPLAINED_SHARDS}
+    tested = {"method": METHODS, "shard": SHARDS["test"]}
+    prepared = (
+        [shard for split in SPLITS for shard in SHARDS[split]]
+        if CONFIG.model.checkpoint is None
+        else EXPLAINED_SHARDS
     )
-    yield f"{RUN}/benchmarks/manifest.tsv"
-    yield from (
-        f"{RUN}/benchmarks/images/{shard}.tsv"
-        for split in (SPLITS if CONFIG.model.checkpoint is None else EXPLAINED)
-        for shard in SHARDS[split]
-    )
-    model = "train" if CONFIG.model.checkpoint is None else "import_checkpoint"
-    yield from (
-        f"{RUN}/benchmarks/{rule}.tsv" for rule in (model, "predict", "classify")
-    )
-    yield from (
-        f"{RUN}/benchmarks/{rule}/{method}/{shard}.tsv"
-        for rule in ("explain", "score")
-        for method in METHODS
-        for shard in EXPLAINED_SHARDS
-    )
-    if CONFIG.probe.images:
-        yield from (
-            f"{RUN}/benchmarks/probe/{method}/{shard}.tsv"
-            for method in METHODS
-            for shard in SHARDS["test"]
-        )
-        yield f"{RUN}/benchmarks/probes.tsv"
-    yield from (f"{RUN}/benchmarks/agreement/{shard}.tsv" for shard in SHARDS["test"])
+    single = ["manifest", "predict", "classify", "quality", "measure", "localise"]
+    single += ["agreements", "stratify"]
+    single.append("train" if CONFIG.model.checkpoint is None else "import_checkpoint")
+    found = [
+        spread("images/{shard}", shard=prepared),
+        spread("explain/{method}/{shard}", **every),
+        spread("score/{method}/{shard}", **every),
+        spread("agreement/{shard}", shard=SHARDS["test"]),
+    ]
+    if phantoms := [
+        s.name for s in CONFIG.data.sources if isinstance(s, PhantomSource)
+    ]:
+        found.append(spread("phantom/{source}", source=phantoms))
     if any(method.uses_shared for method in METHODS.values()):
-        yield from (
-            f"{RUN}/benchmarks/perturb/{shard}.tsv" for shard in EXPLAINED_SHARDS
-        )
+        found.append(spread("perturb/{shard}", shard=EXPLAINED_SHARDS))
+    if CONFIG.probe.images:
+        single.append("probes")
+        found.append(spread("probe/{method}/{shard}", **tested))
     if CONFIG.evaluate.protocol == "chexlocalize":
-        yield from (f"{RUN}/benchmarks/chexlocalize/{method}.tsv" for method in METHODS)
-        yield f"{RUN}/benchmarks/chexlocalize_summary.tsv"
-    yield from (
-        f"{RUN}/benchmarks/{rule}.tsv"
-        for rule in ("quality", "measure", "localise", "agreements", "stratify")
-    )
+        single.append("chexlocalize_summary")
+        found.append(spread("chexlocalize/{method}", method=METHODS))
+    found.append(spread("{rule}", rule=single))
+    return " ".join(f"{RUN}/benchmarks/{name}.tsv" for name in found)

@@ -53,8 +53,14 @@ rule quality:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        heatmaps=lambda wildcards: spread(
+            f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",
+            method=METHODS,
+            shard=EXPLAINED_SHARDS,
+        ),
     shell:
-        "python {input.code[0]} --heatmaps {input.heatmaps:q} --manifests {input.manifests:q}"
+        "python {input.code[0]} --heatmaps {params.heatmaps} --manifests {input.manifests:q}"
         " --table {output.table:q} 2>&1 | tee {log:q}"
 
 
@@ -92,9 +98,19 @@ rule measure:
         runtime=60,
     params:
         settings=evaluate_settings("rules", "fixed_threshold", "min_masks", *RESAMPLING),
+        scores=lambda wildcards: spread(
+            f"{RUN}/scores/{{method}}/{{shard}}.parquet",
+            method=METHODS,
+            shard=EXPLAINED_SHARDS,
+        ),
+        signs=lambda wildcards: spread(
+            f"{RUN}/signs/{{method}}/{{shard}}.parquet",
+            method=METHODS,
+            shard=EXPLAINED_SHARDS,
+        ),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --scores {input.scores:q}"
-        " --sign-scores {input.signs:q} --manifests {input.manifests:q}"
+        "python {input.code[0]} --settings {params.settings:q} --scores {params.scores}"
+        " --sign-scores {params.signs} --manifests {input.manifests:q}"
         " --predictions {input.predictions:q} --per-image {output.per_image:q}"
         " --thresholds {output.thresholds:q} --pxap {output.pxap:q} --signs {output.signs:q}"
         " --markers {output.markers:q} 2>&1 | tee {log:q}"

@@ -62,7 +62,12 @@ rule probes:
         runtime=30,
     params:
         settings=evaluate_settings(*RESAMPLING),
+        probes=lambda wildcards: spread(
+            f"{RUN}/probes/{{method}}/{{shard}}.parquet",
+            method=METHODS,
+            shard=SHARDS["test"],
+        ),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --probes {input.probes:q}"
+        "python {input.code[0]} --settings {params.settings:q} --probes {params.probes}"
         " --manifests {input.manifests:q} --faithfulness {output.faithfulness:q}"
         " --sanity {output.sanity:q} 2>&1 | tee {log:q}"

@@ -1,10 +1,23 @@
 """Time and memory of every job, and the report."""
 
+TABLES = {
+    name: f"{RUN}/tables/{name}.parquet"
+    for name in (
+        *("classification", "history", "localisation", "per_image", "comparisons"),
+        *("thresholds", "gains", "strata", "regressions", "signs", "agreement"),
+        *("markers", "quality"),
+        *(("faithfulness", "sanity") if CONFIG.probe.images else ()),
+        *(("chexlocalize",) if CONFIG.evaluate.protocol == "chexlocalize" else ()),
+    )
+}
+
 
 rule runtime:
     """Collect the jobs' time and memory."""
     input:
-        benchmarks=benchmarks,
+        # Whatever job ran again, one of these tables is made again after it. Were the measurements
+        # themselves an input, losing them would run every job again.
+        tables=list(TABLES.values()),
         code=program("runtime"),
     output:
         table=f"{RUN}/tables/runtime.parquet",
@@ -20,21 +33,13 @@ rule runtime:
         runtime=10,
     params:
         folder=f"{RUN}/benchmarks",
+        benchmarks=lambda wildcards: benchmarks(),
     shell:
-        "python {input.code[0]} --folder {params.folder:q} --benchmarks {input.benchmarks:q}"
+        "python {input.code[0]} --folder {params.folder:q} --benchmarks {params.benchmarks}"
         " --table {output.table:q} 2>&1 | tee {log:q}"
 
 
-REPORT_TABLES = {
-    name: f"{RUN}/tables/{name}.parquet"
-    for name in (
-        *("classification", "history", "localisation", "per_image", "comparisons"),
-        *("thresholds", "gains", "strata", "regressions", "signs", "agreement"),
-        *("markers", "quality", "runtime"),
-        *(("faithfulness", "sanity") if CONFIG.probe.images else ()),
-        *(("chexlocalize",) if CONFIG.evaluate.protocol == "chexlocalize" else ()),
-    )
-}
+REPORT_TABLES = {**TABLES, "runtime": f"{RUN}/tables/runtime.parquet"}
 
 
 rule report:
@@ -82,6 +87,11 @@ rule report:
                 "foreign": foreign_methods(),
             }
         ),
+        heatmaps=lambda wildcards: spread(
+            f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",
+            method=METHODS,
+            shard=SHARDS["test"],
+        ),
         tables=" ".join(
             f"--{name.replace('_', '-')} {shlex.quote(path)}"
             for name, path in REPORT_TABLES.items()
@@ -90,6 +100,6 @@ rule report:
         "python {input.code[0]} --settings {params.settings:q}"
         " {params.tables} --predictions {input.predictions:q}"
         " --manifests {input.manifests:q} --masks {input.masks:q} --images {input.images:q}"
-        " --heatmaps {input.heatmaps:q} --roots {resources.roots:q}"
+        " --heatmaps {params.heatmaps} --roots {resources.roots:q}"
         " --digests {input.checkpoint:q} {input.files:q} --html {output.html:q}"
         " 2>&1 | tee {log:q}"

@@ -70,10 +70,9 @@ else:
             " --checkpoint {output.checkpoint:q} --history {output.history:q} 2>&1 | tee {log:q}"
 
     rule train:
+        """Target: the classifier, however it came about."""
         input:
             f"{RUN}/model/checkpoint.pt",
-        """Target: the classifier, however it came about."""
-        localrule: True
 
 
 rule predict:

@@ -1,12 +1,15 @@
 """Collect what Snakemake's benchmarks say of each job's time and memory into one table."""
 
 import argparse
+import logging
 from pathlib import Path
 
 import pandas as pd
 
 from shamsul import cli
 from shamsul.storage import write_table
+
+logger = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -18,6 +21,9 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for file in sorted(arguments.benchmarks):
+        if not file.exists():  # Deleted, or not copied along: that job's time is not known any more.
+            logger.warning("%s: no such measurement", file)
+            continue
         rule, *wildcards = file.relative_to(arguments.folder).with_suffix("").parts
         measured = pd.read_csv(file, sep="\t", na_values="-").iloc[0]
         rows.append(
@@ -29,7 +35,8 @@ def main() -> None:
                 "max_rss_mb": measured["max_rss"],
             }
         )
-    write_table(pd.DataFrame(rows), arguments.table)
+    columns = ["rule", "job", "seconds", "cpu_seconds", "max_rss_mb"]
+    write_table(pd.DataFrame(rows, columns=columns), arguments.table)
 
 
 if __name__ == "__main__":
