@@ -27,6 +27,7 @@ rule chexlocalize:
         mem_mb=2000,
         runtime=240,
     params:
+        libraries=libraries("chexlocalize"),
         settings=lambda wildcards: shamsul.config.canonical(
             {
                 "method": wildcards.method,
@@ -58,6 +59,7 @@ rule chexlocalize_summary:
         mem_mb=2000,
         runtime=30,
     params:
+        libraries=libraries("chexlocalize_summary"),
         human=f"--human {ROLES['radiologist']}" if ROLES["radiologist"] else "",
     shell:
         "python {input.code[0]} --per-image {input.per_image:q} {params.human}"

@@ -1,6 +1,8 @@
 """What all rules share: the checked configuration, where files lie, and what counts as code."""
 
+import functools
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -19,7 +21,8 @@ import pyarrow.parquet
 
 import shamsul.code
 import shamsul.config
-from shamsul.data import sources
+import shamsul.records
+from shamsul.data import changes, sources
 from shamsul.data.settings import PHANTOM_FILES, PhantomSource
 from shamsul.errors import InputError
 from shamsul.explain import registry
@@ -38,10 +41,23 @@ try:
     shamsul.config.check(CONFIG, METHODS)
     ROOTS = sources.roots(CONFIG.data, CONFIG.data_root, Path(RUN) / "phantom")
     registry.check_files(METHODS, sources.made(CONFIG.data, ROOTS))
+    if workflow.is_main_process:
+        logging.getLogger("shamsul").setLevel(logging.INFO)
+        logging.getLogger("shamsul").addHandler(logging.StreamHandler())
+        changes.notice(
+            Path(f"{RUN}/image_files.csv"), ROOTS, Path(f"{RUN}/changed_images.txt")
+        )
 except InputError as error:
     raise WorkflowError(f"configuration: {error}")
 
-ROLES = shamsul.config.roles(CONFIG, METHODS)
+if workflow.is_main_process and (unknown := shamsul.records.without(Path(RUN))):
+    logger.warning(
+        f"Of {len(unknown)} results, such as {unknown[0]}, there is no record of how they were made"
+        " (was .snakemake deleted, or not copied along?), so changed settings and code since then"
+        " go unnoticed. `snakemake --touch` accepts them as they are; `snakemake --forceall` makes"
+        " everything anew."
+    )
+
 # Keys of `evaluate` that intervals and tests depend on.
 RESAMPLING = ("replicates", "interval", "confidence", "min_patients")
 SHARDS = {
@@ -49,6 +65,36 @@ SHARDS = {
     for split in SPLITS
 }
 EXPLAINED_SHARDS = [shard for split in EXPLAINED for shard in SHARDS[split]]
+
+
+def incomplete():
+    """Of each method that lacks a result the first that it lacks, and the log of that job."""
+    results = [("heatmaps", "h5", "explain"), ("scores", "parquet", "score")]
+    if CONFIG.probe.images:
+        results.append(("probes", "parquet", "probe"))
+    missing = {}
+    for method in METHODS:
+        for folder, suffix, job in results:
+            for shard in SHARDS["test"] if job == "probe" else EXPLAINED_SHARDS:
+                file = f"{RUN}/{folder}/{method}/{shard}.{suffix}"
+                if not Path(file).exists():
+                    log = f"{RUN}/logs/{job}/{method}/{shard}.log"
+                    missing.setdefault(method, {"file": file, "log": log})
+    for name, method in METHODS.items():
+        for member in filter(missing.get, method.members):
+            missing.setdefault(name, missing[member])
+    return missing
+
+
+MISSING = incomplete() if CONFIG.partial else {}
+METHODS = {name: method for name, method in METHODS.items() if name not in MISSING}
+ROLES = shamsul.config.roles(CONFIG, METHODS)
+for role, name in ROLES.items():
+    if name in MISSING:
+        raise WorkflowError(
+            f"partial: {MISSING[name]['file']} is missing of {name}, the evaluate.{role}; name a"
+            " complete method there"
+        )
 
 # What follows changes where and how fast a job runs and never its result, so rules take it as
 # resources, which rerun nothing when they change, and not as parameters.
@@ -66,6 +112,7 @@ wildcard_constraints:
     method="|".join(METHODS),
 
 
+@functools.cache
 def program(name, *more):
     """A script and all that it imports from this project; the script comes first.
 
@@ -74,6 +121,23 @@ def program(name, *more):
     script = PROJECT / "scripts" / f"{name}.py"
     files = shamsul.code.files(script, *(PROJECT / file for file in more))
     return [_stable(file) for file in [script, *(f for f in files if f != script)]]
+
+
+@functools.cache
+def libraries(name, *more):
+    """Versions of the libraries that a program computes with; `more` as for `program`."""
+    if workflow.deployment_settings.deployment_method:
+        return "{}"  # Each job has an environment of its own, and Snakemake its hash.
+    script = PROJECT / "scripts" / f"{name}.py"
+    return shamsul.config.canonical(
+        shamsul.code.libraries(script, *(PROJECT / file for file in more))
+    )
+
+
+def changed_images(wildcards):
+    """The list of image files that were replaced under their old names, once there is one."""
+    file = Path(f"{RUN}/changed_images.txt")
+    return [str(file)] if file.exists() else []
 
 
 def _stable(file):

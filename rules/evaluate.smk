@@ -22,6 +22,7 @@ rule score:
         mem_mb=2000,
         runtime=60,
     params:
+        libraries=libraries("score"),
         settings=shamsul.config.canonical(
             {"classes": CONFIG.scored_classes, "sign": CONFIG.evaluate.sign}
         ),
@@ -54,6 +55,7 @@ rule quality:
         mem_mb=2000,
         runtime=30,
     params:
+        libraries=libraries("quality"),
         heatmaps=lambda wildcards: spread(
             f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",
             method=METHODS,
@@ -97,6 +99,7 @@ rule measure:
         mem_mb=4000,
         runtime=60,
     params:
+        libraries=libraries("measure"),
         settings=evaluate_settings("rules", "fixed_threshold", "min_masks", *RESAMPLING),
         scores=lambda wildcards: spread(
             f"{RUN}/scores/{{method}}/{{shard}}.parquet",
@@ -137,6 +140,7 @@ rule localise:
         mem_mb=8000,
         runtime=60,
     params:
+        libraries=libraries("localise"),
         settings=evaluate_settings("baseline", *RESAMPLING),
         roles=shamsul.config.canonical(ROLES),
     shell:
@@ -167,6 +171,7 @@ rule stratify:
         mem_mb=4000,
         runtime=60,
     params:
+        libraries=libraries("stratify"),
         # The IoU that lines are fitted to is of the first rule; of the roles the reader counts.
         settings=shamsul.config.canonical(
             {
@@ -205,6 +210,7 @@ rule agreement:
         mem_mb=4000,
         runtime=60,
     params:
+        libraries=libraries("agreement"),
         settings=shamsul.config.canonical(
             {"classes": CONFIG.scored_classes, "sign": CONFIG.evaluate.sign}
         ),
@@ -232,6 +238,7 @@ rule agreements:
         mem_mb=2000,
         runtime=30,
     params:
+        libraries=libraries("agreements"),
         settings=evaluate_settings(*RESAMPLING),
     shell:
         "python {input.code[0]} --settings {params.settings:q}"

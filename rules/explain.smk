@@ -23,6 +23,7 @@ rule perturb:
         runtime=240,
         gpu=GPU,
     params:
+        libraries=libraries("perturb"),
         settings=CONFIG.part("seed", "classes", "explain.perturbations"),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
@@ -56,6 +57,9 @@ rule explain:
         runtime=240,
         gpu=lambda wildcards: GPU if needs_gpu(wildcards.method) else 0,
     params:
+        libraries=lambda wildcards: libraries(
+            "explain", registry.module(METHODS[wildcards.method])
+        ),
         settings=method_settings,
         more=lambda wildcards, input: method_options(input),
     shell:

@@ -22,6 +22,7 @@ rule phantom:
         mem_mb=1000,
         runtime=60,
     params:
+        libraries=libraries("phantom"),
         settings=lambda wildcards: next(
             shamsul.config.canonical(source)
             for source in CONFIG.data.sources
@@ -37,6 +38,7 @@ checkpoint manifest:
     """List every image and mask, divide patients among splits and images among shards."""
     input:
         files=list(sources.input_files(CONFIG.data, ROOTS)),
+        changes=changed_images,
         code=program("manifest"),
     output:
         manifest=f"{RUN}/manifest.parquet",
@@ -64,14 +66,17 @@ checkpoint manifest:
         mem_mb=4000,
         runtime=120,
     params:
+        libraries=libraries("manifest"),
         settings=CONFIG.part(
             "classes", "data.sources", "data.views", "data.exclude", "data.shards"
         ),
         shards=lambda wildcards, output: str(Path(output.shards[0]).parent),
+        # Not an output: it has time stamps in it, and is brought up to date at every start.
+        record=f"{RUN}/image_files.csv",
     shell:
         "python {input.code[0]} --settings {params.settings:q} --roots {resources.roots:q}"
         " --threads {threads} --manifest {output.manifest:q} --masks {output.masks:q}"
-        " --shards {params.shards:q} 2>&1 | tee {log:q}"
+        " --shards {params.shards:q} --record {params.record:q} 2>&1 | tee {log:q}"
 
 
 rule images:
@@ -93,6 +98,7 @@ rule images:
         mem_mb=2000,
         runtime=60,
     params:
+        libraries=libraries("images"),
         settings=CONFIG.part("data.size", "data.geometry"),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --roots {resources.roots:q}"

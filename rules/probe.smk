@@ -29,6 +29,9 @@ rule probe:
         runtime=240,
         gpu=GPU,
     params:
+        libraries=lambda wildcards: libraries(
+            "probe", registry.module(METHODS[wildcards.method])
+        ),
         settings=probe_settings,
     shell:
         "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
@@ -61,6 +64,7 @@ rule probes:
         mem_mb=2000,
         runtime=30,
     params:
+        libraries=libraries("probes"),
         settings=evaluate_settings(*RESAMPLING),
         probes=lambda wildcards: spread(
             f"{RUN}/probes/{{method}}/{{shard}}.parquet",

@@ -32,6 +32,7 @@ rule runtime:
         mem_mb=1000,
         runtime=10,
     params:
+        libraries=libraries("runtime"),
         folder=f"{RUN}/benchmarks",
         benchmarks=lambda wildcards: benchmarks(),
     shell:
@@ -80,11 +81,13 @@ rule report:
         mem_mb=4000,
         runtime=30,
     params:
+        libraries=libraries("report"),
         settings=shamsul.config.canonical(
             {
                 "config": shown_configuration(),
                 "kinds": method_kinds(),
                 "foreign": foreign_methods(),
+                "missing": MISSING,
             }
         ),
         heatmaps=lambda wildcards: spread(

@@ -31,6 +31,7 @@ if CONFIG.model.checkpoint is None:
             runtime=2880,
             gpu=GPU,
         params:
+            libraries=libraries("train"),
             settings=CONFIG.part("seed", "classes", "data.size", "model", "train"),
             train=images("train"),
             tune=images("tune"),
@@ -64,6 +65,7 @@ else:
             mem_mb=4000,
             runtime=10,
         params:
+            libraries=libraries("import_checkpoint"),
             settings=CONFIG.part("classes", "data.size", "model.backbone"),
         shell:
             "python {input.code[0]} --settings {params.settings:q} --source {input.source:q}"
@@ -96,6 +98,8 @@ rule predict:
         mem_mb=4000,
         runtime=60,
         gpu=GPU,
+    params:
+        libraries=libraries("predict"),
     shell:
         "python {input.code[0]} --checkpoint {input.checkpoint:q} --images {input.images:q}"
         " --device {resources.device} --batch-size {resources.batch_size} --predictions {output.predictions:q}"
@@ -121,6 +125,7 @@ rule classify:
         mem_mb=2000,
         runtime=30,
     params:
+        libraries=libraries("classify"),
         settings=CONFIG.part(
             "seed",
             "evaluate.replicates",

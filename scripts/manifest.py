@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 from shamsul import cli
-from shamsul.data import manifest
+from shamsul.data import changes, manifest
 from shamsul.data.settings import Data
 from shamsul.settings import SPLITS
 from shamsul.storage import write_table
@@ -25,7 +26,9 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--masks", type=Path, required=True)
     parser.add_argument("--shards", type=Path, required=True, help="folder of the shards' tables")
+    parser.add_argument("--record", type=Path, required=True, help="sizes and time stamps to write")
     arguments = parser.parse_args()
+    started = time.time()
     classes = tuple(arguments.settings.pop("classes"))
     data = Data.model_validate(arguments.settings)
     roots = {name: Path(folder) for name, folder in arguments.roots.items()}
@@ -48,6 +51,7 @@ def main() -> None:
             )
     write_table(images, arguments.manifest)
     write_table(masks, arguments.masks)
+    changes.record(images, roots, started, arguments.record)
 
 
 if __name__ == "__main__":

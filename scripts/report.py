@@ -38,7 +38,7 @@ def main() -> None:
     """Read what a run has made; write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: config, kinds, foreign"
+        "--settings", type=json.loads, required=True, help="JSON: config, kinds, foreign, missing"
     )
     for name in TABLES:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
@@ -64,7 +64,7 @@ def main() -> None:
         provenance=provenance(arguments.digests),
     )
     settings = arguments.settings
-    html = render(results, settings["config"], settings["kinds"], settings["foreign"])
+    html = render(results, **settings)
     with replacing(arguments.html) as temporary:
         temporary.write_text(html, encoding="utf-8")
 

@@ -21,7 +21,9 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for file in sorted(arguments.benchmarks):
-        if not file.exists():  # Deleted, or not copied along: that job's time is not known any more.
+        if (
+            not file.exists()
+        ):  # Deleted, or not copied along: that job's time is not known any more.
             logger.warning("%s: no such measurement", file)
             continue
         rule, *wildcards = file.relative_to(arguments.folder).with_suffix("").parts

@@ -1,8 +1,10 @@
-"""Which files of this project a program is made of, found from its imports.
+"""What a program is made of, found from its imports: files of this project, and libraries.
 
 Snakemake notices a changed shell command, not a changed module. So each rule names its script and
 all that the script imports from this project, however deep, as the input `code`: editing a module
-reruns the rules that use it and no others.
+reruns the rules that use it and no others. Nor does it notice another version of a library that is
+installed where it runs itself, so each rule has the versions of those that it computes with as a
+parameter.
 """
 
 from __future__ import annotations
@@ -10,10 +12,27 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 PROJECT = PACKAGE.parent
+
+ARITHMETIC = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "shap": "shap",
+    "numba": "numba",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+}
+"""Libraries whose next version may compute another number, by the name that they are imported
+under. Those that carry numbers, such as pandas, pyarrow and h5py, are not among them: nobody wants
+a classifier trained anew for a better table."""
 
 
 def files(*programs: Path) -> list[Path]:
@@ -33,13 +52,43 @@ def files(*programs: Path) -> list[Path]:
     return sorted(found)
 
 
+def libraries(*programs: Path) -> dict[str, str]:
+    """Versions of the libraries that the programs compute with, as installed here; sorted by name.
+
+    The build (`+cpu`, `+cu128`) is left out: what it computes on is no part of a result's
+    description. A library that is not installed here is left out too.
+    """
+    imported = {
+        name.split(".")[0]
+        for file in files(*programs)
+        if file.suffix == ".py"
+        for name in _names_of(file)
+    }
+    found = {ARITHMETIC[name]: _version(ARITHMETIC[name]) for name in imported & set(ARITHMETIC)}
+    return {name: version for name, version in sorted(found.items()) if version}
+
+
+@functools.cache
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution).split("+")[0]
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def _names_of(file: Path) -> list[str]:
+    """Dotted names that a file imports."""
+    return list(_names(ast.parse(file.read_text(), filename=str(file))))
+
+
 @functools.cache
 def _imported(file: Path) -> list[Path]:
     """Modules of this package that a file imports itself, and their packages' `__init__`."""
     if file.suffix != ".py":
         return []
     modules: list[Path] = []
-    for name in _names(ast.parse(file.read_text(), filename=str(file))):
+    for name in _names_of(file):
         parts = name.split(".")
         if parts[0] != PACKAGE.name:
             continue
@@ -52,7 +101,7 @@ def _imported(file: Path) -> list[Path]:
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    """Dotted names that a syntax tree imports; `from a import b` gives `a.b` and with it `a`."""
+    """Dotted names that a syntax tree imports, also by `lazy.load`; `from a import b` is `a.b`."""
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         for statement in node.orelse:
             yield from _names(statement)
@@ -61,5 +110,7 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy.load":
+        yield ast.literal_eval(node.args[0])
     for child in ast.iter_child_nodes(node):
         yield from _names(child)

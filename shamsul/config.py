@@ -54,6 +54,8 @@ class Config(Section):
     evaluate: Evaluate = Evaluate()
     report: Report = Report()
     compute: Compute = Compute()
+    partial: bool = False
+    """Make tables and report of the methods that are complete alone, and name the others there."""
 
     @model_validator(mode="after")
     def _classes_are_known(self) -> Config:

@@ -69,6 +69,7 @@ def render(
     config: Mapping[str, Any],
     kinds: Mapping[str, Kind],
     foreign: Mapping[str, Origin] | None = None,
+    missing: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -78,6 +79,8 @@ def render(
     config : the whole configuration as a dictionary.
     kinds : of the methods by name: explanation, control or human.
     foreign : the origin of methods that do not explain the run's own network, by name.
+    missing : of methods that are left out because they are not complete, by name, the `file` that
+        is missing and the `log` of the job that did not make it.
 
     Raises
     ------
@@ -114,6 +117,7 @@ def render(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         title=config["report"]["title"],
         run=config["run"],
+        missing=missing or {},
         evaluate=evaluate,
         alpha=1 - evaluate["confidence"],
         n_images=judged["image_id"].nunique(),

@@ -1,6 +1,8 @@
 import subprocess
 import sys
+from importlib import metadata
 
+import numpy
 import pytest
 
 from shamsul import code
@@ -66,3 +68,24 @@ def test_nothing_is_imported_that_is_not_listed(program):
     assert loaded <= {str(file) for file in code.files(path)}
     if program in TABLE_PROGRAMS:
         assert last == "False", "a job of tables and images has no use for torch"
+
+
+def test_libraries_are_those_that_the_program_computes_with(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy, pandas\nfrom shamsul import lazy\nscipy = lazy.load('scipy')\n"
+        "def run():\n    from sklearn import metrics\n"
+    )
+    found = code.libraries(program)
+    assert list(found) == ["numpy", "scikit-learn", "scipy"]
+    assert found["numpy"] == numpy.__version__
+
+
+def test_the_build_of_a_library_is_no_part_of_its_version():
+    found = code.libraries(code.PROJECT / "scripts" / "train.py")
+    assert found["torch"] == metadata.version("torch").split("+")[0]
+
+
+@pytest.mark.parametrize("program", TABLE_PROGRAMS)
+def test_tables_do_not_depend_on_torch(program):
+    assert "torch" not in code.libraries(code.PROJECT / "scripts" / f"{program}.py")

@@ -1,0 +1,42 @@
+"""Results of which Snakemake does not know how they were made.
+
+Snakemake notices changed settings and code by its records in `.snakemake/metadata`. Where they are
+gone (the folder was deleted, or results were copied without it) it goes by time stamps alone and
+would take stale results for good ones without a word.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+RESULTS = {".parquet", ".h5", ".pt", ".html"}
+"""Suffixes of what rules make and later rules read."""
+LONGEST = 254
+"""Characters of a name in Snakemake's folder of records; longer ones go on one folder deeper."""
+
+
+def without(run: Path, snakemake: Path = Path(".snakemake")) -> list[Path]:
+    """Finished results of a run that have no record; sorted.
+
+    Parameters
+    ----------
+    run : folder `results/<run>`, as rules name it: records go by that path.
+    snakemake : Snakemake's own folder. What it marks as incomplete it makes again anyway.
+    """
+    return sorted(
+        file
+        for file in run.rglob("*")
+        if file.suffix in RESULTS
+        and not file.name.startswith(".")
+        and not any(
+            (snakemake / kind / _name(file)).exists() for kind in ("metadata", "incomplete")
+        )
+    )
+
+
+def _name(file: Path) -> Path:
+    """Where Snakemake keeps a file's record, relative to the folder of records."""
+    encoded = urlsafe_b64encode(str(file).encode()).decode()
+    parts = [encoded[start : start + LONGEST] for start in range(0, len(encoded), LONGEST)]
+    return Path(*(f"@{part}" for part in parts[:-1]), parts[-1])
