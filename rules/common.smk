@@ -11,8 +11,13 @@ from pathlib import Path
 
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT))
-# The jobs' Python finds the library without an installation, as in an environment of conda's.
-# A prefix takes the place of Snakemake's own, without which `tee` would hide that a job failed.
+# The jobs' Python is the one that runs Snakemake, unless an environment of their own comes first.
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
+# It finds the library without an installation. A prefix, because Snakemake keeps PYTHONPATH out of
+# environments of conda's; it takes the place of Snakemake's own, without which `tee` would hide
+# that a job failed.
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
 )
