@@ -1,6 +1,9 @@
 """A job that fails is told as failed, with its own words, and its log keeps them."""
 
 import copy
+from pathlib import Path
+
+import pandas
 
 from tests.experiment import SMALL, Experiment
 
@@ -17,3 +20,31 @@ def test_a_failing_program_fails_its_job(tmp_path):
     assert "Error in rule manifest" in told
     log = (experiment.results / "logs" / "manifest.log").read_text()
     assert str(radiograph.relative_to(tmp_path)) in log and "not a readable image" in log
+
+
+def test_one_failing_method_stops_no_other_and_a_partial_report_names_it(experiment):
+    module = experiment.folder / "shamsul" / "explain" / "surrogate.py"
+    module.write_text(module.read_text() + "\nLime.explain = lambda *_: 1 / 0\n")
+    done = experiment.snakemake(check=False)
+    told = done.stdout + done.stderr
+    assert done.returncode != 0 and "ZeroDivisionError" in told
+    assert "logs/explain/lime/" in told
+    methods = {Path(file).parent.name for file in (experiment.results / "heatmaps").glob("*/*.h5")}
+    assert methods == {"grad_cam", "random", "shared_lime", "consensus", "radiologist"}
+    before = (experiment.results / "report.html").read_text()
+    assert "Partial report" not in before
+
+    done = experiment.snakemake("--config", "partial=true")
+    report = (experiment.results / "report.html").read_text()
+    assert "Partial report" in report
+    assert "results/small/heatmaps/lime/" in report and "logs/explain/lime/" in report
+    tables = experiment.results / "tables"
+    assert set(pandas.read_parquet(tables / "localisation.parquet")["method"]) == methods
+
+
+def test_a_partial_report_needs_its_baseline(experiment):
+    (experiment.results / "scores" / "random" / "test-0000.parquet").unlink()
+    done = experiment.snakemake("--config", "partial=true", check=False)
+    told = done.stdout + done.stderr
+    assert done.returncode != 0 and "Traceback" not in told
+    assert "scores/random/test-0000.parquet is missing of random, the evaluate.baseline" in told

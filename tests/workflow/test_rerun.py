@@ -1,179 +1,508 @@
-"""What reruns when something changes: exactly what depends on it."""
+"""What reruns when something changes: exactly what depends on it, and the rest stays as it is.
+
+Each change is made to a copy of a finished experiment. The jobs that a dry run announces must be
+those expected, no more and no fewer; the long campaign then runs them, and every other file must
+be left untouched.
+"""
 
 import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 
-SHARDS = ("tune-0000", "test-0000", "test-0001")
-AFTER_SCORES = {(rule, "") for rule in ("measure", "localise", "stratify", "runtime", "report")}
-AFTER_HEATMAPS = (
-    AFTER_SCORES
-    | {(rule, "") for rule in ("quality", "probes", "agreements")}
-    | {("agreement", f"shard={shard}") for shard in SHARDS[1:]}
-)
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco
+
+from shamsul.data.manifest import shard as shard_of
+from tests.experiment import PARTS, SMALL
+
+TUNE, TEST = ("tune-0000",), ("test-0000", "test-0001")
+SHARDS = TUNE + TEST
+METHODS = ("grad_cam", "lime", "random", "shared_lime", "consensus", "radiologist")
+
+
+def jobs(*rules):
+    """Jobs of rules that have one job alone."""
+    return {(rule, "") for rule in rules}
+
+
+def sharded(rule, shards=SHARDS):
+    return {(rule, f"shard={shard}") for shard in shards}
+
+
+def of_methods(rule, methods=METHODS, shards=SHARDS):
+    return {(rule, f"method={method}, shard={shard}") for method in methods for shard in shards}
+
+
+AFTER_SCORES = jobs("measure", "localise", "stratify", "runtime", "report")
+AFTER_HEATMAPS = AFTER_SCORES | jobs("quality", "probes", "agreements") | sharded("agreement", TEST)
 
 
 def heatmaps(*methods):
-    return {
-        (rule, f"method={method}, shard={shard}")
-        for rule, shards in (("explain", SHARDS), ("score", SHARDS), ("probe", SHARDS[1:]))
-        for method in methods
-        for shard in shards
-    }
+    """The jobs of some methods, and what all methods' tables are made of."""
+    return (
+        of_methods("explain", methods)
+        | of_methods("score", methods)
+        | of_methods("probe", methods, TEST)
+        | AFTER_HEATMAPS
+    )
 
 
-def test_the_run_ends_in_a_report_and_a_second_one_has_nothing_to_do(finished):
-    assert (finished.results / "report.html").stat().st_size > 10_000
-    assert "Nothing to be done" in finished.snakemake().stdout + finished.snakemake().stderr
+AFTER_TRAINING = jobs("predict", "classify") | sharded("perturb") | heatmaps(*METHODS)
+TABLES_OF_LABELS = AFTER_SCORES | jobs("classify", "quality", "probes", "agreements")
 
 
-def test_the_order_of_keys_and_the_spelling_of_a_number_rerun_nothing(experiment):
+def after_image(shard):
+    """What follows from another image in a shard of test, once the manifest is made."""
+    return (
+        jobs("predict", "classify", "quality", "probes", "agreements")
+        | AFTER_SCORES
+        | {(rule, f"shard={shard}") for rule in ("images", "perturb", "agreement")}
+        | {
+            (rule, f"method={method}, shard={shard}")
+            for rule in ("explain", "score", "probe")
+            for method in METHODS
+        }
+    )
+
+
+# Changes of the configuration
+
+
+def other_spelling(experiment):
+    file = experiment.folder / "config.yaml"
+    keys = file.read_text().replace("epochs: 1\n", "epochs: 1.0  # one\n")
+    assert "1.0  # one" in keys
+    reordered = "\n".join(f"# {line}" for line in keys.splitlines()[:3])
+    file.write_text(f"{reordered}\n\n{keys}")
+
+
+def other_order(experiment):
     train = experiment.configuration["train"]
     experiment.configuration["train"] = dict(reversed(train.items())) | {"weight_decay": 0}
+    entry = experiment.configuration["explain"]["methods"][1]
+    experiment.configuration["explain"]["methods"][1] = dict(reversed(entry.items()))
+    experiment.configuration = dict(reversed(experiment.configuration.items()))
+
+
+def compute(experiment):
     experiment.configuration["compute"] = {"batch_size": 7, "device": "cpu"}
+
+
+def method(name, **parameters):
+    def change(experiment):
+        for entry in experiment.configuration["explain"]["methods"]:
+            if entry.get("name", entry["method"]) == name:
+                entry.update(parameters)
+
+    return change
+
+
+def key(path, value):
+    def change(experiment):
+        *folders, last = path.split(".")
+        section = experiment.configuration
+        for folder in folders:
+            section = section.setdefault(folder, {})
+        section[last] = value
+
+    return change
+
+
+def swapped(experiment):
+    """The defaults of two parameters, each in the other's place."""
+    experiment.configuration["evaluate"] |= {"min_masks": 5, "min_patients": 10}
+
+
+def added_method(experiment):
+    experiment.configuration["explain"]["methods"].append({"method": "lrp_z"})
+
+
+def removed_method(experiment):
+    del experiment.configuration["explain"]["methods"][1]
+
+
+def no_points(experiment):
+    assert experiment.configuration["explain"]["methods"][-1].pop("points")
+
+
+# Changes of files
+
+
+def touched(experiment):
+    for file in experiment.folder.rglob("*"):
+        if file.is_file() and ".snakemake" not in file.parts:
+            file.touch()
+
+
+def edited(name):
+    def change(experiment):
+        with (experiment.folder / name).open("a") as file:
+            file.write("<!-- edited -->\n" if name.endswith("html") else "# edited\n")
+
+    return change
+
+
+def there_and_back(experiment):
+    """Another branch with another module is checked out, and this one again."""
+
+    def git(*arguments):
+        subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments],
+            cwd=experiment.folder,
+            check=True,
+            capture_output=True,
+        )
+
+    git("init", "--initial-branch", "one")
+    git("add", *PARTS)
+    git("commit", "--message", "one")
+    git("checkout", "-b", "other")
+    edited("shamsul/explain/cam.py")(experiment)
+    edited("scripts/train.py")(experiment)
+    git("commit", "--all", "--message", "other")
+    git("checkout", "one")
+
+
+def lost(name):
+    def change(experiment):
+        path = experiment.results / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+        (experiment.results / "report.html").unlink()  # A target, so that what it needs is missed.
+
+    return change
+
+
+def upgraded(distribution):
+    """Another version is installed, or so says its metadata."""
+
+    def change(experiment):
+        folder = experiment.folder / "upgrade" / f"{distribution.replace('-', '_')}-99.0.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Name: {distribution}\nVersion: 99.0\n")
+        path = os.pathsep.join(filter(None, [str(folder.parent), os.environ.get("PYTHONPATH")]))
+        experiment.environment["PYTHONPATH"] = path
+
+    return change
+
+
+# Changes of the data: the manifest is made first, and only then is known what is stale.
+
+
+def labels(experiment, split="test"):
+    folder = experiment.results / "phantom" / "phantom"
+    return (
+        folder
+        / {
+            "test": "CheXpert/test_labels.csv",
+            "train": "CheXpert-v1.0-small/train.csv",
+        }[split]
+    )
+
+
+def first_image(experiment):
+    """Path of the first test image and its shard."""
+    path = labels(experiment).read_text().splitlines()[1].split(",")[0]
+    image_id = path.removeprefix("test/").removesuffix(".jpg").replace("/", "_")
+    return labels(experiment).parent / path, f"test-{shard_of(image_id, 2):04d}"
+
+
+def other_label(split):
+    def change(experiment):
+        header, first, *rest = labels(experiment, split).read_text().splitlines()
+        cells = first.split(",")
+        column = header.split(",").index("No Finding")  # which has no mask
+        cells[column] = "0.0" if cells[column] == "1.0" else "1.0"
+        labels(experiment, split).write_text("\n".join([header, ",".join(cells), *rest]) + "\n")
+
+    return change
+
+
+def other_image(experiment):
+    path, _ = first_image(experiment)
+    with Image.open(path) as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path)
+
+
+def removed_image(experiment):
+    header, _, *rest = labels(experiment).read_text().splitlines()
+    labels(experiment).write_text("\n".join([header, *rest]) + "\n")
+
+
+def added_image(experiment):
+    """A third image of a patient: the second, mirrored; it falls into the first one's shard."""
+    header, first, *rest = labels(experiment).read_text().splitlines()
+    path, shard = first_image(experiment)
+    patient, study, _ = path.parts[-3:]
+    number = next(
+        number
+        for number in range(2, 50)
+        if shard.endswith(f"{shard_of(f'{patient}_{study}_view{number}_frontal', 2):04d}")
+    )
+    new = path.with_name(f"view{number}_frontal.jpg")
+    with Image.open(path) as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(new)
+    line = first.replace("view1_frontal", f"view{number}_frontal")
+    labels(experiment).write_text("\n".join([header, first, line, *rest]) + "\n")
+
+
+def other_mask(split):
+    """A rectangle in the place of the first mask."""
+
+    def change(experiment):
+        folder = experiment.results / "phantom" / "phantom" / "CheXlocalize"
+        file = folder / f"gt_segmentations_{split}.json"
+        masks = json.loads(file.read_text())
+        entry = next(iter(masks[min(masks)].values()))
+        drawn = np.zeros(entry["size"], np.uint8, order="F")
+        drawn[5:30, 5:30] = 1
+        entry["counts"] = coco.encode(drawn)["counts"].decode()
+        file.write_text(json.dumps(masks))
+
+    return change
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change, and the jobs that it makes necessary; `first` is run before they can be known."""
+
+    change: Callable
+    expected: set | Callable
+    first: str | None = None
+
+    def jobs(self, experiment):
+        return self.expected(experiment) if callable(self.expected) else self.expected
+
+
+def one_shard(experiment):
+    return after_image(first_image(experiment)[1])
+
+
+MANIFEST = "manifest.parquet"
+LOST_SHARD = "heatmaps/lime/test-0001.h5"
+CASES = {
+    "nothing": Case(lambda experiment: None, set()),
+    "comments and 1.0 for 1": Case(other_spelling, set()),
+    "the order of keys": Case(other_order, set()),
+    "device and batch size": Case(compute, set()),
+    "every file touched": Case(touched, set()),
+    "another branch and back": Case(there_and_back, set()),
+    "a comment in a module of no method of the run": Case(edited("shamsul/explain/lrp.py"), set()),
+    "the measured times lost": Case(lost("benchmarks"), jobs("report")),
+    "a parameter of a method": Case(method("lime", samples=21), heatmaps("lime")),
+    "a parameter of a method on shared predictions": Case(
+        method("shared_lime", kernel_width=0.5), heatmaps("shared_lime")
+    ),
+    "the shared predictions": Case(
+        key("explain.perturbations", {"samples": 42, "segments": 8}),
+        sharded("perturb") | heatmaps("shared_lime"),
+    ),
+    "a parameter of a member": Case(method("random", cells=5), heatmaps("random", "consensus")),
+    "a reader's file": Case(no_points, heatmaps("radiologist")),
+    "a method added": Case(added_method, heatmaps("lrp_z")),
+    "a method removed": Case(removed_method, AFTER_HEATMAPS),
+    "a method's module": Case(edited("shamsul/explain/cam.py"), heatmaps("grad_cam", "consensus")),
+    "a module that two methods import": Case(
+        edited("shamsul/explain/control.py"), heatmaps("random", "consensus")
+    ),
+    "a module that methods and shared predictions import": Case(
+        edited("shamsul/explain/shared.py"),
+        sharded("perturb") | heatmaps("lime", "shared_lime"),
+    ),
+    "the program of one rule": Case(
+        edited("scripts/localise.py"), jobs("localise", "runtime", "report")
+    ),
+    "a template of the report": Case(edited("shamsul/report/summary.html"), jobs("report")),
+    "the report's title": Case(key("report.title", "Another"), jobs("report")),
+    "a threshold": Case(key("evaluate.fixed_threshold", 0.4), AFTER_SCORES),
+    "the rules of thresholds": Case(key("evaluate.rules", ["otsu", "best"]), AFTER_SCORES),
+    "two parameters swapped": Case(
+        swapped, AFTER_SCORES | jobs("classify", "probes", "agreements")
+    ),
+    "another interval": Case(
+        key("evaluate.interval", "percentile"), AFTER_SCORES | jobs("probes", "agreements")
+    ),
+    "another baseline": Case(
+        key("evaluate.baseline", "grad_cam"), jobs("localise", "runtime", "report")
+    ),
+    "more images probed": Case(
+        key("probe.images", 3),
+        of_methods("probe", METHODS, TEST) | jobs("probes", "runtime", "report"),
+    ),
+    "CheXlocalize's protocol": Case(
+        key("evaluate.protocol", "chexlocalize"),
+        {("chexlocalize", f"method={method}") for method in METHODS}
+        | jobs("chexlocalize_summary", "runtime", "report"),
+    ),
+    "the seed": Case(key("seed", 7), jobs("train") | AFTER_TRAINING),
+    "a setting of training": Case(key("train.epochs", 2), jobs("train") | AFTER_TRAINING),
+    "torch upgraded": Case(upgraded("torch"), jobs("train") | AFTER_TRAINING),
+    "a library of the tables upgraded": Case(
+        upgraded("opencv-python-headless"), jobs("stratify", "runtime", "report")
+    ),
+    "a shard of heatmaps lost": Case(
+        lost(LOST_SHARD),
+        {(rule, "method=lime, shard=test-0001") for rule in ("explain", "score", "probe")}
+        | {("agreement", "shard=test-0001")}
+        | jobs("quality", "probes", "agreements")
+        | AFTER_SCORES,
+    ),
+    "a label of test": Case(other_label("test"), TABLES_OF_LABELS, MANIFEST),
+    "a label of train": Case(other_label("train"), jobs("train") | AFTER_TRAINING, MANIFEST),
+    "an image changed": Case(other_image, one_shard, MANIFEST),
+    "an image removed": Case(removed_image, one_shard, MANIFEST),
+    "an image added": Case(added_image, one_shard, MANIFEST),
+    "a mask of tune": Case(
+        other_mask("val"), of_methods("score", METHODS, TUNE) | heatmaps("consensus"), MANIFEST
+    ),
+    "a mask of test": Case(
+        other_mask("test"),
+        lambda experiment: (
+            of_methods("score", METHODS, [first_image(experiment)[1]]) | AFTER_SCORES
+        ),
+        MANIFEST,
+    ),
+}
+OUTPUTS = {
+    "manifest": ["manifest.parquet", "masks.parquet", "shards/*"],
+    "images": ["images/{shard}.h5"],
+    "train": ["model/*", "tables/history.parquet"],
+    "predict": ["predictions.parquet"],
+    "classify": ["tables/classification.parquet"],
+    "perturb": ["perturbed/{shard}.h5"],
+    "explain": ["heatmaps/{method}/{shard}.h5"],
+    "score": ["scores/{method}/{shard}.parquet", "signs/{method}/{shard}.parquet"],
+    "probe": ["probes/{method}/{shard}.parquet"],
+    "probes": ["tables/faithfulness.parquet", "tables/sanity.parquet"],
+    "quality": ["tables/quality.parquet"],
+    "measure": [
+        *("tables/per_image.parquet", "tables/thresholds.parquet", "tables/signs.parquet"),
+        *("tables/markers.parquet", "pxap.parquet"),
+    ],
+    "localise": [f"tables/{name}.parquet" for name in ("localisation", "comparisons", "gains")],
+    "stratify": ["tables/strata.parquet", "tables/regressions.parquet"],
+    "agreement": ["agreement/{shard}.parquet"],
+    "agreements": ["tables/agreement.parquet"],
+    "chexlocalize": ["chexlocalize/{method}.parquet"],
+    "chexlocalize_summary": ["tables/chexlocalize.parquet"],
+    "runtime": ["tables/runtime.parquet"],
+    "report": ["report.html"],
+}
+
+
+def change(experiment, case):
+    """Make the change, and what must be known before the rest is."""
+    experiment.snakemake("--dry-run")  # config.yaml is written
+    case.change(experiment)
+    if case.first:
+        assert ("manifest", "") in experiment.would_run()
+        experiment.snakemake(f"{experiment.results.relative_to(experiment.folder)}/{case.first}")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_exactly_what_changed(experiment, name):
+    case = CASES[name]
+    change(experiment, case)
+    assert experiment.would_run() == case.jobs(experiment)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.expected])
+def test_the_rest_is_left_untouched(experiment, name):
+    case = CASES[name]
+    change(experiment, case)
+    before = state(experiment)
+    experiment.snakemake()
+    after = state(experiment)
+    expected = {
+        str(file.relative_to(experiment.results))
+        for rule, wildcards in case.jobs(experiment)
+        for pattern in OUTPUTS[rule]
+        for file in experiment.results.glob(
+            pattern.format(**dict(pair.split("=") for pair in wildcards.split(", ") if pair))
+        )
+    }
+    changed = {name for name in before | after if before.get(name) != after.get(name)}
+    assert changed == expected
     assert experiment.would_run() == set()
 
 
-def test_a_lime_parameter_reruns_lime_and_what_follows(experiment):
-    experiment.configuration["explain"]["methods"][1]["samples"] = 21
-    assert experiment.would_run() == heatmaps("lime") | AFTER_HEATMAPS
+def test_a_second_run_has_nothing_to_do(finished):
+    assert (finished.results / "report.html").stat().st_size > 10_000
+    done = finished.snakemake()
+    assert "Nothing to be done" in done.stdout + done.stderr
+    assert "no record" not in done.stdout + done.stderr
 
 
-def test_a_parameter_of_a_method_on_shared_predictions_asks_the_network_nothing(experiment):
-    shared = experiment.configuration["explain"]["methods"][3]
-    assert shared["name"] == "shared_lime"
-    shared["kernel_width"] = 0.5
-    assert experiment.would_run() == heatmaps("shared_lime") | AFTER_HEATMAPS
+def test_lost_records_are_told_and_can_be_accepted(experiment):
+    shutil.rmtree(experiment.folder / ".snakemake")
+    done = experiment.snakemake("--dry-run")
+    assert "there is no record of how they were made" in done.stdout + done.stderr
+    experiment.snakemake("--touch")
+    done = experiment.snakemake("--dry-run")
+    told = done.stdout + done.stderr
+    assert "no record" not in told and "Nothing to be done" in told
+    method("lime", samples=21)(experiment)
+    assert experiment.would_run() == heatmaps("lime")
 
 
-def test_other_shared_predictions_rerun_the_methods_that_share_them(experiment):
-    experiment.configuration["explain"]["perturbations"]["samples"] = 42
-    perturb = {("perturb", f"shard={shard}") for shard in SHARDS}
-    assert experiment.would_run() == perturb | heatmaps("shared_lime") | AFTER_HEATMAPS
+def test_a_checkpoint_given_is_compared_by_content(experiment):
+    """Replaced by an equal one nothing runs, by a different one all that asks the model does."""
+    given = experiment.folder / "given.pt"
+    shutil.copy(experiment.results / "model" / "checkpoint.pt", given)
+    key("model.checkpoint", "given.pt")(experiment)
+    experiment.snakemake("train")
+    other = experiment.folder / "other.pt"
+    shutil.copy(given, other)
+    other.replace(given)
+    assert experiment.would_run("train") == set()
+    weights = torch.load(given, weights_only=True)
+    state = weights.get("state_dict", weights)
+    name = next(name for name, value in state.items() if value.is_floating_point())
+    state[name] = state[name] + 1
+    torch.save(weights, given)
+    assert experiment.would_run("train") == jobs("import_checkpoint")
+    assert experiment.would_run() == jobs("import_checkpoint") | AFTER_TRAINING
 
 
-def test_a_consensus_reruns_with_its_members(experiment):
-    experiment.configuration["explain"]["methods"][2]["cells"] = 5
-    assert experiment.would_run() == heatmaps("random", "consensus") | AFTER_HEATMAPS
-
-
-def test_another_way_of_resampling_reruns_statistics_alone(experiment):
-    experiment.configuration["evaluate"]["interval"] = "percentile"
-    statistics = {("probes", ""), ("agreements", "")}
-    assert experiment.would_run() == AFTER_SCORES | statistics
-
-
-def test_probing_more_images_makes_no_heatmap(experiment):
-    experiment.configuration["probe"]["images"] = 3
-    methods = [
-        method.get("name", method["method"])
-        for method in experiment.configuration["explain"]["methods"]
-    ]
-    probes = {job for job in heatmaps(*methods) if job[0] == "probe"}
-    after = {("probes", ""), ("runtime", ""), ("report", "")}
-    assert experiment.would_run() == probes | after
-
-
-def test_another_reading_reruns_the_reader(experiment):
-    reader = experiment.configuration["explain"]["methods"][-1]
-    assert reader.pop("points")
-    assert experiment.would_run() == heatmaps("radiologist") | AFTER_HEATMAPS
-
-
-def test_chexlocalizes_protocol_is_added_without_a_heatmap(experiment):
-    experiment.configuration["evaluate"]["protocol"] = "chexlocalize"
-    found = experiment.would_run()
-    assert {rule for rule, _ in found} == {
-        *("chexlocalize", "chexlocalize_summary", "runtime", "report")
-    }
-
-
-def test_a_report_setting_reruns_the_report(experiment):
-    experiment.configuration["report"] = {"title": "Another"}
-    before = digests(experiment)
-    assert experiment.would_run() == {("report", "")}
-    experiment.snakemake()
-    after = digests(experiment)
-    assert {name for name in after if after[name] != before.get(name)} == {"report.html"}
-    assert "Another" in (experiment.results / "report.html").read_text()
-
-
-def test_a_threshold_reruns_no_heatmap(experiment):
-    experiment.configuration["evaluate"]["fixed_threshold"] = 0.4
-    assert experiment.would_run() == AFTER_SCORES
-
-
-def test_a_method_added_runs_alone(experiment):
-    experiment.configuration["explain"]["methods"].append({"method": "lrp_z"})
-    assert experiment.would_run() == heatmaps("lrp_z") | AFTER_HEATMAPS
-
-
-def test_a_checkpoint_is_not_made_again_for_an_image_of_the_test_split(experiment):
-    labels = experiment.results / "phantom" / "phantom" / "CheXpert" / "test_labels.csv"
-    lines = labels.read_text().splitlines()
-    dropped = lines.pop().split(",")[0].replace("/", "_").removeprefix("test_")
-    labels.write_text("\n".join(lines) + "\n")
-    # The manifest runs; which shards are stale is known only afterwards.
-    experiment.snakemake(f"{experiment.results.relative_to(experiment.folder)}/manifest.parquet")
-    jobs = experiment.would_run()
-    assert {rule for rule, _ in jobs} >= {"images", "predict", "localise", "report"}
-    assert "train" not in {rule for rule, _ in jobs}
-    shards = {wildcards.rsplit("shard=")[-1] for rule, wildcards in jobs if rule == "images"}
-    assert len(shards) == 1, f"{dropped} is in one shard, and {shards} would be made again"
-    for rule in ("explain", "score"):
-        touched = {w.rsplit("shard=")[-1] for name, w in jobs if name == rule}
-        assert touched == shards
-
-
-def correct_a_label(experiment):
-    """Change one label of test and make the manifest again."""
-    labels = experiment.results / "phantom" / "phantom" / "CheXpert" / "test_labels.csv"
-    lines = labels.read_text().splitlines()
-    first = lines[1].split(",")
-    first[1] = "0.0" if first[1] == "1.0" else "1.0"  # No Finding, which has no mask
-    labels.write_text("\n".join([lines[0], ",".join(first), *lines[2:]]) + "\n")
-    experiment.snakemake(f"{experiment.results.relative_to(experiment.folder)}/manifest.parquet")
-
-
-def test_a_corrected_label_reruns_no_heatmap(experiment):
-    correct_a_label(experiment)
-    rules = {rule for rule, _ in experiment.would_run()}
-    assert "classify" in rules and not {"images", "train", "predict", "explain", "score"} & rules
-
-
-def test_a_corrected_label_measures_nothing_anew_under_chexlocalizes_protocol(experiment):
-    experiment.configuration["evaluate"]["protocol"] = "chexlocalize"
-    folder = experiment.results.relative_to(experiment.folder)
-    experiment.snakemake(f"{folder}/tables/chexlocalize.parquet")
-    correct_a_label(experiment)
-    rules = {rule for rule, _ in experiment.would_run()}
-    assert "measure" in rules and not {"chexlocalize", "chexlocalize_summary"} & rules
-
-
-def test_another_baseline_leaves_strata_and_regressions(experiment):
-    experiment.configuration["evaluate"]["baseline"] = "grad_cam"
-    assert experiment.would_run() == {("localise", ""), ("runtime", ""), ("report", "")}
-
-
-def test_a_lost_shard_is_made_again(experiment):
-    (experiment.results / "heatmaps" / "lime" / "test-0001.h5").unlink()
-    (experiment.results / "report.html").unlink()  # what needs it
-    shard = "method=lime, shard=test-0001"
-    jobs = {job for job in experiment.would_run() if "method=" in job[1]}
-    assert jobs == {("explain", shard), ("score", shard), ("probe", shard)}
+def test_the_targets_of_the_stages_are_parts_of_the_whole(experiment):
+    experiment.configuration["seed"] = 7
+    assert experiment.would_run("train") == jobs("train")
+    made = experiment.would_run("heatmaps")
+    assert made == jobs("train") | sharded("perturb") | of_methods("explain")
+    assert experiment.would_run("report") == experiment.would_run()
+    assert experiment.would_run("metrics") == experiment.would_run() - jobs("report")
+    assert experiment.would_run("--until", "explain") == made
 
 
 def test_the_same_run_elsewhere_has_the_same_tables(finished, tmp_path):
-    again = type(finished)(tmp_path, finished.configuration)
+    again = type(finished)(tmp_path, SMALL)
     again.snakemake()
-    one, other = digests(finished), digests(again)
+    one, other = state(finished), state(again)
     tables = {name for name in one if name.endswith(".parquet")}
     timed = {"tables/runtime.parquet", "tables/history.parquet"}
-    assert {name for name in tables if one[name] != other[name]} <= timed
+    assert {name for name in tables if one[name][0] != other[name][0]} <= timed
     assert len(tables) > 20
 
 
-def digests(experiment):
+def state(experiment):
+    """Digest and time stamp of every result by its name."""
     return {
-        str(file.relative_to(experiment.results)): hashlib.sha256(file.read_bytes()).hexdigest()
+        str(file.relative_to(experiment.results)): (
+            hashlib.sha256(file.read_bytes()).hexdigest(),
+            file.stat().st_mtime_ns,
+        )
         for file in sorted(experiment.results.rglob("*"))
-        if file.is_file() and not {"logs", "benchmarks"} & set(file.parts)
+        if file.is_file()
+        and file.suffix in (".parquet", ".h5", ".pt", ".html")
+        and not {"logs", "benchmarks", "phantom"} & set(file.relative_to(experiment.results).parts)
     }
