@@ -24,8 +24,8 @@ rule chexlocalize:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(240),
     params:
         libraries=libraries("chexlocalize"),
         settings=lambda wildcards: shamsul.config.canonical(
@@ -56,8 +56,8 @@ rule chexlocalize_summary:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         libraries=libraries("chexlocalize_summary"),
         human=f"--human {ROLES['radiologist']}" if ROLES["radiologist"] else "",

@@ -150,6 +150,14 @@ def _stable(file):
     return os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
 
 
+def growing(amount):
+    """Resource function: MB or minutes, as much again at each attempt.
+
+    A job that was killed because it had too little gets more when it is tried again.
+    """
+    return lambda wildcards, attempt: amount * attempt
+
+
 def shard_table(kind):
     """Input function: a table of the shard.
 

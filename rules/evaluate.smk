@@ -19,8 +19,8 @@ rule score:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         libraries=libraries("score"),
         settings=shamsul.config.canonical(
@@ -52,8 +52,8 @@ rule quality:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         libraries=libraries("quality"),
         heatmaps=lambda wildcards: spread(
@@ -96,8 +96,8 @@ rule measure:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         libraries=libraries("measure"),
         settings=evaluate_settings("rules", "fixed_threshold", "min_masks", *RESAMPLING),
@@ -137,8 +137,8 @@ rule localise:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         libraries=libraries("localise"),
         settings=evaluate_settings("baseline", *RESAMPLING),
@@ -168,8 +168,8 @@ rule stratify:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         libraries=libraries("stratify"),
         # The IoU that lines are fitted to is of the first rule; of the roles the reader counts.
@@ -207,8 +207,8 @@ rule agreement:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         libraries=libraries("agreement"),
         settings=shamsul.config.canonical(
@@ -235,8 +235,8 @@ rule agreements:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         libraries=libraries("agreements"),
         settings=evaluate_settings(*RESAMPLING),

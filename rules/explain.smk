@@ -19,8 +19,8 @@ rule perturb:
     resources:
         device=DEVICE,
         batch_size=BATCH_SIZE,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=GPU,
     params:
         libraries=libraries("perturb"),
@@ -53,8 +53,8 @@ rule explain:
     resources:
         device=lambda wildcards: DEVICE if needs_gpu(wildcards.method) else "cpu",
         batch_size=BATCH_SIZE,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=lambda wildcards: GPU if needs_gpu(wildcards.method) else 0,
     params:
         libraries=lambda wildcards: libraries(

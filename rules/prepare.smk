@@ -19,8 +19,8 @@ rule phantom:
         "../envs/tables.yaml"
     threads: 2
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(60),
     params:
         libraries=libraries("phantom"),
         settings=lambda wildcards: next(
@@ -63,8 +63,8 @@ checkpoint manifest:
     threads: 2
     resources:
         roots=ROOTS_JSON,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         libraries=libraries("manifest"),
         settings=CONFIG.part(
@@ -95,8 +95,8 @@ rule images:
     threads: 1
     resources:
         roots=ROOTS_JSON,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         libraries=libraries("images"),
         settings=CONFIG.part("data.size", "data.geometry"),

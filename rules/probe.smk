@@ -25,8 +25,8 @@ rule probe:
     resources:
         device=DEVICE,
         batch_size=BATCH_SIZE,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=GPU,
     params:
         libraries=lambda wildcards: libraries(
@@ -61,8 +61,8 @@ rule probes:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         libraries=libraries("probes"),
         settings=evaluate_settings(*RESAMPLING),

@@ -29,8 +29,8 @@ rule runtime:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         libraries=libraries("runtime"),
         folder=f"{RUN}/benchmarks",
@@ -78,8 +78,8 @@ rule report:
     threads: 1
     resources:
         roots=ROOTS_JSON,
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         libraries=libraries("report"),
         settings=shamsul.config.canonical(

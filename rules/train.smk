@@ -27,7 +27,8 @@ if CONFIG.model.checkpoint is None:
         resources:
             device=DEVICE,
             batch_size=BATCH_SIZE,
-            mem_mb=16000,
+            mem_mb=growing(16000),
+            # A retry goes on from the last epoch and needs no more time.
             runtime=2880,
             gpu=GPU,
         params:
@@ -62,8 +63,8 @@ else:
             "../envs/torch.yaml"
         threads: 1
         resources:
-            mem_mb=4000,
-            runtime=10,
+            mem_mb=growing(4000),
+            runtime=growing(10),
         params:
             libraries=libraries("import_checkpoint"),
             settings=CONFIG.part("classes", "data.size", "model.backbone"),
@@ -95,8 +96,8 @@ rule predict:
     resources:
         device=DEVICE,
         batch_size=BATCH_SIZE,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
         gpu=GPU,
     params:
         libraries=libraries("predict"),
@@ -122,8 +123,8 @@ rule classify:
         "../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         libraries=libraries("classify"),
         settings=CONFIG.part(
