@@ -17,9 +17,11 @@ os.environ["PATH"] = os.pathsep.join(
 )
 # It finds the library without an installation. A prefix, because Snakemake keeps PYTHONPATH out of
 # environments of conda's; it takes the place of Snakemake's own, without which `tee` would hide
-# that a job failed.
+# that a job failed. Libraries compute on one thread: sums can depend on the number, which Snakemake
+# would take from `threads` and the cores that there are. Training sets its own (`train.threads`).
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}"
+    " OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1; "
 )
 
 import pyarrow.parquet
@@ -103,10 +105,14 @@ for role, name in ROLES.items():
 
 # What follows changes where and how fast a job runs and never its result, so rules take it as
 # resources, which rerun nothing when they change, and not as parameters.
-DEVICE = CONFIG.compute.device
+# Without a request, a GPU that happens to be there is another's.
+DEVICE = "cpu" if CONFIG.compute.gpu is False else CONFIG.compute.device
 BATCH_SIZE = CONFIG.compute.batch_size
 GPU = int(
-    DEVICE == "cuda" or (DEVICE == "auto" and shutil.which("nvidia-smi") is not None)
+    DEVICE != "cpu"
+    and (
+        CONFIG.compute.gpu or DEVICE == "cuda" or shutil.which("nvidia-smi") is not None
+    )
 )
 ROOTS_JSON = json.dumps({name: str(folder) for name, folder in ROOTS.items()})
 

@@ -28,7 +28,7 @@ rule perturb:
     shell:
         "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
         " --images {input.images:q} --device {resources.device} --batch-size {resources.batch_size}"
-        " --threads {threads} --perturbed {output.perturbed:q} 2>&1 | tee {log:q}"
+        " --perturbed {output.perturbed:q} 2>&1 | tee {log:q}"
 
 
 rule explain:
@@ -65,4 +65,4 @@ rule explain:
     shell:
         "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
         " --images {input.images:q} --device {resources.device} --batch-size {resources.batch_size}"
-        " --threads {threads} {params.more} --heatmaps {output.heatmaps:q} 2>&1 | tee {log:q}"
+        " {params.more} --heatmaps {output.heatmaps:q} 2>&1 | tee {log:q}"

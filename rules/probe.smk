@@ -36,7 +36,7 @@ rule probe:
     shell:
         "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
         " --images {input.images:q} --heatmaps {input.heatmaps:q} --device {resources.device}"
-        " --batch-size {resources.batch_size} --threads {threads} --probes {output.probes:q}"
+        " --batch-size {resources.batch_size} --probes {output.probes:q}"
         " 2>&1 | tee {log:q}"
 
 

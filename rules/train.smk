@@ -92,7 +92,7 @@ rule predict:
         f"{RUN}/benchmarks/predict.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 2
+    threads: 1
     resources:
         device=DEVICE,
         batch_size=BATCH_SIZE,

@@ -2,23 +2,78 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
+import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from shamsul.errors import InputError
 
+logger = logging.getLogger(__name__)
+
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a name: `cpu`, `cuda`, or `auto` for a GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
+    """The device of a name: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+
+    Of several GPUs this process gets one for itself (`claim`), which becomes torch's current one.
+
+    Raises
+    ------
+    InputError
+        `cuda` is asked for, and torch finds no GPU.
+    """
+    available = name != "cpu" and torch.cuda.is_available()
+    if name == "cuda" and not available:
         raise InputError("device: torch finds no GPU for `cuda`; use `cpu` or `auto`")
-    return torch.device(name)
+    if not available:
+        if name == "auto" and os.environ.get("CUDA_VISIBLE_DEVICES", "-1") not in ("", "-1"):
+            logger.warning("this job was given a GPU, and torch finds none: computing without")
+        return torch.device("cpu")
+    # Not their numbers, which schedulers and containers assign anew.
+    count = torch.cuda.device_count()
+    index = claim(tuple(str(torch.cuda.get_device_properties(i).uuid) for i in range(count)))
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
+
+
+@functools.cache
+def claim(devices: tuple[str, ...]) -> int:
+    """Index of the device that this process computes on, of those it can see.
+
+    Snakemake counts GPUs and assigns none. So each process takes a lock on a file that stands for
+    the first device that no other process of this user has; the kernel releases it when the
+    process ends, however it ends. Where all are taken, the device is shared with as few as can be,
+    and the log says so: whoever starts more jobs than there are GPUs gets what was asked for,
+    where waiting would look like computing.
+
+    Parameters
+    ----------
+    devices : names of the devices, the same in all processes.
+    """
+    sharing = 0
+    while True:
+        for index, device in enumerate(devices):
+            name = f"shamsul-{os.getuid()}-{device}-{sharing}.lock"
+            # Never closed: the lock lasts as long as the process.
+            lock = os.open(Path(tempfile.gettempdir(), name), os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                continue
+            if sharing:
+                logger.warning(
+                    "all %d GPUs are taken: sharing one with %d other jobs", len(devices), sharing
+                )
+            return index
+        sharing += 1
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -28,8 +83,13 @@ def has_bfloat16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def be_deterministic() -> None:
-    """Have torch take the same sums in the same order every time, where it can."""
+def be_deterministic(threads: int = 1) -> None:
+    """Have torch take the same sums in the same order every time, where it can.
+
+    Sums may depend on the number of compute threads, and what torch would take by itself depends
+    on the machine and on what a scheduler gives.
+    """
+    torch.set_num_threads(threads)
     # cuBLAS sums in a fixed order only with a workspace of fixed size; read when CUDA starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Some pooling has no deterministic backward pass on a GPU: a warning then, not an error.
@@ -48,8 +108,7 @@ def reproducible(threads: int, device: torch.device) -> Iterator[None]:
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
     filled = debugging.fill_uninitialized_memory
     try:
-        torch.set_num_threads(threads)
-        be_deterministic()
+        be_deterministic(threads)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
     finally:

@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from shamsul.model import checkpoint
 from shamsul.model.classifier import Classifier
 from shamsul.model.device import be_deterministic, resolve_device
@@ -19,18 +17,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--batch-size", type=int, default=32, help="of perturbed images, on a GPU")
-    parser.add_argument("--threads", type=int, default=1)
 
 
 def load_model(arguments: argparse.Namespace, classes: Sequence[str]) -> Classifier:
-    """The classifier that `add_options` names, once threads and determinism are set.
+    """The classifier that `add_options` names, once torch is set to be deterministic.
 
     Raises
     ------
     InputError
         The checkpoint is unreadable or of other classes than `classes`, or there is no such device.
     """
-    torch.set_num_threads(arguments.threads)
     be_deterministic()
     device = resolve_device(arguments.device)
     model = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)

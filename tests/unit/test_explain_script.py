@@ -91,7 +91,7 @@ def test_the_program_explains_a_saved_checkpoint(tmp_path, images):
     arguments = [
         "scripts/explain.py", "--settings", json.dumps(settings), "--checkpoint",
         str(tmp_path / "model.pt"), "--images", str(tmp_path / "images.h5"), "--device", "cpu",
-        "--threads", "1", "--heatmaps", str(tmp_path / "out.h5"),
+        "--heatmaps", str(tmp_path / "out.h5"),
     ]  # fmt: skip
     done = subprocess.run([sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
