@@ -34,8 +34,17 @@ class Compute(Section):
     """What makes a run faster or slower and never changes a result; rerun nothing when edited."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpu: bool | None = None
+    """Whether jobs that ask the network request a GPU of the scheduler, unless `device: cpu`. None:
+    where `nvidia-smi` is on the PATH of Snakemake itself, which on a cluster says nothing."""
     batch_size: PositiveInt = 32
     """Images per forward pass when predicting and explaining."""
+
+    @model_validator(mode="after")
+    def _a_gpu_is_requested_where_it_is_used(self) -> Compute:
+        if self.device == "cuda" and self.gpu is False:
+            raise ValueError("gpu: false, but `device: cuda` needs one; use `device: cpu`")
+        return self
 
 
 class Config(Section):

@@ -54,6 +54,7 @@ def changed(path, value):
         (["data", "sources", 0, "confounder"], {"class_name": "Flu"}, ["class_name", "'Flu'"]),
         (["model"], {"backbone": "densenet_small"}, ["model.weights", "`random`"]),
         (["classes"], ["Edema", "Edema"], ["twice"]),
+        (["compute"], {"device": "cuda", "gpu": False}, ["compute: gpu: false", "device: cpu"]),
     ],
 )
 def test_a_fault_is_one_line_that_names_the_key_and_what_is_allowed(path, value, said):
