@@ -8,6 +8,10 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+
+report: "report/workflow.rst"
+
+
 # A configuration given with --configfile replaces the default experiment whole; it is not merged
 # with it.
 if not workflow.overwrite_configfiles:

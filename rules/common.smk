@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import mimetypes
 import os
 import shlex
 import shutil
@@ -23,6 +24,9 @@ shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}"
     " OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1; "
 )
+
+# For Snakemake's report: Python knows no type of Parquet files.
+mimetypes.add_type("application/vnd.apache.parquet", ".parquet")
 
 import pyarrow.parquet
 
@@ -192,6 +196,17 @@ def shard_tables(kind, *splits):
         ]
 
     return paths
+
+
+def table(name, category, subcategory=None):
+    """Output: a table, which is never empty and has its place and caption in Snakemake's report."""
+    return report(
+        ensure(f"{RUN}/tables/{name}.parquet", non_empty=True),
+        caption=f"../report/{name}.rst",
+        category=category,
+        subcategory=subcategory,
+        labels={"table": name},
+    )
 
 
 def spread(pattern, **values):

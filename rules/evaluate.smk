@@ -43,7 +43,7 @@ rule quality:
         manifests=shard_tables("parquet", *EXPLAINED),
         code=program("quality"),
     output:
-        table=f"{RUN}/tables/quality.parquet",
+        table=table("quality", "Heatmaps"),
     log:
         f"{RUN}/logs/quality.log",
     benchmark:
@@ -83,11 +83,11 @@ rule measure:
         predictions=f"{RUN}/predictions.parquet",
         code=program("measure"),
     output:
-        per_image=f"{RUN}/tables/per_image.parquet",
-        thresholds=f"{RUN}/tables/thresholds.parquet",
-        pxap=f"{RUN}/pxap.parquet",
-        signs=f"{RUN}/tables/signs.parquet",
-        markers=f"{RUN}/tables/markers.parquet",
+        per_image=table("per_image", "Localisation", "Measures"),
+        thresholds=table("thresholds", "Localisation", "Measures"),
+        pxap=ensure(f"{RUN}/pxap.parquet", non_empty=True),
+        signs=table("signs", "Localisation", "Measures"),
+        markers=table("markers", "Localisation", "Measures"),
     log:
         f"{RUN}/logs/measure.log",
     benchmark:
@@ -126,9 +126,9 @@ rule localise:
         pxap=f"{RUN}/pxap.parquet",
         code=program("localise"),
     output:
-        localisation=f"{RUN}/tables/localisation.parquet",
-        comparisons=f"{RUN}/tables/comparisons.parquet",
-        gains=f"{RUN}/tables/gains.parquet",
+        localisation=table("localisation", "Localisation", "Measures"),
+        comparisons=table("comparisons", "Localisation", "Comparisons"),
+        gains=table("gains", "Localisation", "Comparisons"),
     log:
         f"{RUN}/logs/localise.log",
     benchmark:
@@ -158,8 +158,8 @@ rule stratify:
         masks=shard_tables("masks.parquet", "test"),
         code=program("stratify"),
     output:
-        strata=f"{RUN}/tables/strata.parquet",
-        regressions=f"{RUN}/tables/regressions.parquet",
+        strata=table("strata", "Localisation", "Parts of the test set"),
+        regressions=table("regressions", "Localisation", "Parts of the test set"),
     log:
         f"{RUN}/logs/stratify.log",
     benchmark:
@@ -226,7 +226,7 @@ rule agreements:
         manifests=shard_tables("parquet", "test"),
         code=program("agreements"),
     output:
-        table=f"{RUN}/tables/agreement.parquet",
+        table=table("agreement", "Heatmaps"),
     log:
         f"{RUN}/logs/agreements.log",
     benchmark:

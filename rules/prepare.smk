@@ -7,7 +7,7 @@ rule phantom:
         code=program("phantom"),
     output:
         [
-            f"{RUN}/phantom/{{source}}/{file}"
+            ensure(f"{RUN}/phantom/{{source}}/{file}", non_empty=True)
             for files in PHANTOM_FILES.values()
             for file in files.values()
         ],
@@ -41,10 +41,10 @@ checkpoint manifest:
         changes=changed_images,
         code=program("manifest"),
     output:
-        manifest=f"{RUN}/manifest.parquet",
-        masks=f"{RUN}/masks.parquet",
+        manifest=ensure(f"{RUN}/manifest.parquet", non_empty=True),
+        masks=ensure(f"{RUN}/masks.parquet", non_empty=True),
         shards=[
-            f"{RUN}/shards/{shard}.{kind}"
+            ensure(f"{RUN}/shards/{shard}.{kind}", non_empty=True)
             for split in SPLITS
             for shard in SHARDS[split]
             for kind in (

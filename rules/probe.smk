@@ -51,8 +51,8 @@ rule probes:
         manifests=shard_tables("parquet", "test"),
         code=program("probes"),
     output:
-        faithfulness=f"{RUN}/tables/faithfulness.parquet",
-        sanity=f"{RUN}/tables/sanity.parquet",
+        faithfulness=table("faithfulness", "Faithfulness and sanity"),
+        sanity=table("sanity", "Faithfulness and sanity"),
     log:
         f"{RUN}/logs/probes.log",
     benchmark:

@@ -20,7 +20,7 @@ rule runtime:
         tables=list(TABLES.values()),
         code=program("runtime"),
     output:
-        table=f"{RUN}/tables/runtime.parquet",
+        table=table("runtime", "Run"),
     log:
         f"{RUN}/logs/runtime.log",
     benchmark:
@@ -68,7 +68,11 @@ rule report:
             ),
         ),
     output:
-        html=report(f"{RUN}/report.html", category="Report"),
+        html=report(
+            ensure(f"{RUN}/report.html", non_empty=True),
+            caption="../report/report.rst",
+            category="Report",
+        ),
     log:
         f"{RUN}/logs/report.log",
     benchmark:

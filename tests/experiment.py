@@ -49,7 +49,7 @@ SMALL = {
 }
 
 
-PARTS = ("Snakefile", "rules", "scripts", "shamsul", "envs", "profiles")
+PARTS = ("Snakefile", "rules", "scripts", "shamsul", "envs", "profiles", "report")
 """What of the project an experiment needs a copy of."""
 
 
