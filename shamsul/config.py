@@ -34,6 +34,7 @@ class Compute(Section):
     """What makes a run faster or slower and never changes a result; rerun nothing when edited."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
     gpu: bool | None = None
     """Whether jobs that ask the network request a GPU of the scheduler, unless `device: cpu`. None:
     where `nvidia-smi` is on the PATH of Snakemake itself, which on a cluster says nothing."""
@@ -53,6 +54,8 @@ class Config(Section):
     run: Name
     """Name of the run; everything it makes is in `results/<run>`."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 2023
+    """Of training, of resampling and of every random method; each image has its own, derived from
+    it."""
     classes: tuple[str, ...] = CLASSES
     """What the model predicts, in order."""
     data: Data

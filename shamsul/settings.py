@@ -26,7 +26,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """A part of the configuration. Unknown keys are errors, values are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The text under a field is its description in the schema for editors (`shamsul.schema`).
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def explain_errors(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:

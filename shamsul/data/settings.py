@@ -14,6 +14,7 @@ class Confounder(Section):
     """A burnt-in marker whose presence goes with one class in train and tune and not in test."""
 
     class_name: Literal[CLASSES] = "Cardiomegaly"  # type: ignore[valid-type]
+    """The class that the marker goes with."""
     with_class: Fraction = 0.95
     """Probability of the marker on a train or tune image that shows the class."""
     without_class: Fraction = 0.05
@@ -27,6 +28,7 @@ class PhantomSource(Section):
 
     adapter: Literal["phantom"]
     name: Name = "phantom"
+    """Of the source, and of the folder that its files are generated in."""
     seed: Annotated[int, Field(ge=0)] = 1
     """Of the generator: another seed, other patients. Apart from the run's own seed, so that a
     classifier can be trained twice on the same radiographs."""
@@ -35,6 +37,7 @@ class PhantomSource(Section):
     height: PositiveInt = 320
     """Nominal height in pixels; each image's own height and width vary about it."""
     confounder: Confounder | None = None
+    """A burnt-in marker; none where absent."""
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -74,6 +77,7 @@ class Assigned(Section):
     """What the sources read from disk share: a name and the split that their images belong to."""
 
     name: Name
+    """Of the source; no two have the same."""
     split: Split | dict[Split, Fraction]
     """One split, or fractions by which patients are divided among splits."""
 
@@ -141,10 +145,14 @@ class Data(Section):
     root: str = "."
     """Folder that the sources' paths are in. The variable SHAMSUL_DATA, where set, wins."""
     sources: tuple[Source, ...]
+    """Where radiographs, labels and masks are read from; together they have every split."""
     views: Annotated[tuple[Literal["frontal", "lateral"], ...], Field(min_length=1)] = ("frontal",)
+    """Views that are used; images of others are left out."""
     size: Annotated[int, Field(ge=32)] = 224
     """Side in pixels of the square that the model sees."""
     geometry: Literal["stretch", "pad", "crop"] = "stretch"
+    """How a radiograph is brought to the square: each axis by itself, or with its aspect ratio kept
+    between black borders (`pad`) or without what lies outside (`crop`)."""
     shards: dict[Split, PositiveInt] = {"train": 2, "tune": 1, "test": 1}
     """Number of files that each split's images are spread over, by a hash of their name; 1 for a
     split that is not named."""

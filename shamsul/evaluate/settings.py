@@ -38,6 +38,7 @@ class Evaluate(Section):
     """What of a signed map is relevance: its positive part, its absolute value, or all of it from
     its lowest value (`minmax`)."""
     fixed_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Of the rule `fixed`, as a fraction of the map's range."""
     min_masks: PositiveInt = 10
     """Fewer masks than this on tune, and a class takes the threshold of all classes pooled."""
     min_patients: Annotated[int, Field(ge=2)] = 5
@@ -47,6 +48,7 @@ class Evaluate(Section):
     interval: Literal["bca", "percentile"] = "bca"
     """Bias-corrected and accelerated, or plain percentiles of the replicates."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Coverage of the intervals."""
     baseline: str = "random"
     """Method that the others are compared with first."""
     prior: str | None = None

@@ -140,7 +140,8 @@ class Method(BaseModel):
     presets : named sets of parameters: what somebody else's code does.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The text under a field is its description in the schema for editors (`shamsul.schema`).
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     method: ClassVar[str]
     title: ClassVar[str]

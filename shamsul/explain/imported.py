@@ -40,7 +40,10 @@ LARGEST_SIDE = 512
 
 Files = Annotated[
     tuple[str, ...],
-    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+    BeforeValidator(
+        lambda given: (given,) if isinstance(given, str) else given,
+        json_schema_input_type=str | Annotated[tuple[str, ...], Field(min_length=1)],
+    ),
     Field(min_length=1),
 ]
 """One file or several, such as one for each split; relative to Snakemake's working folder."""

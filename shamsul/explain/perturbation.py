@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from shamsul import lazy
 from shamsul.explain.canonise import folded
@@ -34,6 +34,8 @@ BLUR = 0.1
 
 class Filled(BaseModel):
     """What stands where something is hidden."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     fill: Literal["mean", "blur", "noise", "black", "constant"] = "mean"
     """What hides: the mean of what is hidden, the blurred radiograph, noise of the radiograph's own

@@ -33,6 +33,7 @@ class Probe(Section):
     classes: PositiveInt = 2
     """Classes per image: those of the highest probability."""
     metrics: tuple[Measure, ...] = get_args(Measure)
+    """What is asked; `shamsul/metrics.py` says what each means."""
     fills: Annotated[tuple[Fill, ...], Field(min_length=1)] = ("mean", "blur", "noise")
     """What stands where pixels are hidden (deletion, insertion, infidelity): the image's mean, its
     blur, or noise of its own mean and deviation."""

@@ -11,5 +11,6 @@ class Report(Section):
     """What the HTML report shows."""
 
     title: str = "Which explanation can be trusted?"
+    """Heading of the page."""
     gallery: PositiveInt = 6
     """Number of radiographs shown with their heatmaps."""

@@ -1,0 +1,211 @@
+"""The configuration told to editors, as a JSON schema, and to people, as tables of its keys.
+
+Both are made of the typed configuration and the texts under its fields. `python -m shamsul.schema`
+writes them; a test fails where they are not what the configuration is today.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from shamsul.code import PROJECT
+from shamsul.config import Config
+from shamsul.explain import registry
+from shamsul.explain.base import Method
+
+SCHEMA = PROJECT / "docs" / "config.schema.json"
+TABLES = PROJECT / "config" / "README.md"
+"""Where Snakemake's workflow catalogue looks for instructions."""
+
+JsonSchema = dict[str, Any]
+Row = tuple[str, str, str, str]
+"""Name, type, default and meaning of a key."""
+
+INTRODUCTION = """\
+# Configuration
+
+A configuration is one YAML file; `config.yaml` is the default experiment, `configs/` has others and
+`--configfile FILE` takes one of yours instead. Only `run`, `data.sources` and `explain.methods` are
+required. What is wrong in it is told in one line before any job starts. Editors that know JSON
+schemas complete and check keys by the file's first line,
+`# yaml-language-server: $schema=docs/config.schema.json`.
+
+This page is made by `make docs`.
+"""
+METHODS = """\
+### A method of `explain.methods`
+
+An entry `{method: NAME, ...}` with these parameters:
+"""
+
+
+class Untitled(GenerateJsonSchema):
+    """Gives fields no titles: they would be their names again."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Never."""
+        return False
+
+
+def schema() -> JsonSchema:
+    """The JSON schema (draft 7) of a configuration file, one variant for each method."""
+    whole = Config.model_json_schema(schema_generator=Untitled)
+    variants = [_variant(cls) for cls in registry.methods().values()]
+    whole["$defs"]["Explain"]["properties"]["methods"]["items"] = {"oneOf": variants}
+    draft = {"$schema": "http://json-schema.org/draft-07/schema#"}
+    return {**draft, **whole, "title": "Configuration of shamsul"}
+
+
+def _variant(cls: type[Method]) -> JsonSchema:
+    """An entry of `explain.methods`: its method, what every entry may have, and its parameters."""
+    own = cls.model_json_schema(schema_generator=Untitled)
+    properties: JsonSchema = {
+        "method": {"const": cls.method, "description": f"{cls.title} ({cls.citation})"},
+        "name": {
+            "type": "string",
+            "pattern": f"^{registry.NAME.pattern}$",
+            "description": "Under which the run knows it; the method's own where absent.",
+        },
+    }
+    if cls.presets:
+        properties["preset"] = {
+            "enum": sorted(cls.presets),
+            "description": "Takes somebody else's parameters; those given beside it win.",
+        }
+    return {
+        **own,
+        "title": cls.title,
+        "properties": properties | own["properties"],
+        "required": ["method", *own.get("required", [])],
+    }
+
+
+def tables() -> str:
+    """The page of all keys, as Markdown."""
+    whole = schema()
+    fields = whole["properties"]
+    sections = {name: section for name in fields if (section := _section(fields[name], whole))}
+    top = {name: field for name, field in fields.items() if name not in sections}
+    parts = [INTRODUCTION, _table(_rows({**whole, "properties": top}, whole))]
+    for name, section in sections.items():
+        parts += [f"## {name}\n", f"{section['description']}\n"]
+        parts.append(_table(_rows(section, whole, f"{name}.")))
+        if name == "data":
+            for source in section["properties"]["sources"]["items"]["oneOf"]:
+                variant = _resolved(source, whole)
+                adapter = variant["properties"]["adapter"]["const"]
+                parts.append(f"### A source of `adapter: {adapter}`\n")
+                parts += [f"{variant['description']}\n", _table(_rows(variant, whole))]
+        if name == "explain":
+            variants = section["properties"]["methods"]["items"]["oneOf"]
+            parts += [METHODS, _parameters(variants, whole)]
+    return "\n".join(parts)
+
+
+def _parameters(variants: list[JsonSchema], whole: JsonSchema) -> str:
+    """A table of the methods' parameters, those of most methods first."""
+    methods = [variant["properties"]["method"]["const"] for variant in variants]
+    owners: dict[Row, list[str]] = {}
+    for method, variant in zip(methods, variants, strict=True):
+        for row in _rows(variant, whole):
+            owners.setdefault(row, []).append(method)
+    lines = ["| parameter | of | type | default | meaning |", "|---|---|---|---|---|"]
+    for (name, *rest), own in sorted(owners.items(), key=lambda item: -len(item[1])):
+        others = [f"`{method}`" for method in methods if method not in own]
+        of = ", ".join(f"`{method}`" for method in own)
+        if len(others) < len(own):
+            of = f"all but {', '.join(others)}" if others else "all"
+        lines.append(f"| {' | '.join([name, of, *rest])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: Iterator[Row]) -> str:
+    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def _rows(section: JsonSchema, whole: JsonSchema, prefix: str = "") -> Iterator[Row]:
+    """A row for each key of a section and of the sections in it, but for what tells variants."""
+    for name, field in section["properties"].items():
+        if "const" in field:
+            continue
+        inner = _section(field, whole)
+        meaning = field.get("description") or (inner or {}).get("description", "")
+        required = name in section.get("required", ())
+        default = "**required**" if required else _value(field.get("default"))
+        if inner:
+            default = "none" if _nullable(field) else ""
+        row = (f"`{prefix}{name}`", _type(field), default, " ".join(meaning.split()))
+        yield tuple(cell.replace("|", "\\|") for cell in row)  # type: ignore[misc]
+        if inner:
+            yield from _rows(inner, whole, f"{prefix}{name}.")
+
+
+def _resolved(field: JsonSchema, whole: JsonSchema) -> JsonSchema:
+    return whole["$defs"][field["$ref"].rsplit("/", 1)[1]] if "$ref" in field else field
+
+
+def _section(field: JsonSchema, whole: JsonSchema) -> JsonSchema | None:
+    """The section that a field is, or is where it is not absent."""
+    for option in (field, *field.get("anyOf", ())):
+        if "properties" in (found := _resolved(option, whole)):
+            return found
+    return None
+
+
+def _nullable(field: JsonSchema) -> bool:
+    return {"type": "null"} in field.get("anyOf", ())
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+def _type(field: JsonSchema) -> str:
+    """What a field may be, in words."""
+    match field:
+        case {"enum": values}:
+            return _either([f"`{value}`" for value in values])
+        case {"anyOf": options}:
+            return _either([_type(option) for option in options if option != {"type": "null"}])
+        case {"$ref": _} | {"properties": _}:
+            return "section"
+        case {"type": "array", "items": {"oneOf": _}}:
+            return "list, see below"
+        case {"type": "array", "items": items}:
+            return f"list of {_type(items)}"
+        case {"type": "object", "additionalProperties": values}:
+            keys = f" by {_type(names)}" if (names := field.get("propertyNames")) else ""
+            return f"mapping{keys} to {_type(values)}"
+        case {"type": "boolean"}:
+            return "`true` or `false`"
+        case {"type": "string"}:
+            return "text"
+        case _:
+            return f"{field['type']} {', '.join(_limits(field))}".strip()
+
+
+def _limits(field: JsonSchema) -> Iterator[str]:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    yield from (f"{sign} {field[key]:.10g}" for key, sign in signs.items() if key in field)
+
+
+def _either(options: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(options[:-1]), options[-1]]))
+
+
+def main() -> None:
+    """Write both files."""
+    SCHEMA.write_text(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n")
+    TABLES.parent.mkdir(exist_ok=True)
+    TABLES.write_text(tables())
+
+
+if __name__ == "__main__":
+    main()
