@@ -12,9 +12,11 @@ from pathlib import Path
 
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT))
-# The jobs' Python is the one that runs Snakemake, unless an environment of their own comes first.
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ["PATH"]]
+# The jobs' Python is the one that runs Snakemake, unless they have environments of their own.
+PYTHON = (
+    ""
+    if workflow.deployment_settings.deployment_method
+    else f" PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
 )
 # It finds the library without an installation. A prefix, because Snakemake keeps PYTHONPATH out of
 # environments of conda's; it takes the place of Snakemake's own, without which `tee` would hide
@@ -22,11 +24,8 @@ os.environ["PATH"] = os.pathsep.join(
 # would take from `threads` and the cores that there are. Training sets its own (`train.threads`).
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}"
-    " OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1; "
+    f"{PYTHON} OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1; "
 )
-
-# For Snakemake's report: Python knows no type of Parquet files.
-mimetypes.add_type("application/vnd.apache.parquet", ".parquet")
 
 import pyarrow.parquet
 
