@@ -27,7 +27,7 @@ rule chexlocalize:
         mem_mb=growing(2000),
         runtime=growing(240),
     params:
-        libraries=libraries("chexlocalize"),
+        software=software("chexlocalize"),
         settings=lambda wildcards: shamsul.config.canonical(
             {
                 "method": wildcards.method,
@@ -36,7 +36,7 @@ rule chexlocalize:
             }
         ),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --heatmaps {input.heatmaps:q}"
+        "python {input.code:q} --settings {params.settings:q} --heatmaps {input.heatmaps:q}"
         " --images {input.images:q} --masks {input.masks:q} --patients {input.patients:q}"
         " --predictions {input.predictions:q} --per-image {output.per_image:q} 2>&1 | tee {log:q}"
 
@@ -59,8 +59,8 @@ rule chexlocalize_summary:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        libraries=libraries("chexlocalize_summary"),
+        software=software("chexlocalize_summary"),
         human=f"--human {ROLES['radiologist']}" if ROLES["radiologist"] else "",
     shell:
-        "python {input.code[0]} --per-image {input.per_image:q} {params.human}"
+        "python {input.code:q} --per-image {input.per_image:q} {params.human}"
         " --table {output.table:q} 2>&1 | tee {log:q}"

@@ -28,6 +28,8 @@ shell.prefix(
 )
 
 import pyarrow.parquet
+from snakemake.exceptions import IncompleteCheckpointException
+from snakemake.io import checkpoint_target
 
 import shamsul.code
 import shamsul.config
@@ -126,25 +128,26 @@ wildcard_constraints:
     method="|".join(METHODS),
 
 
-@functools.cache
-def program(name, *more):
-    """A script and all that it imports from this project; the script comes first.
+def program(name):
+    """The script of that name, by a path that stays the same where the project's folder is copied."""
+    script = PROJECT / "scripts" / f"{name}.py"
+    inside = script.is_relative_to(Path.cwd())
+    return os.path.relpath(script) if inside else str(script)
 
-    `more` are further files of the project that it reads or imports.
+
+@functools.cache
+def software(name, *more):
+    """What a program is made of: a digest of its code, and versions of what it computes with.
+
+    The code is the script and all that it imports from this project; `more` are further files that
+    it reads or imports. A parameter, not dozens of input files for each of thousands of jobs.
     """
-    script = PROJECT / "scripts" / f"{name}.py"
-    files = shamsul.code.files(script, *(PROJECT / file for file in more))
-    return [_stable(file) for file in [script, *(f for f in files if f != script)]]
-
-
-@functools.cache
-def libraries(name, *more):
-    """Versions of the libraries that a program computes with; `more` as for `program`."""
-    if workflow.deployment_settings.deployment_method:
-        return "{}"  # Each job has an environment of its own, and Snakemake its hash.
-    script = PROJECT / "scripts" / f"{name}.py"
+    files = [PROJECT / "scripts" / f"{name}.py", *(PROJECT / file for file in more)]
+    # In environments of their own the jobs have other libraries, and Snakemake watches these.
+    isolated = workflow.deployment_settings.deployment_method
+    libraries = {} if isolated else shamsul.code.libraries(*files)
     return shamsul.config.canonical(
-        shamsul.code.libraries(script, *(PROJECT / file for file in more))
+        {"code": shamsul.code.digest(*files), "libraries": libraries}
     )
 
 
@@ -152,11 +155,6 @@ def changed_images(wildcards):
     """The list of image files that were replaced under their old names, once there is one."""
     file = Path(f"{RUN}/changed_images.txt")
     return [str(file)] if file.exists() else []
-
-
-def _stable(file):
-    """A path that stays the same where the working folder is copied or the project moved."""
-    return os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
 
 
 def growing(amount):
@@ -167,6 +165,19 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+def listed():
+    """Have Snakemake look at the shards' content after the manifest has been made.
+
+    So an image added to one shard leaves the others alone. It is what `checkpoints.manifest.get()`
+    does, which goes through all files of the checkpoint whenever one job asks.
+    """
+    manifest = f"{RUN}/manifest.parquet"
+    if manifest not in (checkpoints.created_output or ()):
+        raise IncompleteCheckpointException(
+            checkpoints.manifest.rule, checkpoint_target(manifest)
+        )
+
+
 def shard_table(kind):
     """Input function: a table of the shard.
 
@@ -175,9 +186,7 @@ def shard_table(kind):
     """
 
     def path(wildcards):
-        # Asking the checkpoint makes Snakemake look at the shards' content after it has run, so
-        # that an image added to one shard leaves the others alone.
-        checkpoints.manifest.get()
+        listed()
         return f"{RUN}/shards/{wildcards.shard}.{kind}"
 
     return path
@@ -187,7 +196,7 @@ def shard_tables(kind, *splits):
     """Input function: as `shard_table`, for all shards of some splits."""
 
     def paths(wildcards):
-        checkpoints.manifest.get()
+        listed()
         return [
             f"{RUN}/shards/{shard}.{kind}"
             for split in splits
@@ -274,7 +283,7 @@ def more_for_method(wildcards):
     if method.uses_shared:
         more["perturbed"] = f"{RUN}/perturbed/{wildcards.shard}.h5"
     if method.supervised:
-        checkpoints.manifest.get()
+        listed()
         shards = sorted({*SHARDS["tune"], wildcards.shard})
         more["tune_members"] = of(SHARDS["tune"])
         more["tune_images"] = images("tune")
@@ -285,7 +294,7 @@ def more_for_method(wildcards):
 
 def image_ids(shard):
     """Names of a shard's images, once they are known."""
-    checkpoints.manifest.get()
+    listed()
     file = Path(f"{RUN}/shards/{shard}.patients.parquet")
     # Before a first run the checkpoint is only planned.
     if not file.exists():

@@ -22,12 +22,12 @@ rule score:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        libraries=libraries("score"),
+        software=software("score"),
         settings=shamsul.config.canonical(
             {"classes": CONFIG.scored_classes, "sign": CONFIG.evaluate.sign}
         ),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --heatmaps {input.heatmaps:q}"
+        "python {input.code:q} --settings {params.settings:q} --heatmaps {input.heatmaps:q}"
         " --images {input.images:q} --masks {input.masks:q} --scores {output.scores:q}"
         " --signs {output.signs:q} 2>&1 | tee {log:q}"
 
@@ -55,14 +55,14 @@ rule quality:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        libraries=libraries("quality"),
+        software=software("quality"),
         heatmaps=lambda wildcards: spread(
             f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",
             method=METHODS,
             shard=EXPLAINED_SHARDS,
         ),
     shell:
-        "python {input.code[0]} --heatmaps {params.heatmaps} --manifests {input.manifests:q}"
+        "python {input.code:q} --heatmaps {params.heatmaps} --manifests {input.manifests:q}"
         " --table {output.table:q} 2>&1 | tee {log:q}"
 
 
@@ -99,7 +99,7 @@ rule measure:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        libraries=libraries("measure"),
+        software=software("measure"),
         settings=evaluate_settings("rules", "fixed_threshold", "min_masks", *RESAMPLING),
         scores=lambda wildcards: spread(
             f"{RUN}/scores/{{method}}/{{shard}}.parquet",
@@ -112,7 +112,7 @@ rule measure:
             shard=EXPLAINED_SHARDS,
         ),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --scores {params.scores}"
+        "python {input.code:q} --settings {params.settings:q} --scores {params.scores}"
         " --sign-scores {params.signs} --manifests {input.manifests:q}"
         " --predictions {input.predictions:q} --per-image {output.per_image:q}"
         " --thresholds {output.thresholds:q} --pxap {output.pxap:q} --signs {output.signs:q}"
@@ -140,11 +140,11 @@ rule localise:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        libraries=libraries("localise"),
+        software=software("localise"),
         settings=evaluate_settings("baseline", *RESAMPLING),
         roles=shamsul.config.canonical(ROLES),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --roles {params.roles:q}"
+        "python {input.code:q} --settings {params.settings:q} --roles {params.roles:q}"
         " --per-image {input.per_image:q} --pxap {input.pxap:q}"
         " --localisation {output.localisation:q} --comparisons {output.comparisons:q}"
         " --gains {output.gains:q} 2>&1 | tee {log:q}"
@@ -171,7 +171,7 @@ rule stratify:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        libraries=libraries("stratify"),
+        software=software("stratify"),
         # The IoU that lines are fitted to is of the first rule; of the roles the reader counts.
         settings=shamsul.config.canonical(
             {
@@ -185,7 +185,7 @@ rule stratify:
         ),
         roles=shamsul.config.canonical({"radiologist": ROLES["radiologist"]}),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --roles {params.roles:q}"
+        "python {input.code:q} --settings {params.settings:q} --roles {params.roles:q}"
         " --per-image {input.per_image:q} --manifests {input.manifests:q}"
         " --masks {input.masks:q} --strata {output.strata:q}"
         " --regressions {output.regressions:q} 2>&1 | tee {log:q}"
@@ -210,12 +210,12 @@ rule agreement:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        libraries=libraries("agreement"),
+        software=software("agreement"),
         settings=shamsul.config.canonical(
             {"classes": CONFIG.scored_classes, "sign": CONFIG.evaluate.sign}
         ),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --heatmaps {input.heatmaps:q}"
+        "python {input.code:q} --settings {params.settings:q} --heatmaps {input.heatmaps:q}"
         " --images {input.images:q} --agreement {output.agreement:q} 2>&1 | tee {log:q}"
 
 
@@ -238,9 +238,9 @@ rule agreements:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        libraries=libraries("agreements"),
+        software=software("agreements"),
         settings=evaluate_settings(*RESAMPLING),
     shell:
-        "python {input.code[0]} --settings {params.settings:q}"
+        "python {input.code:q} --settings {params.settings:q}"
         " --agreements {input.agreements:q} --manifests {input.manifests:q}"
         " --table {output.table:q} 2>&1 | tee {log:q}"

@@ -23,10 +23,10 @@ rule perturb:
         runtime=growing(240),
         gpu=GPU,
     params:
-        libraries=libraries("perturb"),
+        software=software("perturb"),
         settings=CONFIG.part("seed", "classes", "explain.perturbations"),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
+        "python {input.code:q} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
         " --images {input.images:q} --device {resources.device} --batch-size {resources.batch_size}"
         " --perturbed {output.perturbed:q} 2>&1 | tee {log:q}"
 
@@ -37,10 +37,7 @@ rule explain:
         unpack(more_for_method),
         checkpoint=f"{RUN}/model/checkpoint.pt",
         images=f"{RUN}/images/{{shard}}.h5",
-        # The method's own module and what that imports, and no other method's.
-        code=lambda wildcards: program(
-            "explain", registry.module(METHODS[wildcards.method])
-        ),
+        code=program("explain"),
     output:
         heatmaps=ensure(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", non_empty=True),
     log:
@@ -57,12 +54,13 @@ rule explain:
         runtime=growing(240),
         gpu=lambda wildcards: GPU if needs_gpu(wildcards.method) else 0,
     params:
-        libraries=lambda wildcards: libraries(
+        # The method's own module and what that imports, and no other method's.
+        software=lambda wildcards: software(
             "explain", registry.module(METHODS[wildcards.method])
         ),
         settings=method_settings,
         more=lambda wildcards, input: method_options(input),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
+        "python {input.code:q} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
         " --images {input.images:q} --device {resources.device} --batch-size {resources.batch_size}"
         " {params.more} --heatmaps {output.heatmaps:q} 2>&1 | tee {log:q}"

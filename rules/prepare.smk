@@ -22,7 +22,7 @@ rule phantom:
         mem_mb=growing(1000),
         runtime=growing(60),
     params:
-        libraries=libraries("phantom"),
+        software=software("phantom"),
         settings=lambda wildcards: next(
             shamsul.config.canonical(source)
             for source in CONFIG.data.sources
@@ -30,7 +30,7 @@ rule phantom:
         ),
         directory=f"{RUN}/phantom/{{source}}",
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --threads {threads}"
+        "python {input.code:q} --settings {params.settings:q} --threads {threads}"
         " --directory {params.directory:q} 2>&1 | tee {log:q}"
 
 
@@ -66,7 +66,7 @@ checkpoint manifest:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        libraries=libraries("manifest"),
+        software=software("manifest"),
         settings=CONFIG.part(
             "classes", "data.sources", "data.views", "data.exclude", "data.shards"
         ),
@@ -74,7 +74,7 @@ checkpoint manifest:
         # Not an output: it has time stamps in it, and is brought up to date at every start.
         record=f"{RUN}/image_files.csv",
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --roots {resources.roots:q}"
+        "python {input.code:q} --settings {params.settings:q} --roots {resources.roots:q}"
         " --threads {threads} --manifest {output.manifest:q} --masks {output.masks:q}"
         " --shards {params.shards:q} --record {params.record:q} 2>&1 | tee {log:q}"
 
@@ -98,9 +98,9 @@ rule images:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        libraries=libraries("images"),
+        software=software("images"),
         settings=CONFIG.part("data.size", "data.geometry"),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --roots {resources.roots:q}"
+        "python {input.code:q} --settings {params.settings:q} --roots {resources.roots:q}"
         " --threads {threads} --manifest {input.manifest:q} --images {output.images:q}"
         " 2>&1 | tee {log:q}"

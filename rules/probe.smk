@@ -10,9 +10,7 @@ rule probe:
         # Another network that the method explains is asked instead of the run's.
         other=lambda wildcards: getattr(METHODS[wildcards.method], "checkpoint", None)
         or [],
-        code=lambda wildcards: program(
-            "probe", registry.module(METHODS[wildcards.method])
-        ),
+        code=program("probe"),
     output:
         probes=ensure(f"{RUN}/probes/{{method}}/{{shard}}.parquet", non_empty=True),
     log:
@@ -29,12 +27,12 @@ rule probe:
         runtime=growing(240),
         gpu=GPU,
     params:
-        libraries=lambda wildcards: libraries(
+        software=lambda wildcards: software(
             "probe", registry.module(METHODS[wildcards.method])
         ),
         settings=probe_settings,
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
+        "python {input.code:q} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
         " --images {input.images:q} --heatmaps {input.heatmaps:q} --device {resources.device}"
         " --batch-size {resources.batch_size} --probes {output.probes:q}"
         " 2>&1 | tee {log:q}"
@@ -64,7 +62,7 @@ rule probes:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        libraries=libraries("probes"),
+        software=software("probes"),
         settings=evaluate_settings(*RESAMPLING),
         probes=lambda wildcards: spread(
             f"{RUN}/probes/{{method}}/{{shard}}.parquet",
@@ -72,6 +70,6 @@ rule probes:
             shard=SHARDS["test"],
         ),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --probes {params.probes}"
+        "python {input.code:q} --settings {params.settings:q} --probes {params.probes}"
         " --manifests {input.manifests:q} --faithfulness {output.faithfulness:q}"
         " --sanity {output.sanity:q} 2>&1 | tee {log:q}"

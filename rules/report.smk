@@ -32,11 +32,11 @@ rule runtime:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        libraries=libraries("runtime"),
+        software=software("runtime"),
         folder=f"{RUN}/benchmarks",
         benchmarks=lambda wildcards: benchmarks(),
     shell:
-        "python {input.code[0]} --folder {params.folder:q} --benchmarks {params.benchmarks}"
+        "python {input.code:q} --folder {params.folder:q} --benchmarks {params.benchmarks}"
         " --table {output.table:q} 2>&1 | tee {log:q}"
 
 
@@ -59,14 +59,7 @@ rule report:
         # Their digests are part of the provenance.
         checkpoint=f"{RUN}/model/checkpoint.pt",
         files=list(sources.input_files(CONFIG.data, ROOTS)),
-        code=program(
-            "report",
-            *sorted(
-                str(file.relative_to(PROJECT))
-                for kind in ("html", "css")
-                for file in (PROJECT / "shamsul" / "report").glob(f"*.{kind}")
-            ),
-        ),
+        code=program("report"),
     output:
         html=report(
             ensure(f"{RUN}/report.html", non_empty=True),
@@ -85,7 +78,14 @@ rule report:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        libraries=libraries("report"),
+        software=software(
+            "report",
+            *sorted(
+                str(file.relative_to(PROJECT))
+                for kind in ("html", "css")
+                for file in (PROJECT / "shamsul" / "report").glob(f"*.{kind}")
+            ),
+        ),
         settings=shamsul.config.canonical(
             {
                 "config": shown_configuration(),
@@ -104,7 +104,7 @@ rule report:
             for name, path in REPORT_TABLES.items()
         ),
     shell:
-        "python {input.code[0]} --settings {params.settings:q}"
+        "python {input.code:q} --settings {params.settings:q}"
         " {params.tables} --predictions {input.predictions:q}"
         " --manifests {input.manifests:q} --masks {input.masks:q} --images {input.images:q}"
         " --heatmaps {params.heatmaps} --roots {resources.roots:q}"

@@ -32,14 +32,14 @@ if CONFIG.model.checkpoint is None:
             runtime=2880,
             gpu=GPU,
         params:
-            libraries=libraries("train"),
+            software=software("train"),
             settings=CONFIG.part("seed", "classes", "data.size", "model", "train"),
             train=images("train"),
             tune=images("tune"),
             # Not an output: Snakemake deletes the outputs of a job that is killed.
             state=f"{RUN}/model/training.state",
         shell:
-            "python {input.code[0]} --settings {params.settings:q} --train-images {params.train:q}"
+            "python {input.code:q} --settings {params.settings:q} --train-images {params.train:q}"
             " --train-manifests {input.train:q} --tune-images {params.tune:q}"
             " --tune-manifests {input.tune:q} --device {resources.device} --batch-size {resources.batch_size}"
             " --state {params.state:q} --checkpoint {output.checkpoint:q}"
@@ -66,10 +66,10 @@ else:
             mem_mb=growing(4000),
             runtime=growing(10),
         params:
-            libraries=libraries("import_checkpoint"),
+            software=software("import_checkpoint"),
             settings=CONFIG.part("classes", "data.size", "model.backbone"),
         shell:
-            "python {input.code[0]} --settings {params.settings:q} --source {input.source:q}"
+            "python {input.code:q} --settings {params.settings:q} --source {input.source:q}"
             " --checkpoint {output.checkpoint:q} --history {output.history:q} 2>&1 | tee {log:q}"
 
     rule train:
@@ -100,9 +100,9 @@ rule predict:
         runtime=growing(60),
         gpu=GPU,
     params:
-        libraries=libraries("predict"),
+        software=software("predict"),
     shell:
-        "python {input.code[0]} --checkpoint {input.checkpoint:q} --images {input.images:q}"
+        "python {input.code:q} --checkpoint {input.checkpoint:q} --images {input.images:q}"
         " --device {resources.device} --batch-size {resources.batch_size} --predictions {output.predictions:q}"
         " 2>&1 | tee {log:q}"
 
@@ -126,7 +126,7 @@ rule classify:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        libraries=libraries("classify"),
+        software=software("classify"),
         settings=CONFIG.part(
             "seed",
             "evaluate.replicates",
@@ -134,5 +134,5 @@ rule classify:
             "evaluate.min_patients",
         ),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --predictions {input.predictions:q}"
+        "python {input.code:q} --settings {params.settings:q} --predictions {input.predictions:q}"
         " --manifests {input.manifests:q} --table {output.table:q} 2>&1 | tee {log:q}"

@@ -1,16 +1,16 @@
 """What a program is made of, found from its imports: files of this project, and libraries.
 
-Snakemake notices a changed shell command, not a changed module. So each rule names its script and
-all that the script imports from this project, however deep, as the input `code`: editing a module
-reruns the rules that use it and no others. Nor does it notice another version of a library that is
-installed where it runs itself, so each rule has the versions of those that it computes with as a
-parameter.
+Snakemake notices a changed shell command, not a changed module, nor another version of a library
+that is installed where it runs itself. So each rule has as a parameter a digest of its script and
+all that the script imports from this project, however deep, and the versions of the libraries that
+these compute with: editing a module reruns the rules that use it and no others.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -50,6 +50,19 @@ def files(*programs: Path) -> list[Path]:
             found.add(file)
             todo.extend(_imported(file))
     return sorted(found)
+
+
+def digest(*programs: Path) -> str:
+    """Of names and contents of all `files`: 16 hexadecimal digits."""
+    found = hashlib.sha256()
+    for file in files(*programs):
+        found.update(f"{file.relative_to(PROJECT)} {_content(file)}\n".encode())
+    return found.hexdigest()[:16]
+
+
+@functools.cache
+def _content(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def libraries(*programs: Path) -> dict[str, str]:
