@@ -5,6 +5,8 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
+
 from shamsul import cli
 from shamsul.data import changes, manifest
 from shamsul.data.settings import Data
@@ -35,9 +37,10 @@ def main() -> None:
     images, masks = manifest.build(data, classes, roots, arguments.threads)
     for split in SPLITS:
         part = images[images["split"] == split]
-        number = [manifest.shard(name, data.shards[split]) for name in part["image_id"]]
-        for shard in range(data.shards[split]):
-            rows = part[[each == shard for each in number]]
+        shards = data.shards[split]
+        numbers = np.array([manifest.shard(name, shards) for name in part["image_id"]])
+        for shard in range(shards):
+            rows = part[numbers == shard]
             name = f"{split}-{shard:04d}"
             write_table(rows, arguments.shards / f"{name}.parquet")
             # A corrected label or age changes no pixel, so it must not rerun what reads pixels.
