@@ -119,7 +119,17 @@ GPU = int(
         CONFIG.compute.gpu or DEVICE == "cuda" or shutil.which("nvidia-smi") is not None
     )
 )
+
 ROOTS_JSON = json.dumps({name: str(folder) for name, folder in ROOTS.items()})
+
+
+onstart:
+    if not workflow.local_exec and DEVICE == "auto" and CONFIG.compute.gpu is None:
+        raise WorkflowError(
+            "configuration: compute.gpu: is required where jobs run on other machines than Snakemake"
+            " itself, say true or false; the profile's is lost where `--config` is given, so give it"
+            " there too: `--config compute='{gpu: true}' ...`"
+        )
 
 
 wildcard_constraints:
