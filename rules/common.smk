@@ -27,6 +27,9 @@ shell.prefix(
     f"{PYTHON} OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1; "
 )
 
+# For Snakemake's report: Python knows no type of Parquet files.
+mimetypes.add_type("application/vnd.apache.parquet", ".parquet")
+
 import pyarrow.parquet
 from snakemake.exceptions import IncompleteCheckpointException
 from snakemake.io import checkpoint_target
