@@ -35,9 +35,10 @@ def finished(tmp_path_factory, worker_id) -> Experiment:
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "experiment"
     with FileLock(f"{folder}.lock"):
+        new = not folder.exists()
+        folder.mkdir(exist_ok=True)
         experiment = Experiment(folder, SMALL)
-        if not folder.exists():
-            folder.mkdir()
+        if new:
             experiment.snakemake()
     return experiment
 

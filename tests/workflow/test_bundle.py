@@ -10,6 +10,7 @@ from tests.experiment import Experiment
 
 DEAD = "http://127.0.0.1:9"
 """A proxy that nothing answers at: whatever asked the network would fail."""
+PARQUET = "application/vnd.apache.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,7 @@ def test_the_bundle_holds_the_page_and_every_table(bundle, finished):
     for path, entry in results.items():
         stored = archive.read(f"bundle/{entry['data_uri']}")
         assert stored == (finished.folder / path).read_bytes()
+        assert entry["mime_type"] == ("text/html" if path.endswith("html") else PARQUET)
 
 
 def test_every_file_has_a_caption_of_its_own_and_a_category(bundle):
