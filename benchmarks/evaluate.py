@@ -24,7 +24,7 @@ from shamsul.evaluate.segmentation import OVERLAP, RANKING, otsu
 from shamsul.evaluate.summaries import comparisons, localisation
 from shamsul.evaluate.sweep import evidence, sweep
 from shamsul.labels import LOCALISED
-from shamsul.storage import Heatmaps
+from shamsul.storage.heatmaps import Heatmaps
 
 IMAGES, PATIENTS = 668, 500
 """Of CheXlocalize's test set."""

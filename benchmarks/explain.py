@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import alternate, line, main, peer
-from shamsul import storage
 from shamsul.explain import shapley
 from shamsul.explain.cam import GradCam
 from shamsul.explain.lrp import LrpEpsilonPlusFlat
@@ -28,6 +27,7 @@ from shamsul.explain.shared import design
 from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelRise, Surrogate
 from shamsul.model import checkpoint
 from shamsul.model.classifier import Classifier
+from shamsul.storage.images import read_images
 from tests.networks import network
 
 CLASSES = tuple(f"class {number}" for number in range(14))
@@ -320,7 +320,7 @@ def trained(count: int) -> tuple[Classifier, Tensor, str]:
     """The default experiment's network and test images, or untrained ones where it was not run."""
     if all(path.is_file() for path in TRAINED):
         model = checkpoint.load(TRAINED[0])
-        images = storage.read_images(TRAINED[1]).image[:count]
+        images = read_images(TRAINED[1]).image[:count]
         return model, model.normalise(images), "densenet_small, trained on phantoms"
     model = Classifier(network("densenet_small", 14), CLASSES, "densenet_small", 96)
     return model, radiographs(model, count), "densenet_small, untrained"

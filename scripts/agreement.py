@@ -8,7 +8,9 @@ from pathlib import Path
 
 from shamsul import cli
 from shamsul.evaluate.agreement import agree
-from shamsul.storage import read_frames, read_heatmaps, write_table
+from shamsul.storage.heatmaps import read_heatmaps
+from shamsul.storage.images import read_frames
+from shamsul.storage.tables import write_table
 
 
 def main() -> None:

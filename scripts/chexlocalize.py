@@ -10,7 +10,8 @@ import pandas as pd
 
 from shamsul import cli
 from shamsul.evaluate.chexlocalize import Run, measure
-from shamsul.storage import read_frames, read_table, write_table
+from shamsul.storage.images import read_frames
+from shamsul.storage.tables import read_table, write_table
 
 
 def main() -> None:

@@ -11,10 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul import cli, storage
+from shamsul import cli
 from shamsul.explain import registry
 from shamsul.explain.base import Maps, Method, Shard, Supervision
 from shamsul.model.job import add_options, load_model
+from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
+from shamsul.storage.images import read_frames, read_images
+from shamsul.storage.tables import read_table
 
 logger = logging.getLogger(__name__)
 
@@ -43,20 +46,20 @@ def main() -> None:
     model = load_model(arguments, settings["classes"])
     # Members are looked up by the rule; here each method stands alone.
     method = registry.one(settings["entry"])
-    images = storage.read_images(arguments.images)
+    images = read_images(arguments.images)
     maps = method.heatmaps(
         Shard(
             model=model,
             images=images,
             classes=tuple(settings["explained"]),
             seed=settings["seed"],
-            members={m.method: m for m in map(storage.read_heatmaps, arguments.members)},
+            members={m.method: m for m in map(read_heatmaps, arguments.members)},
             supervision=supervision(arguments) if method.supervised else None,
             perturbed=arguments.perturbed,
         )
     )
-    storage.write_heatmaps(
-        storage.Heatmaps(
+    write_heatmaps(
+        Heatmaps(
             heatmap=maps.heatmap,
             image_id=images.image_id,
             explained=explained(maps, method),
@@ -88,18 +91,18 @@ def explained(maps: Maps, method: Method) -> NDArray[np.bool_]:
 
 def supervision(arguments: argparse.Namespace) -> Supervision:
     """What a supervised method learns from."""
-    heatmaps: dict[str, list[storage.Heatmaps]] = {}
+    heatmaps: dict[str, list[Heatmaps]] = {}
     for path in arguments.tune_members:
-        shard = storage.read_heatmaps(path)
+        shard = read_heatmaps(path)
         heatmaps.setdefault(shard.method, []).append(shard)
-    manifest = pd.concat([storage.read_table(path) for path in arguments.manifests])
+    manifest = pd.concat([read_table(path) for path in arguments.manifests])
     return Supervision(
         manifest=manifest.drop_duplicates("image_id"),
-        masks=pd.concat([storage.read_table(path) for path in arguments.tune_masks]),
+        masks=pd.concat([read_table(path) for path in arguments.tune_masks]),
         frames={
             image_id: frame
             for path in arguments.tune_images
-            for image_id, frame in storage.read_frames(path).items()
+            for image_id, frame in read_frames(path).items()
         },
         heatmaps=heatmaps,
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from shamsul import cli
 from shamsul.data import images
-from shamsul.storage import read_table, write_images
+from shamsul.storage.images import write_images
+from shamsul.storage.tables import read_table
 
 
 def main() -> None:

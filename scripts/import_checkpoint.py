@@ -11,7 +11,7 @@ import pandas as pd
 from shamsul import cli
 from shamsul.model import checkpoint
 from shamsul.model.train import HISTORY_COLUMNS
-from shamsul.storage import write_table
+from shamsul.storage.tables import write_table
 
 
 def main() -> None:

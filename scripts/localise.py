@@ -11,7 +11,7 @@ import pandas as pd
 from shamsul import cli
 from shamsul.evaluate import summaries
 from shamsul.evaluate.gains import gains
-from shamsul.storage import read_table, write_table
+from shamsul.storage.tables import read_table, write_table
 
 
 def main() -> None:

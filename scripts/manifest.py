@@ -11,7 +11,7 @@ from shamsul import cli
 from shamsul.data import changes, manifest
 from shamsul.data.settings import Data
 from shamsul.settings import SPLITS
-from shamsul.storage import write_table
+from shamsul.storage.tables import write_table
 
 
 def main() -> None:

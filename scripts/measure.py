@@ -13,7 +13,7 @@ from shamsul import cli
 from shamsul.evaluate import markers, signs, tables
 from shamsul.evaluate.pxap import pxap
 from shamsul.progress import track
-from shamsul.storage import read_table, write_table
+from shamsul.storage.tables import read_table, write_table
 
 TABLES = ("per_image", "thresholds", "pxap", "markers", "signs")
 

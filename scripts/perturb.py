@@ -6,10 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
-from shamsul import cli, storage
+from shamsul import cli
 from shamsul.explain.settings import Perturbations
 from shamsul.explain.shared import ask
 from shamsul.model.job import add_options, load_model
+from shamsul.storage.images import read_images
+from shamsul.storage.perturbed import write_perturbed
 
 
 def main() -> None:
@@ -27,10 +29,10 @@ def main() -> None:
     perturbed = ask(
         Perturbations(**settings["perturbations"]),
         model,
-        storage.read_images(arguments.images),
+        read_images(arguments.images),
         settings["seed"],
     )
-    storage.write_perturbations(perturbed, arguments.perturbed)
+    write_perturbed(perturbed, arguments.perturbed)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from shamsul import cli, storage
+from shamsul import cli
 from shamsul.model import checkpoint, predict
 from shamsul.model.device import be_deterministic, resolve_device
 from shamsul.progress import track
+from shamsul.storage.images import read_images
+from shamsul.storage.tables import write_table
 
 
 def main() -> None:
@@ -27,10 +29,10 @@ def main() -> None:
     device = resolve_device(arguments.device)
     classifier = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
     tables = [
-        predict.predictions(classifier, storage.read_images(path))
+        predict.predictions(classifier, read_images(path))
         for path in track(arguments.images, "predict: shards")
     ]
-    storage.write_table(pd.concat(tables), arguments.predictions)
+    write_table(pd.concat(tables), arguments.predictions)
 
 
 if __name__ == "__main__":

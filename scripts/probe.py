@@ -6,11 +6,14 @@ import argparse
 import json
 from pathlib import Path
 
-from shamsul import cli, storage
+from shamsul import cli
 from shamsul.explain import registry
 from shamsul.model.job import add_options, load_model
 from shamsul.probe.run import probe
 from shamsul.probe.settings import Probe
+from shamsul.storage.heatmaps import read_heatmaps
+from shamsul.storage.images import read_images
+from shamsul.storage.tables import write_table
 
 
 def main() -> None:
@@ -31,14 +34,14 @@ def main() -> None:
     model = load_model(arguments, settings["classes"])
     table = probe(
         model,
-        storage.read_images(arguments.images),
-        storage.read_heatmaps(arguments.heatmaps),
+        read_images(arguments.images),
+        read_heatmaps(arguments.heatmaps),
         registry.one(settings["entry"]),
         Probe(**settings["probe"]),
         settings["seed"],
         settings["perturbations"],
     )
-    storage.write_table(table, arguments.probes)
+    write_table(table, arguments.probes)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pandas as pd
 
 from shamsul import cli
 from shamsul.evaluate.probes import summarise
-from shamsul.storage import read_table, write_table
+from shamsul.storage.tables import read_table, write_table
 
 
 def main() -> None:

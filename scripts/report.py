@@ -11,7 +11,8 @@ import pandas as pd
 from shamsul import cli
 from shamsul.report.page import Results, render
 from shamsul.report.provenance import provenance
-from shamsul.storage import read_table, replacing
+from shamsul.storage.files import replacing
+from shamsul.storage.tables import read_table
 
 TABLES = (
     "classification",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from shamsul import cli
-from shamsul.storage import write_table
+from shamsul.storage.tables import write_table
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from shamsul import cli
 from shamsul.evaluate.scores import score
-from shamsul.storage import read_frames, read_heatmaps, read_table, write_table
+from shamsul.storage.heatmaps import read_heatmaps
+from shamsul.storage.images import read_frames
+from shamsul.storage.tables import read_table, write_table
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from shamsul import cli
 from shamsul.evaluate.features import of_masks
 from shamsul.evaluate.regressions import regressions
 from shamsul.evaluate.strata import strata
-from shamsul.storage import read_table, write_table
+from shamsul.storage.tables import read_table, write_table
 
 
 def main() -> None:

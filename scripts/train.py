@@ -15,7 +15,7 @@ from shamsul.model.classifier import Classifier
 from shamsul.model.device import resolve_device
 from shamsul.model.settings import Model, Train
 from shamsul.model.train import fit, selection
-from shamsul.storage import write_table
+from shamsul.storage.tables import write_table
 
 
 def main() -> None:

@@ -18,7 +18,8 @@ from shamsul.evaluate.scores import score
 from shamsul.evaluate.strata import strata
 from shamsul.labels import CLASSES, LOCALISED, MARKER
 from shamsul.report.page import Results
-from shamsul.storage import Heatmaps, Images, RunLengths, write_heatmaps, write_images
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
+from shamsul.storage.images import Images, write_images
 
 SIGNED = ("lrp_z", "kernel_shap")
 KINDS = {"random": "control", "mean_mask": "control", "reader": "human"}

@@ -20,7 +20,7 @@ import pandas as pd
 
 from shamsul.errors import InputError
 from shamsul.progress import track
-from shamsul.storage import replacing
+from shamsul.storage.files import replacing
 
 logger = logging.getLogger(__name__)
 

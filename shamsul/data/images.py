@@ -13,7 +13,7 @@ from PIL import Image
 from shamsul.data.geometry import Frame, Geometry, to_model
 from shamsul.errors import InputError
 from shamsul.progress import track
-from shamsul.storage import Images
+from shamsul.storage.images import Images
 
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises on files that are truncated, hostile or no images."""

@@ -36,7 +36,7 @@ from shamsul.errors import InputError
 from shamsul.labels import CHEXLOCALIZE_NAMES, CLASSES, LOCALISED, MARKER
 from shamsul.progress import track
 from shamsul.settings import SPLITS, Split, explain_errors, unknown
-from shamsul.storage import replacing
+from shamsul.storage.files import replacing
 
 FIRST_PATIENT: dict[Split, int] = {"train": 1, "tune": 80_001, "test": 90_001}
 """Each split's patients are numbered from here, up to the next split's or five digits."""

@@ -21,7 +21,7 @@ from shamsul.evaluate.sweep import evidence
 from shamsul.evaluate.tables import Settings
 from shamsul.evaluate.wide import POOLED
 from shamsul.progress import track
-from shamsul.storage import Heatmaps
+from shamsul.storage.heatmaps import Heatmaps
 
 GRID = 32
 """Cells along a side of the radiograph that maps are compared on."""

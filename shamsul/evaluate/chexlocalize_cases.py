@@ -16,7 +16,7 @@ from shamsul.errors import InputError
 from shamsul.evaluate.chexlocalize_masks import on_radiograph
 from shamsul.labels import LOCALISED
 from shamsul.progress import track
-from shamsul.storage import Heatmaps, RunLengths, read_heatmaps
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, read_heatmaps
 
 
 @dataclass(frozen=True)

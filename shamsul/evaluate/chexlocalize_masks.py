@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from shamsul.data.geometry import Frame, to_original
-from shamsul.storage import Covers
+from shamsul.storage.heatmaps import Covers
 
 EPSILON = float(np.finfo(np.float32).eps)
 """Share of pixels below which OpenCV's Otsu takes a class for empty."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from shamsul.storage import read_quality
+from shamsul.storage.heatmaps import read_quality
 
 COLUMNS = ["split", "class", "method", "quality", "n_images", "median", "q95", "largest"]
 
@@ -26,8 +26,10 @@ def summarise(shards: Iterable[Path], manifest: pd.DataFrame) -> pd.DataFrame:
     Columns `COLUMNS`, a row for each split, class, method and quality: the number of images, and
     median, 95 % quantile and largest value over them.
     """
-    found = [read_quality(shard) for shard in shards]
-    values = pd.concat(found).merge(manifest[["image_id", "split"]], on="image_id")
+    found = [row for shard in shards for row in read_quality(shard)]
+    columns = ["image_id", *COLUMNS[1:4], "value"]
+    table = pd.DataFrame(found, columns=columns).astype(dict.fromkeys(columns[:4], "str"))
+    values = table.merge(manifest[["image_id", "split"]], on="image_id")
     rows = [
         (*group, len(own), np.median(own), np.quantile(own, 0.95), own.max())
         for group, own in values.groupby(COLUMNS[:4])["value"]

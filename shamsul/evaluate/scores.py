@@ -18,7 +18,7 @@ from shamsul.evaluate.settings import Sign
 from shamsul.evaluate.sweep import Sweep, contains, evidence, lay_segmentation, sweep
 from shamsul.labels import MARKER
 from shamsul.progress import track
-from shamsul.storage import Heatmaps, RunLengths
+from shamsul.storage.heatmaps import Heatmaps, RunLengths
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from shamsul.data.geometry import Frame
     from shamsul.model.classifier import Classifier
-    from shamsul.storage import Covers, Heatmaps, Images, Points, RunLengths
+    from shamsul.storage.heatmaps import Covers, Heatmaps, Points, RunLengths
+    from shamsul.storage.images import Images
 else:
     torch = lazy.load("torch")
 

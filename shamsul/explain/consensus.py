@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,7 @@ from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Maps, Method, Shard
 from shamsul.explain.control import masks_in_frame
 from shamsul.progress import track
-from shamsul.storage import Heatmaps
-
-if TYPE_CHECKING:
-    pass
+from shamsul.storage.heatmaps import Heatmaps
 
 logger = logging.getLogger(__name__)
 

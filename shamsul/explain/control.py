@@ -17,7 +17,7 @@ from pydantic import Field, PositiveInt
 
 from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Maps, Method, Shard, Supervision, image_seed
-from shamsul.storage import RunLengths
+from shamsul.storage.heatmaps import RunLengths
 
 if TYPE_CHECKING:
     from shamsul.data.geometry import Frame

@@ -25,16 +25,10 @@ from shamsul.data.masks import by_image, encode
 from shamsul.errors import InputError
 from shamsul.labels import CHEXLOCALIZE_NAMES, LOCALISED
 from shamsul.progress import track
-from shamsul.storage import (
-    Covers,
-    Heatmaps,
-    Images,
-    RunLengths,
-    read_heatmaps,
-    read_images,
-    read_table,
-    replacing,
-)
+from shamsul.storage.files import replacing
+from shamsul.storage.heatmaps import Covers, Heatmaps, RunLengths, read_heatmaps
+from shamsul.storage.images import Images, read_images
+from shamsul.storage.tables import read_table
 
 if TYPE_CHECKING:
     import torch

@@ -27,7 +27,7 @@ import numpy as np
 from shamsul.errors import InputError
 from shamsul.explain.mapfiles import Map, from_archive, from_npy, from_pickle, from_png
 from shamsul.labels import CHEXLOCALIZE_NAMES
-from shamsul.storage import Covers, RunLengths, heatmap_names, read_heatmaps
+from shamsul.storage.heatmaps import Covers, RunLengths, heatmap_names, read_heatmaps
 
 ENDINGS = {"pickle": "_map.pkl", "npy": ".npy", "npz": ".npz", "png": ".png", "shard": ".h5"}
 """How a heatmap's file name ends, by format."""

@@ -26,7 +26,7 @@ from shamsul.explain.base import Cost, Maps, Method, Shard
 from shamsul.explain.foreign import listing
 from shamsul.labels import CHEXLOCALIZE_NAMES
 from shamsul.progress import track
-from shamsul.storage import Covers, Points, RunLengths
+from shamsul.storage.heatmaps import Covers, Points, RunLengths
 
 if TYPE_CHECKING:
     import cv2

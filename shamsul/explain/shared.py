@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from shamsul import storage
 from shamsul.errors import InputError
 from shamsul.explain.base import image_seed
 from shamsul.explain.perturbation import Perturbed, Perturber
 from shamsul.progress import track
+from shamsul.storage.images import Images
+from shamsul.storage.perturbed import PerturbedPredictions, read_perturbed
 
 if TYPE_CHECKING:
     from shamsul.explain.settings import Perturbations
@@ -80,8 +81,8 @@ def _parts(superpixels: int, samples: int) -> tuple[int, int]:
 
 
 def ask(
-    settings: Perturbations, model: Classifier, images: storage.Images, seed: int
-) -> storage.Perturbations:
+    settings: Perturbations, model: Classifier, images: Images, seed: int
+) -> PerturbedPredictions:
     """Ask the network about the perturbed versions of every radiograph of a shard.
 
     Raises
@@ -102,7 +103,7 @@ def ask(
             )
         subsets = design(perturber.count, samples, own)
         found.append(Perturbed(perturber.labels, subsets, perturber.logits(subsets)))
-    return storage.Perturbations(
+    return PerturbedPredictions(
         image_id=images.image_id,
         labels=[perturbed.labels for perturbed in found],
         subsets=[perturbed.subsets for perturbed in found],
@@ -121,7 +122,7 @@ def read(path: str | Path | None, image_ids: list[str]) -> Iterator[Perturbed]:
     """
     if path is None:
         raise InputError("shared: there are no shared predictions; set explain.perturbations")
-    stored = storage.read_perturbations(path)
+    stored = read_perturbed(path)
     if stored.image_id != image_ids:
         raise InputError(f"{path}: is of other images; delete it and run again")
     for parts in zip(stored.labels, stored.subsets, stored.logits, strict=True):

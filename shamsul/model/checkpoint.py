@@ -12,7 +12,7 @@ from shamsul.errors import InputError
 from shamsul.model import weights
 from shamsul.model.backbones import BACKBONES, resized, untrained
 from shamsul.model.classifier import Classifier
-from shamsul.storage import replacing
+from shamsul.storage.files import replacing
 
 FORMAT = "shamsul checkpoint 1"
 

@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.storage import image_ids, read_table
+from shamsul.storage.images import image_ids
+from shamsul.storage.tables import read_table
 
 IN_MEMORY = 4 * 2**30
 """Bytes of pixels up to which a split is held in memory; a larger one is read as it is needed."""
@@ -67,7 +68,7 @@ def read(
 
     Parameters
     ----------
-    images : image shards (`storage.write_images`).
+    images : image shards (`shamsul.storage.images`).
     manifests : their manifests, in the same order and with the same rows.
     classes : columns of labels.
     size : side S in pixels.

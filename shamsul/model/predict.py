@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shamsul.errors import InputError
 from shamsul.model.classifier import TILE, Classifier
 from shamsul.model.dataset import Pixels
-from shamsul.storage import Images
+from shamsul.storage.images import Images
 
 
 def logits(classifier: Classifier, pixels: Pixels, count: int) -> NDArray[np.float32]:

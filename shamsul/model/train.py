@@ -34,7 +34,7 @@ from shamsul.model.predict import logits
 from shamsul.model.settings import Train
 from shamsul.model.weights import read
 from shamsul.progress import track
-from shamsul.storage import replacing
+from shamsul.storage.files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -286,8 +286,8 @@ def _save(run: _Run, state: Path, fingerprint: str) -> None:
         "plateau": run.plateau.state_dict(),
         "history": run.history,
     }
-    with replacing(state) as temporary:
-        torch.save(content, temporary)
+    with replacing(state) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
 
 
 def _resume(run: _Run, state: Path, fingerprint: str) -> None:

@@ -21,7 +21,7 @@ from shamsul.explain.perturbation import Filled, filled, quick
 from shamsul.model.classifier import Classifier
 from shamsul.probe.road import Imputer, imputed
 from shamsul.probe.settings import Fill, Probe
-from shamsul.storage import Covers
+from shamsul.storage.heatmaps import Covers
 
 MARGIN = 0.1
 """Least fall of the logit, from the radiograph to its fill, of which shares are taken."""

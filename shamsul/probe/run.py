@@ -19,7 +19,8 @@ from shamsul.probe.road import Imputer
 from shamsul.probe.settings import AGAIN, Probe
 from shamsul.probe.similarity import spearman
 from shamsul.progress import track
-from shamsul.storage import Heatmaps, Images
+from shamsul.storage.heatmaps import Heatmaps
+from shamsul.storage.images import Images
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from shamsul.data.images import load
 from shamsul.data.masks import by_image, decode
 from shamsul.errors import InputError
 from shamsul.report.overlay import OTHER, data_uri, outline, overlay, radiograph
-from shamsul.storage import RunLengths, read_frames, read_heatmaps
+from shamsul.storage.heatmaps import RunLengths, read_heatmaps
+from shamsul.storage.images import read_frames
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from shamsul.evaluate import chexlocalize_masks as ours
 from shamsul.evaluate.chexlocalize import measure
 from shamsul.evaluate.chexlocalize_cases import Run
 from shamsul.evaluate.chexlocalize_summary import summarise
-from shamsul.storage import Heatmaps, RunLengths, write_heatmaps
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 
 CLASSES = ["Cardiomegaly", "Edema", "Lung Lesion"]
 SETTINGS = {

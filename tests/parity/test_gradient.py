@@ -28,7 +28,7 @@ from shamsul.explain.gradient import (
 )
 from shamsul.explain.guided import GuidedBackprop
 from shamsul.model.classifier import Classifier
-from shamsul.storage import Images
+from shamsul.storage.images import Images
 from tests.networks import Textures, classifier
 
 NAMES = ("densenet121", "resnet18", "vgg16")

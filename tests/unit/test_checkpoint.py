@@ -14,7 +14,7 @@ from shamsul.model import checkpoint
 from shamsul.model.backbones import build
 from shamsul.model.classifier import Classifier
 from shamsul.model.train import HISTORY_COLUMNS
-from shamsul.storage import read_table
+from shamsul.storage.tables import read_table
 
 torch.set_num_threads(1)
 CLASSES = ("a", "b", "c")

@@ -20,15 +20,9 @@ from shamsul.evaluate import chexlocalize_masks as segment
 from shamsul.evaluate.chexlocalize import measure, tune_cutoffs, tune_thresholds
 from shamsul.evaluate.chexlocalize_cases import Case, Run
 from shamsul.evaluate.chexlocalize_summary import bootstrap, interval, summarise
-from shamsul.storage import (
-    Heatmaps,
-    Images,
-    RunLengths,
-    read_table,
-    write_heatmaps,
-    write_images,
-    write_table,
-)
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
+from shamsul.storage.images import Images, write_images
+from shamsul.storage.tables import read_table, write_table
 
 SIZE = 10
 SETTINGS = {

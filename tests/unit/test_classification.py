@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from shamsul.errors import InputError
 from shamsul.evaluate.classification import COLUMNS, auroc_auprc, classification_table
 from shamsul.evaluate.statistics import patient_weights
-from shamsul.storage import read_table, write_table
+from shamsul.storage.tables import read_table, write_table
 
 
 def test_by_hand():

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shamsul import storage
 from shamsul.data.geometry import Frame
 from shamsul.data.masks import encode
 from shamsul.errors import InputError
@@ -17,6 +16,8 @@ from shamsul.explain.base import Shard, Supervision
 from shamsul.explain.cam import GradCam
 from shamsul.explain.consensus import Consensus
 from shamsul.explain.control import Blurred, Edges, Gaussian, MeanMask, Random
+from shamsul.storage.heatmaps import Heatmaps, RunLengths
+from shamsul.storage.images import Images
 from tests.networks import Textures, classifier
 
 SIZE = 32
@@ -50,7 +51,7 @@ def supervision(heatmaps=None):
 
 
 def shard(names, classes=("a", "b"), **more):
-    images = storage.Images(np.zeros((len(names), SIZE, SIZE), np.uint8), list(names), [])
+    images = Images(np.zeros((len(names), SIZE, SIZE), np.uint8), list(names), [])
     return Shard(Textures(), images, tuple(classes), 5, **more)
 
 
@@ -103,7 +104,7 @@ def test_the_gaussian_is_centred_and_falls_as_it_should():
 def test_edges_are_where_the_grey_changes():
     grey = np.zeros((1, SIZE, SIZE), np.uint8)
     grey[:, :, 20:] = 255
-    of = Shard(Textures(), storage.Images(grey, ["x"], []), ("a", "b"), 5)
+    of = Shard(Textures(), Images(grey, ["x"], []), ("a", "b"), 5)
     maps = Edges().heatmaps(of).heatmap
     assert maps.shape == (1, 2, SIZE, SIZE) and (maps[0, 0] == maps[0, 1]).all()
     assert set(maps[0, 0].argmax(1)) <= {19, 20} and maps[0, 0, :, :14].max() < 1e-6
@@ -117,9 +118,7 @@ def test_random_does_not_depend_on_the_other_classes_or_images():
 
 def test_an_untrained_network_is_another_one_from_the_seed():
     model = classifier("densenet_small")
-    images = storage.Images(
-        np.random.default_rng(0).integers(0, 256, (1, 64, 64), np.uint8), ["x"], []
-    )
+    images = Images(np.random.default_rng(0).integers(0, 256, (1, 64, 64), np.uint8), ["x"], [])
     control = GradCam(network="untrained")
     maps = [
         control.heatmaps(Shard(model, images, tuple("abcd"), seed)).heatmap for seed in (1, 1, 2)
@@ -132,7 +131,7 @@ def test_an_untrained_network_is_another_one_from_the_seed():
 def member(name, maps, names):
     maps = np.asarray(maps, np.float32)
     explained = np.ones(maps.shape[:2], bool)
-    return storage.Heatmaps(maps, list(names), explained, ["b", "a"], name, {}, "0")
+    return Heatmaps(maps, list(names), explained, ["b", "a"], name, {}, "0")
 
 
 def test_a_consensus_is_the_mean_of_ranks():
@@ -158,7 +157,7 @@ def test_a_consensus_needs_maps_of_one_frame():
     maps = member("one", np.ones((1, 2, 3, 3)), ["x"])
     members = {"one": maps, "two": replace(maps, covers="radiograph")}
     for geometry, frame in frames.items():
-        images = storage.Images(np.zeros((1, SIZE, SIZE), np.uint8), ["x"], [frame])
+        images = Images(np.zeros((1, SIZE, SIZE), np.uint8), ["x"], [frame])
         of = Shard(Textures(), images, ("a",), 5, members=members)
         if geometry == "stretch":
             assert Consensus(of=("one", "two")).heatmaps(of).heatmap.shape == (1, 1, SIZE, SIZE)
@@ -215,7 +214,7 @@ def test_a_preset_sets_parameters_and_own_ones_win():
 
 
 def blurred_shard(heatmap, explained=((True, True),)):
-    member = storage.Heatmaps(
+    member = Heatmaps(
         heatmap, ["x"], np.array(explained), ["b", "a"], "lrp", {}, "0", covers="radiograph"
     )
     return shard(["x"], members={"lrp": member})
@@ -235,7 +234,7 @@ def test_a_blurred_map_is_the_others_under_a_gaussian_of_the_sides_fraction():
 
 
 def test_segmentations_are_not_blurred():
-    empty = storage.RunLengths(np.full((1, 2), "", object), np.full((1, 2, 2), 8))
+    empty = RunLengths(np.full((1, 2), "", object), np.full((1, 2, 2), 8))
     with pytest.raises(InputError, match="blurred: lrp makes segmentations"):
         Blurred(of="lrp").heatmaps(blurred_shard(empty))
 

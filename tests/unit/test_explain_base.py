@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from shamsul import storage
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Shard, in_groups
@@ -17,6 +16,7 @@ from shamsul.explain.gradient import InputXGradient
 from shamsul.explain.surrogate import Lime
 from shamsul.model import checkpoint
 from shamsul.model.classifier import Classifier
+from shamsul.storage.images import Images
 from tests.networks import Textures, classifier, network
 
 
@@ -62,7 +62,7 @@ def test_a_single_image_that_does_not_fit_is_an_error(monkeypatch):
 
 def test_a_shard_is_explained_the_same_where_memory_is_short(monkeypatch):
     model, explain = classifier("densenet_small"), GradCam.explain
-    images = storage.Images(
+    images = Images(
         np.random.default_rng(2).integers(0, 256, (5, 64, 64), np.uint8), list("vwxyz"), []
     )
     shard = Shard(model, images, ("a", "d"), 1)
@@ -95,14 +95,14 @@ def test_larger_images_are_explained_fewer_at_a_time(size, images, tile, monkeyp
     model = Textures()
     model.size = size
     monkeypatch.setattr(InputXGradient, "explain", remember)
-    pictures = storage.Images(np.zeros((6, 32, 32), np.uint8), list("uvwxyz"), [])
+    pictures = Images(np.zeros((6, 32, 32), np.uint8), list("uvwxyz"), [])
     maps = InputXGradient().heatmaps(Shard(model, pictures, ("a",), 1)).heatmap
     assert set(seen) == {images} and maps.shape == (6, 1, 1, 1)
 
 
 def shard_of(model, seed=1):
     grey = np.random.default_rng(0).integers(0, 256, (2, 64, 64), np.uint8)
-    return Shard(model, storage.Images(grey, ["x", "y"], []), ("c", "a"), seed)
+    return Shard(model, Images(grey, ["x", "y"], []), ("c", "a"), seed)
 
 
 def test_another_checkpoint_is_explained_class_by_name(tmp_path):

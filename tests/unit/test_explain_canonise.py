@@ -21,7 +21,7 @@ from shamsul.explain.lrp import (
 )
 from shamsul.model.backbones import BACKBONES
 from shamsul.model.layers import Clamp
-from shamsul.storage import Images
+from shamsul.storage.images import Images
 from tests.networks import classifier, network
 
 NAMES = ("densenet_small", "densenet121", "resnet18", "resnet50", "vgg16", "efficientnet_b0")

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from scripts import explain as script
-from shamsul import storage
 from shamsul.code import PROJECT
 from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
@@ -19,6 +18,8 @@ from shamsul.explain import registry
 from shamsul.explain.base import Shard, image_seed
 from shamsul.explain.cam import GradCam
 from shamsul.model import checkpoint
+from shamsul.storage.heatmaps import read_heatmaps
+from shamsul.storage.images import Images, write_images
 from tests.methods import ALONE, QUICK, quick
 from tests.networks import Textures, classifier
 
@@ -29,12 +30,12 @@ PLACED = ((0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 0, 1), (1, 0, 3, 2), (1, 2, 3, 0))
 def images():
     stack = np.stack([Textures.image(placed).numpy() for placed in PLACED])
     frame = Frame.fit(40, 30, 32, "stretch")
-    return storage.Images(stack, [f"image{n}" for n in range(len(stack))], [frame] * len(stack))
+    return Images(stack, [f"image{n}" for n in range(len(stack))], [frame] * len(stack))
 
 
 def run(tmp_path, monkeypatch, images, entry, explained=("d", "a"), classes="abcd", batch_size=2):
     monkeypatch.setattr(checkpoint, "load", lambda path, device, size: Textures())
-    storage.write_images(images, tmp_path / "images.h5")
+    write_images(images, tmp_path / "images.h5")
     settings = {
         "seed": 5,
         "classes": list(classes),
@@ -49,7 +50,7 @@ def run(tmp_path, monkeypatch, images, entry, explained=("d", "a"), classes="abc
     ]  # fmt: skip
     monkeypatch.setattr(sys, "argv", arguments)
     script.main()
-    return storage.read_heatmaps(tmp_path / "out.h5")
+    return read_heatmaps(tmp_path / "out.h5")
 
 
 def test_heatmaps_are_of_the_asked_classes_and_images(tmp_path, monkeypatch, images):
@@ -85,7 +86,7 @@ def test_results_do_not_depend_on_the_batch_size(tmp_path, monkeypatch, images, 
 def test_the_program_explains_a_saved_checkpoint(tmp_path, images):
     model = classifier("densenet_small", size=32)
     checkpoint.save(model, tmp_path / "model.pt", {})
-    storage.write_images(images, tmp_path / "images.h5")
+    write_images(images, tmp_path / "images.h5")
     settings = {"seed": 5, "classes": list("abcd"), "explained": ["c"], "name": "cam"}
     settings["entry"] = {"method": "grad_cam"}
     arguments = [
@@ -95,7 +96,7 @@ def test_the_program_explains_a_saved_checkpoint(tmp_path, images):
     ]  # fmt: skip
     done = subprocess.run([sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    shard = storage.read_heatmaps(tmp_path / "out.h5")
+    shard = read_heatmaps(tmp_path / "out.h5")
     assert shard.checkpoint == model.digest()
     expected = GradCam().explain(model, model.normalise(images.image), torch.tensor([2]), [0] * 5)
     np.testing.assert_allclose(shard.heatmap, expected, rtol=1e-4, atol=1e-7)
@@ -109,7 +110,7 @@ def test_each_image_has_its_own_seed(tmp_path, monkeypatch, images):
 
 @pytest.mark.parametrize("method", ALONE)
 def test_an_empty_shard_has_no_heatmaps(tmp_path, monkeypatch, images, method):
-    empty = storage.Images(images.image[:0], [], [])
+    empty = Images(images.image[:0], [], [])
     shard = run(tmp_path, monkeypatch, empty, {"method": method})
     assert shard.heatmap.shape[:2] == (0, 2) and shard.explained.shape == (0, 2)
 
@@ -140,7 +141,7 @@ def test_results_do_not_depend_on_shard_or_order(images, method, rng):
     explainer = quick(method)
 
     def explained(rows):
-        shard = storage.Images(grey[rows], [f"image{row}" for row in rows], [])
+        shard = Images(grey[rows], [f"image{row}" for row in rows], [])
         return explainer.heatmaps(Shard(model, shard, ("c", "a"), 5)).heatmap
 
     everything = explained([0, 1, 2, 3, 4])

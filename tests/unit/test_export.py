@@ -13,7 +13,6 @@ import pytest
 import torch
 from pycocotools import mask as coco
 
-from shamsul import storage
 from shamsul.code import PROJECT
 from shamsul.data.geometry import Frame, to_original
 from shamsul.data.masks import MASK_COLUMNS, encode
@@ -21,6 +20,9 @@ from shamsul.errors import InputError
 from shamsul.explain import export
 from shamsul.explain.imported import Imported, Segmentations
 from shamsul.labels import LOCALISED
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, read_heatmaps, write_heatmaps
+from shamsul.storage.images import Images, read_images, write_images
+from shamsul.storage.tables import write_table
 from tests.unit.test_imported import shard
 
 SIZE = 32
@@ -36,13 +38,11 @@ def finished_run(tmp_path, rng):
     rows, predictions = [], []
     for split, image_id in (("tune", "p1"), ("test", "p2")):
         frame = Frame.fit(HEIGHT, WIDTH, SIZE, "stretch")
-        storage.write_images(
-            storage.Images(grey, [image_id], [frame]), run / "images" / f"{split}-0000.h5"
-        )
+        write_images(Images(grey, [image_id], [frame]), run / "images" / f"{split}-0000.h5")
         explained = np.array([[True, True, split == "tune"]])
         maps = rng.normal(size=(1, 3, 7, 7)).astype(np.float32) * explained[..., None, None]
-        storage.write_heatmaps(
-            storage.Heatmaps(maps, [image_id], explained, list(CLASSES), "cam", {}, "0"),
+        write_heatmaps(
+            Heatmaps(maps, [image_id], explained, list(CLASSES), "cam", {}, "0"),
             run / "heatmaps" / "cam" / f"{split}-0000.h5",
         )
         labels = {"Lung Opacity": 1.0, "Fracture": 0.0, "Edema": -1.0}
@@ -50,15 +50,15 @@ def finished_run(tmp_path, rng):
             {"image_id": image_id, "split": split, "height": HEIGHT, "width": WIDTH} | labels
         )
         predictions += [(image_id, name, 0.1 * n) for n, name in enumerate(CLASSES)]
-    storage.write_table(pd.DataFrame(rows), run / "manifest.parquet")
+    write_table(pd.DataFrame(rows), run / "manifest.parquet")
     columns = ["image_id", "class", "probability"]
-    storage.write_table(pd.DataFrame(predictions, columns=columns), run / "predictions.parquet")
+    write_table(pd.DataFrame(predictions, columns=columns), run / "predictions.parquet")
     # Masks of twice the radiograph's resolution.
     mask = np.zeros((2 * HEIGHT, 2 * WIDTH), bool)
     mask[10:30, 20:50] = True
     row = ("p2", "Lung Opacity", "one", "segmentation", *mask.shape, encode(mask))
     masks = pd.DataFrame([row], columns=MASK_COLUMNS[:7])
-    storage.write_table(masks, run / "masks.parquet")
+    write_table(masks, run / "masks.parquet")
     return run, mask
 
 
@@ -75,8 +75,8 @@ def test_the_pickles_are_what_chexlocalize_reads(finished_run, tmp_path):
     ]
     with (tmp_path / "out" / written[0]).open("rb") as file:
         content = pickle.load(file)
-    shard = storage.read_heatmaps(run / "heatmaps" / "cam" / "test-0000.h5")
-    images = storage.read_images(run / "images" / "test-0000.h5")
+    shard = read_heatmaps(run / "heatmaps" / "cam" / "test-0000.h5")
+    images = read_images(run / "images" / "test-0000.h5")
     assert torch.equal(content["map"], torch.from_numpy(shard.heatmap[0, 0])[None, None])
     assert content["prob"] == 0 and content["task"] == "Airspace Opacity" and content["gt"] == 1
     assert content["cxr_dims"] == (2 * WIDTH, 2 * HEIGHT)
@@ -92,7 +92,7 @@ def test_what_is_exported_is_imported_as_it_was(finished_run, tmp_path):
     run, mask = finished_run
     export.export(run, "cam", tmp_path / "out")
     made = Imported(path=str(tmp_path / "out" / "cam_maps_val")).heatmaps(shard(["p1"], CLASSES))
-    shards = storage.read_heatmaps(run / "heatmaps" / "cam" / "tune-0000.h5")
+    shards = read_heatmaps(run / "heatmaps" / "cam" / "tune-0000.h5")
     assert np.array_equal(made.explained, [[True, False, True]])  # Fracture has no masks
     assert np.array_equal(made.heatmap[0, [0, 2]], shards.heatmap[0, [0, 2]])
     np.testing.assert_allclose(made.probability, [[0, np.nan, 0.2]])
@@ -170,7 +170,7 @@ def test_the_program_names_a_method_without_heatmaps(finished_run, tmp_path):
 
 
 def test_segmentations_are_not_exported_as_heatmaps(tmp_path):
-    lengths = storage.RunLengths(np.full((1, 1), "04", object), np.full((1, 1, 2), 2))
-    made = storage.Heatmaps(lengths, ["p"], np.ones((1, 1), bool), ["Edema"], "hb", {}, "0")
+    lengths = RunLengths(np.full((1, 1), "04", object), np.full((1, 1, 2), 2))
+    made = Heatmaps(lengths, ["p"], np.ones((1, 1), bool), ["Edema"], "hb", {}, "0")
     with pytest.raises(InputError, match="hb makes segmentations"):
         export.maps(made, None, None, {}, {}, tmp_path)

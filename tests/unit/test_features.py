@@ -11,7 +11,7 @@ from pycocotools import mask as coco
 from shamsul.code import PROJECT
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.evaluate.features import of_masks, shape
-from shamsul.storage import read_table, write_table
+from shamsul.storage.tables import read_table, write_table
 
 
 def row(mask, instances=0, annotator="x", kind="segmentation", name="Edema", image_id="a"):

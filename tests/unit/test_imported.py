@@ -16,12 +16,13 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-from shamsul import storage
 from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
 from shamsul.explain import foreign, registry
 from shamsul.explain.base import Shard
 from shamsul.explain.imported import Imported, Radiologist, Segmentations
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
+from shamsul.storage.images import Images
 from tests.networks import Textures
 from tests.unit.test_explain_script import run
 
@@ -33,7 +34,7 @@ FRAME = Frame.fit(50, 40, 32, "stretch")
 def shard(names=NAMES, classes=CLASSES, size=32, geometry="stretch"):
     grey = np.zeros((len(names), size, size), np.uint8)
     frames = [Frame.fit(50, 40, size, geometry)] * len(names)
-    return Shard(Textures(), storage.Images(grey, list(names), frames), tuple(classes), 1)
+    return Shard(Textures(), Images(grey, list(names), frames), tuple(classes), 1)
 
 
 def heatmaps(rng, height=5, width=4):
@@ -73,11 +74,11 @@ def write_shards(folder, maps, frame=FRAME, covers="frame"):
         for column, task in enumerate(("Edema", "Airspace Opacity")):
             if (image_id, task) in maps:
                 values[0, column], explained[0, column] = maps[image_id, task], True
-        made = storage.Heatmaps(
+        made = Heatmaps(
             values, [image_id], explained, ["Edema", "Lung Opacity"], "theirs", {}, "0",
             covers=covers, frames=[frame] if frame else [],
         )  # fmt: skip
-        storage.write_heatmaps(made, folder / f"test-{number:04d}.h5")
+        write_heatmaps(made, folder / f"test-{number:04d}.h5")
 
 
 def check(made, maps):
@@ -337,9 +338,9 @@ def test_maps_of_another_resolution_are_named(tmp_path, rng):
 
 
 def test_a_shard_of_segmentations_is_refused(tmp_path):
-    lengths = storage.RunLengths(np.full((1, 1), "04", object), np.full((1, 1, 2), 2))
-    made = storage.Heatmaps(lengths, [NAMES[0]], np.ones((1, 1), bool), ["Edema"], "m", {}, "0")
-    storage.write_heatmaps(made, tmp_path / "test-0000.h5")
+    lengths = RunLengths(np.full((1, 1), "04", object), np.full((1, 1, 2), 2))
+    made = Heatmaps(lengths, [NAMES[0]], np.ones((1, 1), bool), ["Edema"], "m", {}, "0")
+    write_heatmaps(made, tmp_path / "test-0000.h5")
     with pytest.raises(InputError, match="holds segmentations"):
         Imported(path=str(tmp_path)).heatmaps(shard())
 
@@ -469,8 +470,8 @@ def test_the_program_stores_what_is_missing_and_says_how_many(
     tmp_path, monkeypatch, rng, caplog, outlines
 ):
     grey = np.zeros((2, 32, 32), np.uint8)
-    frame = storage.Frame.fit(50, 40, 32, "stretch")
-    images = storage.Images(grey, list(NAMES), [frame, frame])
+    frame = Frame.fit(50, 40, 32, "stretch")
+    images = Images(grey, list(NAMES), [frame, frame])
     maps = heatmaps(rng)
     maps = {(name, {"Airspace Opacity": "d", "Edema": "a"}[c]): m for (name, c), m in maps.items()}
     write_pickles(tmp_path / "maps", maps)

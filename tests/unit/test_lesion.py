@@ -19,7 +19,8 @@ from shamsul.explain.cam import GradCam, LayerCam
 from shamsul.explain.lrp import LrpZ
 from shamsul.explain.occlusion import Occlusion
 from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelOcclusion
-from shamsul.storage import Heatmaps, read_heatmaps, read_images, write_heatmaps, write_images
+from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
+from shamsul.storage.images import read_images, write_images
 
 HEIGHT, WIDTH, SIDE = 150, 240, 30
 # (top, left): inside what a centre crop keeps (columns 45 to 195), and in opposite corners of it.

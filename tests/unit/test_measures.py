@@ -15,7 +15,7 @@ from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS
 from shamsul.evaluate.segmentation import LEVELS
 from shamsul.evaluate.wide import POOLED
-from shamsul.storage import Heatmaps, RunLengths
+from shamsul.storage.heatmaps import Heatmaps, RunLengths
 
 SETTINGS = {"replicates": 200, "confidence": 0.9, "interval": "percentile", "min_patients": 3}
 NAMES = [f"i{number}" for number in range(4)]

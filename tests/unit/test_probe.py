@@ -17,7 +17,6 @@ from scipy.stats import spearmanr
 from torch import nn
 from torch.nn import functional
 
-from shamsul import storage
 from shamsul.code import PROJECT
 from shamsul.data.geometry import Frame
 from shamsul.data.masks import encode
@@ -35,6 +34,9 @@ from shamsul.probe.road import Imputer
 from shamsul.probe.run import COLUMNS, chosen, most_probable, probe
 from shamsul.probe.settings import Probe
 from shamsul.probe.similarity import complexity, spearman
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
+from shamsul.storage.images import Images, write_images
+from shamsul.storage.tables import read_table, write_table
 from tests.networks import Textures, classifier
 
 SIZE = 32
@@ -60,22 +62,20 @@ def grey(seed=0, count=None):
 
 def images(pictures):
     names = [f"image{number}" for number in range(len(pictures))]
-    return storage.Images(np.array(pictures), names, [FRAME] * len(pictures))
+    return Images(np.array(pictures), names, [FRAME] * len(pictures))
 
 
 def heatmaps(method, model, shard, classes=None, name="method"):
     classes = classes or model.classes
     maps = method.heatmaps(Shard(model, shard, tuple(classes), 1)).heatmap
     explained = np.ones(maps.shape[:2], bool)
-    return storage.Heatmaps(maps, shard.image_id, explained, list(classes), name, {}, "0")
+    return Heatmaps(maps, shard.image_id, explained, list(classes), name, {}, "0")
 
 
 def given_maps(maps, shard, classes="abcd", **more):
     maps = np.asarray(maps, np.float32)
     explained = np.ones(maps.shape[:2], bool)
-    return storage.Heatmaps(
-        maps, shard.image_id, explained, list(classes), "given", {}, "0", **more
-    )
+    return Heatmaps(maps, shard.image_id, explained, list(classes), "given", {}, "0", **more)
 
 
 def values(table, metric, stage=0):
@@ -471,7 +471,7 @@ def test_a_value_depends_on_its_own_image_alone(name):
     )
     assert (table.groupby("image_id")["class"].nunique() == 2).all()
     rows = [3, 1]
-    part = storage.Images(shard.image[rows], [shard.image_id[row] for row in rows], [FRAME] * 2)
+    part = Images(shard.image[rows], [shard.image_id[row] for row in rows], [FRAME] * 2)
     model.batch_size = 3
     alone = probe(model, part, heatmaps(method, model, part), method, FEW, 1)
     same = table[table["image_id"].isin(part.image_id)].reset_index(drop=True)
@@ -604,9 +604,9 @@ def test_coarser_maps_are_interpolated_as_torch_does():
 def test_segmentations_are_probed_too(textured):
     masks = np.kron(quadrant_maps(), np.ones((60, 40))) > 0
     counts = np.array([[encode(mask) for mask in row] for row in masks], object)
-    lengths = storage.RunLengths(counts, np.broadcast_to([120, 80], (2, 4, 2)))
+    lengths = RunLengths(counts, np.broadcast_to([120, 80], (2, 4, 2)))
     explained = np.ones((2, 4), bool)
-    maps = storage.Heatmaps(
+    maps = Heatmaps(
         lengths, textured.image_id, explained, list("abcd"), "seg", {}, "0", covers="radiograph"
     )
     table = probe(Textures(), textured, maps, Random(), PLAIN, 1)
@@ -650,10 +650,10 @@ def test_shared_predictions_become_the_methods_own():
 
 def test_what_does_not_belong_together_is_refused(textured):
     maps = given_maps(quadrant_maps(), textured)
-    other = storage.Images(textured.image, ["x", "y"], textured.frames)
+    other = Images(textured.image, ["x", "y"], textured.frames)
     with pytest.raises(InputError, match="given: heatmaps are of other images"):
         probe(Textures(), other, maps, Random(), PLAIN, 1)
-    small = storage.Images(textured.image[:, :16, :16], textured.image_id, textured.frames)
+    small = Images(textured.image[:, :16, :16], textured.image_id, textured.frames)
     with pytest.raises(InputError, match=r"images are of \(16, 16\) pixels"):
         probe(Textures(), small, maps, Random(), PLAIN, 1)
 
@@ -662,10 +662,10 @@ def test_what_does_not_belong_together_is_refused(textured):
 def test_of_no_images_there_is_an_empty_table(tmp_path, settings):
     model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
     if settings.images:
-        shard = storage.Images(shard.image[:0], [], [])
+        shard = Images(shard.image[:0], [], [])
     table = probe(model, shard, heatmaps(GradCam(), model, shard), GradCam(), settings, 1)
-    storage.write_table(table, tmp_path / "p.parquet")
-    table = storage.read_table(tmp_path / "p.parquet")
+    write_table(table, tmp_path / "p.parquet")
+    table = read_table(tmp_path / "p.parquet")
     assert table.empty and list(table) == COLUMNS
     assert table["value"].dtype == float and table["stage"].dtype == int
 
@@ -673,8 +673,8 @@ def test_of_no_images_there_is_an_empty_table(tmp_path, settings):
 def test_the_script_writes_what_was_measured(tmp_path):
     model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
     checkpoint.save(model, tmp_path / "c.pt", {})
-    storage.write_images(shard, tmp_path / "i.h5")
-    storage.write_heatmaps(heatmaps(GradCam(), model, shard), tmp_path / "h.h5")
+    write_images(shard, tmp_path / "i.h5")
+    write_heatmaps(heatmaps(GradCam(), model, shard), tmp_path / "h.h5")
     given = {
         "seed": 1, "classes": list("abcd"), "probe": FEW.model_dump(),
         "entry": registry.entry(GradCam()), "perturbations": None,
@@ -690,7 +690,7 @@ def test_the_script_writes_what_was_measured(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    table = storage.read_table(tmp_path / "p.parquet")
+    table = read_table(tmp_path / "p.parquet")
     assert list(table) == COLUMNS and table["value"].dtype == float
     model = checkpoint.load(tmp_path / "c.pt")
     pd.testing.assert_frame_equal(

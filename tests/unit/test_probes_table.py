@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shamsul import storage
 from shamsul.code import PROJECT
 from shamsul.evaluate.probes import FAITHFULNESS, summarise
 from shamsul.evaluate.settings import Evaluate
 from shamsul.metrics import METRICS
 from shamsul.probe.run import COLUMNS
 from shamsul.probe.settings import Probe
+from shamsul.storage.tables import read_table, write_table
 
 SETTINGS = Evaluate(replicates=200).model_dump()
 
@@ -113,9 +113,9 @@ def test_every_measure_has_a_name_a_direction_and_a_source():
 
 
 def test_the_script_writes_the_same_whatever_the_order_of_shards_and_needs_no_torch(tmp_path):
-    storage.write_table(rows([1.0, 2.0]), tmp_path / "a.parquet")
-    storage.write_table(rows([3.0, 5.0], method="other"), tmp_path / "b.parquet")
-    storage.write_table(manifest(2, 2), tmp_path / "m.parquet")
+    write_table(rows([1.0, 2.0]), tmp_path / "a.parquet")
+    write_table(rows([3.0, 5.0], method="other"), tmp_path / "b.parquet")
+    write_table(manifest(2, 2), tmp_path / "m.parquet")
     given = json.dumps({"seed": 1, "evaluate": SETTINGS})
     written = []
     for order in (("a", "b"), ("b", "a")):
@@ -136,6 +136,6 @@ def test_the_script_writes_the_same_whatever_the_order_of_shards_and_needs_no_to
         assert done.returncode == 0, done.stderr
         written.append([(tmp_path / f"{name}.parquet").read_bytes() for name in "fs"])
     assert written[0] == written[1]
-    table = storage.read_table(tmp_path / "f.parquet")
+    table = read_table(tmp_path / "f.parquet")
     means = table[table["class"] == "a"].set_index("method")["mean"]
     assert means.to_dict() == {"lrp": 1.5, "other": 4.0}

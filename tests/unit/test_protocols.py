@@ -19,7 +19,7 @@ from shamsul.evaluate.chexlocalize import measure
 from shamsul.evaluate.chexlocalize_cases import Run
 from shamsul.evaluate.scores import score
 from shamsul.labels import CLASSES, LOCALISED
-from shamsul.storage import Heatmaps, RunLengths, write_heatmaps
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 
 SETTINGS = {"rules": ["otsu", "best"], "fixed_threshold": 0.5, "min_masks": 10}
 CHEXLOCALIZE = {

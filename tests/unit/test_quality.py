@@ -7,20 +7,21 @@ import pandas as pd
 import pytest
 import torch
 
-from shamsul import storage
 from shamsul.evaluate.quality import COLUMNS, summarise
 from shamsul.explain.base import Shard
 from shamsul.explain.cam import GradCam
 from shamsul.explain.lrp import LrpEpsilon, LrpZ
+from shamsul.storage.heatmaps import Heatmaps, write_heatmaps
+from shamsul.storage.images import Images
 from tests.networks import classifier
 
 
 def shard(path, names, quality, method="lrp"):
     maps = np.zeros((len(names), 2, 3, 3), np.float32)
-    made = storage.Heatmaps(
+    made = Heatmaps(
         maps, names, np.ones((len(names), 2), bool), ["a", "b"], method, {}, "0", quality
     )
-    storage.write_heatmaps(made, path)
+    write_heatmaps(made, path)
     return path
 
 
@@ -55,7 +56,7 @@ def test_quality_of_another_shape_is_refused(tmp_path):
 def test_the_error_is_the_sums_distance_from_the_logit_relative_to_it():
     model = classifier("densenet_small")
     grey = np.random.default_rng(3).integers(0, 256, (3, 64, 64), np.uint8)
-    images = storage.Images(grey, ["x", "y", "z"], [])
+    images = Images(grey, ["x", "y", "z"], [])
     for method in (LrpZ(), LrpEpsilon(epsilon=0.1)):
         made = method.heatmaps(Shard(model, images, ("c", "a"), 1))
         maps, quality = made.heatmap, made.quality
@@ -69,5 +70,5 @@ def test_without_biases_the_error_is_nearly_none():
     model = classifier("vgg16", size=32, bias_free=True)
     grey = np.random.default_rng(3).integers(0, 256, (2, 32, 32), np.uint8)
     torch.set_num_threads(1)
-    made = LrpZ().heatmaps(Shard(model, storage.Images(grey, ["x", "y"], []), ("a",), 1))
+    made = LrpZ().heatmaps(Shard(model, Images(grey, ["x", "y"], []), ("a",), 1))
     assert made.quality["conservation_error"].max() < 1e-3

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import yaml
 
-from shamsul import storage
 from shamsul.code import PROJECT
 from shamsul.data.geometry import Frame
 from shamsul.model import checkpoint
+from shamsul.storage.heatmaps import read_heatmaps
+from shamsul.storage.images import Images, write_images
 from tests.experiment import SMALL
 from tests.networks import classifier
 
@@ -61,7 +62,7 @@ def test_the_method_of_the_readme_explains_images(project):
     checkpoint.save(model, project / "model.pt", {})
     grey = np.random.default_rng(1).integers(0, 256, (3, 32, 32), np.uint8)
     frame = Frame.fit(40, 30, 32, "stretch")
-    storage.write_images(storage.Images(grey, ["x", "y", "z"], [frame] * 3), project / "images.h5")
+    write_images(Images(grey, ["x", "y", "z"], [frame] * 3), project / "images.h5")
     settings = {
         "seed": 1, "classes": list("abcd"), "explained": ["c", "a"], "name": "mine", "entry": entry,
     }  # fmt: skip
@@ -70,7 +71,7 @@ def test_the_method_of_the_readme_explains_images(project):
         "--checkpoint", "model.pt", "--images", "images.h5", "--heatmaps", "out.h5",
         "--device", "cpu",
     )  # fmt: skip
-    made = storage.read_heatmaps(project / "out.h5")
+    made = read_heatmaps(project / "out.h5")
     assert made.heatmap.shape[:2] == (3, 2) and made.heatmap.max() > 0
     wanted = {"method": "xgrad_cam", "network": "trained", "floor": 0.001}
     assert made.parameters.items() >= wanted.items()

@@ -14,7 +14,7 @@ from shamsul.report import figures, overlay
 from shamsul.report.differences import Lookup
 from shamsul.report.gallery import choose
 from shamsul.report.page import Results, render
-from shamsul.storage import write_table
+from shamsul.storage.tables import write_table
 from tests.results import KINDS, make
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"

@@ -16,7 +16,8 @@ from shamsul.report import maps, overlay, probes, protocol, standing
 from shamsul.report.gallery import Choice, examples
 from shamsul.report.methods import Methods
 from shamsul.report.page import render
-from shamsul.storage import Heatmaps, Images, RunLengths, write_heatmaps, write_images
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
+from shamsul.storage.images import Images, write_images
 from tests.results import KINDS, make
 
 METHODS = Methods(["cam", "lrp", "prior", "reader"], {"prior": "control", "reader": "human"}, "x")

@@ -15,15 +15,9 @@ from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS, score
 from shamsul.evaluate.segmentation import LEVELS, iou
 from shamsul.evaluate.tables import gather, per_image, tune, warn_of_few
 from shamsul.labels import MARKER
-from shamsul.storage import (
-    Heatmaps,
-    Images,
-    RunLengths,
-    read_table,
-    write_heatmaps,
-    write_images,
-    write_table,
-)
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
+from shamsul.storage.images import Images, write_images
+from shamsul.storage.tables import read_table, write_table
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 CLASSES = ["Edema", "Cardiomegaly", "Lung Lesion"]

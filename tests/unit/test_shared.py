@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from shamsul import config, storage
+from shamsul import config
 from shamsul.errors import InputError
 from shamsul.explain import registry, shared
 from shamsul.explain.base import Shard
 from shamsul.explain.perturbation import Perturbed
 from shamsul.explain.settings import Perturbations
 from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelOcclusion, SuperpixelRise
+from shamsul.storage.images import Images
+from shamsul.storage.perturbed import write_perturbed
 from tests.networks import Textures, classifier
 
 METHODS = (Lime, KernelShap, SuperpixelRise, SuperpixelOcclusion)
@@ -51,9 +53,9 @@ def stored(tmp_path):
     coarse = torch.rand(3, 1, 8, 8, generator=generator)
     grey = torch.nn.functional.interpolate(coarse, size=48, mode="bilinear")[:, 0]
     pictures = (255 * grey).to(torch.uint8).numpy()
-    images = storage.Images(pictures, ["x", "y", "z"], [])
+    images = Images(pictures, ["x", "y", "z"], [])
     settings = Perturbations(samples=600, segments=12, fill="blur")
-    storage.write_perturbations(shared.ask(settings, model, images, 7), tmp_path / "p.h5")
+    write_perturbed(shared.ask(settings, model, images, 7), tmp_path / "p.h5")
     return model, images, str(tmp_path / "p.h5")
 
 
@@ -91,7 +93,7 @@ def test_sharing_changes_with_neither_shard_nor_order(stored):
     model, images, _ = stored
     settings = Perturbations(samples=60, segments=12)
     everything = shared.ask(settings, model, images, 7)
-    some = storage.Images(images.image[[2, 0]], ["z", "x"], [])
+    some = Images(images.image[[2, 0]], ["z", "x"], [])
     again = shared.ask(settings, model, some, 7)
     assert np.array_equal(again.logits[0], everything.logits[2])
     assert np.array_equal(again.subsets[1], everything.subsets[0])
@@ -145,6 +147,6 @@ def test_sharing_needs_a_section_of_the_configuration():
 
 
 def test_without_the_file_shared_methods_say_what_to_do():
-    shard = Shard(Textures(), storage.Images(np.zeros((1, 32, 32), np.uint8), ["x"], []), ("a",), 1)
+    shard = Shard(Textures(), Images(np.zeros((1, 32, 32), np.uint8), ["x"], []), ("a",), 1)
     with pytest.raises(InputError, match="set explain.perturbations"):
         Lime(shared=True).heatmaps(shard)

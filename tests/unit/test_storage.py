@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from shamsul import storage
 from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
-from shamsul.storage import Heatmaps, RunLengths
+from shamsul.storage import heatmaps as storage
+from shamsul.storage.heatmaps import Heatmaps, RunLengths
 
 
 def through(tmp_path, heatmaps):
@@ -149,7 +149,7 @@ def test_a_damaged_or_hostile_shard_is_named_in_one_line(tmp_path, said):
 
 
 def test_a_shard_of_another_version_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(storage, "VERSION", 2)
     storage.write_heatmaps(shard(np.zeros((2, 2, 1, 1), np.float32)), tmp_path / "old.h5")
     monkeypatch.undo()
     with pytest.raises(InputError, match=r"old\.h5: .*another version"):

@@ -24,7 +24,8 @@ from shamsul.model.epoch import Plan, augment, batches, cosine
 from shamsul.model.predict import predictions
 from shamsul.model.settings import Train
 from shamsul.model.train import HISTORY_COLUMNS, fit, mean_auroc, selection
-from shamsul.storage import Images, read_table, write_images, write_table
+from shamsul.storage.images import Images, write_images
+from shamsul.storage.tables import read_table, write_table
 
 torch.set_num_threads(1)
 SIZE = 32

@@ -1,0 +1,247 @@
+"""Heatmap shards: the maps of one method, dense ones and segmentations as run lengths."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from shamsul.data.geometry import Frame
+from shamsul.errors import InputError
+from shamsul.storage import shards
+
+VERSION = 4
+"""Of what a heatmap shard holds."""
+
+Covers = Literal["frame", "radiograph"]
+"""What a heatmap covers evenly: the model's square frame, or the whole radiograph, which is how
+others publish their maps and segmentations. Under `stretch` the two are the same."""
+
+Points = dict[tuple[str, str], NDArray[np.float64]]
+"""By image_id and class, (n, 2): x and y in pixels of the radiograph, of what a human reader named
+the most representative point of a finding. None at all (0, 2) where the reader named none."""
+
+
+@dataclass(frozen=True)
+class RunLengths:
+    """Segmentations of N images and C classes, each of its own size, as COCO run lengths.
+
+    Attributes
+    ----------
+    counts : (N, C) str, compressed as in the masks table; empty where nothing was segmented. Who
+        makes them checks that they fill their size: pycocotools does not.
+    size : (N, C, 2) int, height and width in pixels.
+    """
+
+    counts: NDArray[np.object_]
+    size: NDArray[np.integer]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N and C."""
+        return self.counts.shape
+
+    def __getitem__(self, at: tuple[int, int]) -> NDArray[np.float32]:
+        """The segmentation of one row and column: (height, width), 1 inside and 0 outside."""
+        height, width = (int(side) for side in self.size[at])
+        if not self.counts[at]:
+            return np.zeros((height, width), np.float32)
+        run = {"size": [height, width], "counts": self.counts[at].encode("ascii")}
+        return coco.decode(run).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """Heatmaps of one method on one shard.
+
+    Attributes
+    ----------
+    heatmap : (N, C, h, w) float32, signed where the method is; at the method's own resolution.
+        Run lengths where it is segmentations; ``heatmap[row, column]`` is (h, w) of either.
+    image_id : (N,) str.
+    explained : (N, C) bool; where False the heatmap is all zero and means nothing.
+    classes : (C,) str.
+    method : the name under which the run knows the method.
+    parameters : the method's parameters.
+    checkpoint : digest of the run's weights.
+    quality : by name, (N, C) float32: how far each heatmap is from what its method promises.
+    covers : what the heatmaps cover evenly.
+    probability : (N, C) float32 in [0, 1], of the classifier that heatmaps made elsewhere explain,
+        NaN where they do not say; None where it is the run's own.
+    points : of a human reader; without a key where there is no file of points.
+    frames : N frames in which the model saw the radiographs; none at all where that is not known.
+        Another run can tell from them whether its own model sees the same.
+    """
+
+    heatmap: NDArray[np.float32] | RunLengths
+    image_id: list[str]
+    explained: NDArray[np.bool_]
+    classes: list[str]
+    method: str
+    parameters: dict[str, Any]
+    checkpoint: str
+    quality: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    covers: Covers = "frame"
+    probability: NDArray[np.float32] | None = None
+    points: Points = field(default_factory=dict)
+    frames: list[Frame] = field(default_factory=list)
+
+    def frame_of(self, frame: Frame) -> Frame:
+        """The frame that the heatmaps of a radiograph fill, given the model's."""
+        return frame if self.covers == "frame" else frame.filled()
+
+
+def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
+    """Write a heatmap shard.
+
+    Raises
+    ------
+    ValueError
+        Shapes disagree.
+    InputError
+        Relevance is not finite: names the method, image and class.
+    """
+    count, classes = heatmaps.explained.shape
+    shapes = {values.shape for values in heatmaps.quality.values()}
+    if heatmaps.probability is not None:
+        shapes.add(heatmaps.probability.shape)
+    if (
+        heatmaps.heatmap.shape[:2] != (count, classes)
+        or len(heatmaps.image_id) != count
+        or not shapes <= {(count, classes)}
+        or len(heatmaps.frames) not in (0, count)
+    ):
+        raise ValueError(f"{heatmaps.method}: {heatmaps.heatmap.shape} heatmaps for {count} images")
+    _check_finite(heatmaps)
+    with shards.created(path, VERSION) as file:
+        file.attrs["method"] = heatmaps.method
+        file.attrs["parameters"] = json.dumps(heatmaps.parameters, sort_keys=True)
+        file.attrs["checkpoint"] = heatmaps.checkpoint
+        file.attrs["classes"] = heatmaps.classes
+        file.attrs["covers"] = heatmaps.covers
+        if isinstance(heatmaps.heatmap, RunLengths):
+            counts = heatmaps.heatmap.counts.astype(object)
+            file.create_dataset("counts", data=counts, dtype=h5py.string_dtype())
+            file.create_dataset("size", data=heatmaps.heatmap.size.astype(np.int64))
+        else:
+            file.create_dataset("heatmap", data=heatmaps.heatmap.astype(np.float32, copy=False))
+        shards.write_names(file, heatmaps.image_id)
+        file.create_dataset("explained", data=heatmaps.explained)
+        if heatmaps.probability is not None:
+            file.create_dataset("probability", data=heatmaps.probability.astype(np.float32))
+        if heatmaps.frames:
+            shards.write_frames(file, heatmaps.frames)
+        _write_points(heatmaps, file)
+        quality = file.create_group("quality")
+        for name, values in sorted(heatmaps.quality.items()):
+            quality.create_dataset(name, data=values.astype(np.float32))
+
+
+def _check_finite(heatmaps: Heatmaps) -> None:
+    if isinstance(heatmaps.heatmap, RunLengths):
+        return
+    broken = np.argwhere(~np.isfinite(heatmaps.heatmap).all(axis=(2, 3)))
+    if len(broken):
+        image, index = broken[0]
+        raise InputError(
+            f"{heatmaps.method}: relevance is not finite for image {heatmaps.image_id[image]}, "
+            f"class {heatmaps.classes[index]} ({len(broken)} heatmaps in this shard)"
+        )
+
+
+def _write_points(heatmaps: Heatmaps, file: h5py.File) -> None:
+    """Dataset `points` (n, 2), one map's after the other's, and `n_points` (N, C), -1 if no key."""
+    keys = [(image_id, name) for image_id in heatmaps.image_id for name in heatmaps.classes]
+    lengths = [len(heatmaps.points[key]) if key in heatmaps.points else -1 for key in keys]
+    found = [heatmaps.points[key].reshape(-1, 2) for key in keys if key in heatmaps.points]
+    file.create_dataset(
+        "n_points", data=np.array(lengths, np.int64).reshape(heatmaps.explained.shape)
+    )
+    file.create_dataset("points", data=np.concatenate([np.zeros((0, 2)), *found]))
+
+
+def _read_points(file: h5py.File, image_id: list[str], classes: list[str]) -> Points:
+    lengths = shards.values(file, "n_points", "i", len(image_id), len(classes))
+    points = shards.values(file, "points", "f", int(np.maximum(lengths, 0).sum()), 2)
+    ends = np.cumsum(np.maximum(lengths, 0)).reshape(lengths.shape)
+    return {
+        (image_id[row], classes[column]): points[end - lengths[row, column] : end]
+        for (row, column), end in np.ndenumerate(ends)
+        if lengths[row, column] >= 0
+    }
+
+
+def read_heatmaps(path: str | Path) -> Heatmaps:
+    """Read a heatmap shard, which may be another run's.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or what is in it is not of the shape, type and size that it must be,
+        or not finite.
+    """
+    with shards.opened(path, VERSION) as file:
+        image_id, covers = _names(file)
+        classes = [str(name) for name in file.attrs["classes"]]
+        shape = len(image_id), len(classes)
+        heatmap: NDArray[np.float32] | RunLengths
+        if "counts" in file:
+            counts = shards.values(file, "counts", "O", *shape)
+            texts = np.array([text.decode() for text in counts.ravel()], object)
+            heatmap = RunLengths(texts.reshape(shape), shards.values(file, "size", "i", *shape, 2))
+        else:
+            dense = shards.values(file, "heatmap", "f", *shape, None, None)
+            heatmap = dense.astype(np.float32, copy=False)
+        quality = shards.member(file, "quality")
+        made = Heatmaps(
+            heatmap,
+            image_id,
+            shards.values(file, "explained", "b", *shape),
+            classes,
+            str(file.attrs["method"]),
+            dict(json.loads(file.attrs["parameters"])),
+            str(file.attrs["checkpoint"]),
+            {name: shards.values(quality, name, "f", *shape) for name in quality},
+            covers,
+            shards.values(file, "probability", "f", *shape) if "probability" in file else None,
+            _read_points(file, image_id, classes),
+            shards.frames(file, len(image_id)) if "frame" in file else [],
+        )
+        _check_finite(made)
+        return made
+
+
+def _names(file: h5py.File) -> tuple[list[str], Covers]:
+    covers = file.attrs["covers"]
+    if covers not in get_args(Covers):
+        raise ValueError("its heatmaps cover neither frame nor radiograph")
+    return shards.names(file), covers
+
+
+def heatmap_names(path: str | Path) -> tuple[list[str], Covers]:
+    """Names of a heatmap shard's images, and what its maps cover, without reading maps."""
+    with shards.opened(path, VERSION) as file:
+        return _names(file)
+
+
+def read_quality(path: str | Path) -> list[tuple[str, str, str, str, float]]:
+    """Quality of a heatmap shard, without reading maps: image_id, class, method, quality, value."""
+    with shards.opened(path, VERSION) as file:
+        image_id, classes = shards.names(file), [str(name) for name in file.attrs["classes"]]
+        quality, method = shards.member(file, "quality"), str(file.attrs["method"])
+        return [
+            (image, name, method, kind, value)
+            for kind in quality
+            for image, values in zip(
+                image_id,
+                shards.values(quality, kind, "f", len(image_id), len(classes)).tolist(),
+                strict=True,
+            )
+            for name, value in zip(classes, values, strict=True)
+        ]

@@ -1,0 +1,125 @@
+"""What the HDF5 shards of all kinds share: how they are opened, and how what is in them is checked.
+
+Shards may be another run's, or damaged: what is read is first known to be of the type and shape
+that it must be.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from shamsul.data.geometry import Frame
+from shamsul.storage.files import replacing, unreadable
+
+
+@contextmanager
+def created(path: str | Path, version: int) -> Iterator[h5py.File]:
+    """A new shard to write to; it is at `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : where.
+    version : of what shards of this kind hold.
+    """
+    # In memory first: on a full disk HDF5 cannot close what it has open, and may crash.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["schema_version"] = version
+        yield file
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+@contextmanager
+def opened(path: str | Path, version: int) -> Iterator[h5py.File]:
+    """A shard to read from.
+
+    Raises
+    ------
+    InputError
+        The shard is missing, damaged or of another version, or what the block does with it fails.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs["schema_version"] != version:
+                raise ValueError("of another version of this program")
+            yield file
+    except (
+        OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError,
+        ArithmeticError,
+    ) as error:  # fmt: skip
+        raise unreadable(path, "shard", error) from None
+
+
+def member(group: h5py.Group, name: str) -> Any:
+    """What has a name in a shard, in the file itself: links may lead to any other file."""
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name} is not in the file itself")
+    return group[name]
+
+
+def dataset(
+    group: h5py.Group, name: str, kind: str, *shape: int | None, compressed: bool = False
+) -> h5py.Dataset:
+    """A dataset, once it is known to be of a kind and shape (None is any length).
+
+    Unless it may be `compressed` it is not larger than what the file holds: what is compressed or
+    left out may be of any size.
+    """
+    found = member(group, name)
+    if not isinstance(found, h5py.Dataset) or found.dtype.kind != kind:
+        raise ValueError(f"{name} is not of the type that it must be")
+    if len(found.shape) != len(shape) or any(
+        side not in (None, length) for side, length in zip(shape, found.shape, strict=True)
+    ):
+        raise ValueError(f"{name} is of shape {found.shape}, which others do not agree with")
+    small = not compressed and found.id.get_storage_size() < found.nbytes
+    if found.external or found.is_virtual or small:
+        raise ValueError(f"{name} is not in the file itself, or compressed")
+    return found
+
+
+def values(
+    group: h5py.Group, name: str, kind: str, *shape: int | None, compressed: bool = False
+) -> NDArray[Any]:
+    """The values of a `dataset`."""
+    return dataset(group, name, kind, *shape, compressed=compressed)[:]
+
+
+def finite(
+    group: h5py.Group, name: str, *shape: int | None, compressed: bool = False
+) -> NDArray[Any]:
+    """The values of a `dataset` of real numbers, all of them finite."""
+    found = values(group, name, "f", *shape, compressed=compressed)
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} has values that are not finite")
+    return found
+
+
+def write_names(file: h5py.File, names: Sequence[str]) -> None:
+    """Dataset `image_id` (N,)."""
+    file.create_dataset("image_id", data=list(names), dtype=h5py.string_dtype())
+
+
+def names(file: h5py.File) -> list[str]:
+    """As `write_names` wrote them."""
+    return [name.decode() for name in values(file, "image_id", "O", None)]
+
+
+def write_frames(file: h5py.File, frames: Sequence[Frame]) -> None:
+    """Dataset `frame` (N, 7)."""
+    rows = [frame.to_row() for frame in frames]
+    file.create_dataset("frame", data=np.array(rows, np.float64).reshape(-1, 7))
+
+
+def frames(file: h5py.File, count: int) -> list[Frame]:
+    """As `write_frames` wrote them, for that many images."""
+    return [Frame.from_row(row) for row in finite(file, "frame", count, 7)]

@@ -1,0 +1,29 @@
+"""Parquet tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from shamsul.storage.files import replacing, unreadable
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a Parquet table; the same rows give the same bytes."""
+    with replacing(path) as temporary:
+        table.reset_index(drop=True).to_parquet(temporary, index=False)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a Parquet table.
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated or not Parquet.
+    """
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, "Parquet table", error) from None
