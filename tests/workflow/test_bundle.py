@@ -26,8 +26,7 @@ def bundle(finished, tmp_path_factory):
 
 def embedded(page, name):
     """What the page's script assigns to a variable."""
-    start = re.search(rf"\bvar {name} = ", page).end()
-    return json.JSONDecoder().raw_decode(page, start)[0]
+    return json.loads(re.search(rf'^ *var {name} = ([{{"].*);$', page, re.MULTILINE)[1])
 
 
 def test_the_bundle_holds_the_page_and_every_table(bundle, finished):
