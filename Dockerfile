@@ -22,8 +22,8 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
     && rm /tmp/requirements.txt
 COPY . .
 
-# Any user may run it, also one that the image does not know: caches go where anybody may write.
-ENV HOME=/tmp PYTHONPATH=/opt/shamsul
+# Any user may run it, also one that the image does not know; caches go where anybody may write.
+ENV USER=shamsul HOME=/tmp PYTHONPATH=/opt/shamsul
 RUN useradd --no-create-home shamsul && mkdir /work && chown shamsul /work
 USER shamsul
 WORKDIR /work
