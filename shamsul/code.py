@@ -123,8 +123,17 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        if node.func.attr == "load" and ast.unparse(node.func) == "lazy.load":
-            yield ast.literal_eval(node.args[0])
+    elif isinstance(node, ast.Call) and _is(node.func, "lazy", "load"):
+        yield ast.literal_eval(node.args[0])
     for child in ast.iter_child_nodes(node):
         yield from _names(child)
+
+
+def _is(node: ast.AST, name: str, attribute: str) -> bool:
+    """Whether a piece of syntax is `name.attribute`."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr == attribute
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name
+    )
