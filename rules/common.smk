@@ -258,6 +258,7 @@ def method_settings(wildcards):
             "explained": CONFIG.explained_classes,
             "name": wildcards.method,
             "entry": registry.entry(METHODS[wildcards.method]),
+            "module": type(METHODS[wildcards.method]).__module__,
         }
     )
 
@@ -271,6 +272,7 @@ def probe_settings(wildcards):
             "classes": CONFIG.classes,
             "probe": CONFIG.probe,
             "entry": registry.entry(method),
+            "module": type(method).__module__,
             "perturbations": (
                 CONFIG.explain.perturbations if method.uses_shared else None
             ),

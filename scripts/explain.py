@@ -8,16 +8,15 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul import cli
 from shamsul.explain import registry
 from shamsul.explain.base import Maps, Method, Shard, Supervision
+from shamsul.model.description import check_classes, describe
 from shamsul.model.job import add_options, load_model
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
 from shamsul.storage.images import read_frames, read_images
-from shamsul.storage.tables import read_table
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ def main() -> None:
         "--settings",
         type=json.loads,
         required=True,
-        help="JSON: seed, classes, explained, name, entry",
+        help="JSON: seed, classes, explained, name, entry, module",
     )
     add_options(parser)
     parser.add_argument("--heatmaps", type=Path, required=True, help="shard to write")
@@ -43,13 +42,14 @@ def main() -> None:
     arguments = parser.parse_args()
 
     settings = arguments.settings
-    model = load_model(arguments, settings["classes"])
+    described = describe(arguments.checkpoint)
+    check_classes(arguments.checkpoint, described.classes, settings["classes"])
     # Members are looked up by the rule; here each method stands alone.
-    method = registry.one(settings["entry"])
+    method = registry.one(settings["entry"], module=settings["module"])
     images = read_images(arguments.images)
     maps = method.heatmaps(
         Shard(
-            model=model,
+            load=lambda: load_model(arguments, settings["classes"]),
             images=images,
             classes=tuple(settings["explained"]),
             seed=settings["seed"],
@@ -66,7 +66,7 @@ def main() -> None:
             classes=list(settings["explained"]),
             method=settings["name"],
             parameters=registry.entry(method),
-            checkpoint=model.digest(),
+            checkpoint=described.digest,
             quality=maps.quality,
             covers=maps.covers,
             probability=maps.probability,
@@ -91,6 +91,10 @@ def explained(maps: Maps, method: Method) -> NDArray[np.bool_]:
 
 def supervision(arguments: argparse.Namespace) -> Supervision:
     """What a supervised method learns from."""
+    import pandas as pd  # Here, because it is slow to import.
+
+    from shamsul.storage.tables import read_table
+
     heatmaps: dict[str, list[Heatmaps]] = {}
     for path in arguments.tune_members:
         shard = read_heatmaps(path)

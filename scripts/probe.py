@@ -23,7 +23,7 @@ def main() -> None:
         "--settings",
         type=json.loads,
         required=True,
-        help="JSON: seed, classes, probe, entry, perturbations",
+        help="JSON: seed, classes, probe, entry, module, perturbations",
     )
     add_options(parser)
     parser.add_argument("--heatmaps", type=Path, required=True)
@@ -36,7 +36,7 @@ def main() -> None:
         model,
         read_images(arguments.images),
         read_heatmaps(arguments.heatmaps),
-        registry.one(settings["entry"]),
+        registry.one(settings["entry"], module=settings["module"]),
         Probe(**settings["probe"]),
         settings["seed"],
         settings["perturbations"],

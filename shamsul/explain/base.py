@@ -11,6 +11,7 @@ whole `Shard`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -101,7 +102,7 @@ class Shard:
 
     Attributes
     ----------
-    model : the classifier, in evaluation mode.
+    load : what reads the classifier from its checkpoint; see `model`.
     images : N radiographs in the model's frame.
     classes : names of the C classes to explain, among the model's.
     seed : the configuration's.
@@ -110,13 +111,27 @@ class Shard:
     perturbed : where `Method.uses_shared`: the file of the shard's shared perturbed predictions.
     """
 
-    model: Classifier
+    load: Callable[[], Classifier]
     images: Images
     classes: tuple[str, ...]
     seed: int
     members: Mapping[str, Heatmaps] = field(default_factory=dict)
     supervision: Supervision | None = None
     perturbed: str | Path | None = None
+
+    @functools.cached_property
+    def model(self) -> Classifier:
+        """The classifier, in evaluation mode.
+
+        It is read when it is first asked for: torch takes seconds to import, and many methods need
+        no model.
+        """
+        return self.load()
+
+    @property
+    def size(self) -> int:
+        """Side S in pixels of the model's frame."""
+        return int(self.images.image.shape[-1])
 
     def seeds(self) -> list[int]:
         """One for each image, whatever shard it is in."""

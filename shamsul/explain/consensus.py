@@ -67,7 +67,7 @@ class Consensus(Method):
         InputError
             A member's heatmaps cover the radiograph, and the model's frame is another.
         """
-        size, names = shard.model.size, shard.images.image_id
+        size, names = shard.size, shard.images.image_id
         whole = all(frame.whole for frame in shard.images.frames)
         for member in self.of:
             if shard.members[member].covers == "radiograph" and not whole:
@@ -101,7 +101,7 @@ class Consensus(Method):
             if name not in shard.classes:
                 continue
             members = [heatmaps[image_id, member] for member in self.of]
-            ranked = _ranked(members, image_id, name, shard.model.size).reshape(len(members), -1)
+            ranked = _ranked(members, image_id, name, shard.size).reshape(len(members), -1)
             moments.setdefault(name, []).append(np.cov(np.vstack([ranked, mask.ravel()])))
         pooled = [moment for some in moments.values() for moment in some]
         weights = {}

@@ -176,7 +176,7 @@ class MeanMask(Control):
             }
             same = [mask for image_id, mask in others.items() if view_of[image_id] == view]
             used = same or list(others.values())
-            return np.mean(used, axis=0) if used else np.zeros([shard.model.size] * 2)
+            return np.mean(used, axis=0) if used else np.zeros([shard.size] * 2)
 
         maps = []
         for image_id in shard.images.image_id:

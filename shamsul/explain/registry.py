@@ -27,6 +27,10 @@ def methods() -> dict[str, type[Method]]:
     """All methods by name, found by importing every module of the package."""
     for module in pkgutil.iter_modules(shamsul.explain.__path__):
         importlib.import_module(f"shamsul.explain.{module.name}")
+    return _imported()
+
+
+def _imported() -> dict[str, type[Method]]:
     found = {cls.method: cls for cls in _subclasses(Method) if "method" in vars(cls)}
     return dict(sorted(found.items()))
 
@@ -72,9 +76,22 @@ def build(entries: Iterable[dict[str, Any]], backbone: str) -> dict[str, Method]
     return built
 
 
-def one(entry: dict[str, Any], place: str = "method") -> Method:
-    """The method of one entry; `place` begins an error's line. Raises as `build`."""
-    cls = methods()[entry["method"]]
+def one(entry: dict[str, Any], place: str = "method", module: str | None = None) -> Method:
+    """The method of one entry. Raises as `build`.
+
+    Parameters
+    ----------
+    entry : as of `build`.
+    place : begins an error's line.
+    module : name of the module that the method is written in, where the others, which may be slow
+        to import or broken, are not to be imported.
+    """
+    if module is None:
+        found = methods()
+    else:
+        importlib.import_module(module)
+        found = _imported()
+    cls = found[entry["method"]]
     given = {key: entry[key] for key in entry if key not in ("method", "name", "preset")}
     try:
         return cls(**{**_preset(cls, entry, place), **given})

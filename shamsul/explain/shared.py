@@ -12,7 +12,6 @@ subsets of one method, each of three has about the sampling error of a run of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,8 +111,8 @@ def ask(
     )
 
 
-def read(path: str | Path | None, image_ids: list[str]) -> Iterator[Perturbed]:
-    """The shared perturbed predictions of these images, in their order.
+def read(path: str | Path | None, image_ids: list[str]) -> tuple[list[str], list[Perturbed]]:
+    """The model's classes, and the shared perturbed predictions of these images, in their order.
 
     Raises
     ------
@@ -125,5 +124,5 @@ def read(path: str | Path | None, image_ids: list[str]) -> Iterator[Perturbed]:
     stored = read_perturbed(path)
     if stored.image_id != image_ids:
         raise InputError(f"{path}: is of other images; delete it and run again")
-    for parts in zip(stored.labels, stored.subsets, stored.logits, strict=True):
-        yield Perturbed(*parts)
+    parts = zip(stored.labels, stored.subsets, stored.logits, strict=True)
+    return stored.classes, [Perturbed(*part) for part in parts]

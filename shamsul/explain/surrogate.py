@@ -98,10 +98,11 @@ class Surrogate(Segmented, Explainer):
         """As `Method.heatmaps`, from the shared predictions where the configuration says so."""
         if not self.shared or shard.empty():
             return super().heatmaps(shard)
-        classes = [shard.model.classes.index(name) for name in shard.classes]
+        of_model, predictions = read(shard.perturbed, shard.images.image_id)
+        classes = [of_model.index(name) for name in shard.classes]
         maps = [
             self.values(perturbed, self.importance(perturbed.subsets))[:, classes][perturbed.labels]
-            for perturbed in read(shard.perturbed, shard.images.image_id)
+            for perturbed in predictions
         ]
         return Maps(np.stack(maps).transpose(0, 3, 1, 2).astype(np.float32))
 

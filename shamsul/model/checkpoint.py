@@ -12,9 +12,8 @@ from shamsul.errors import InputError
 from shamsul.model import weights
 from shamsul.model.backbones import BACKBONES, resized, untrained
 from shamsul.model.classifier import Classifier
+from shamsul.model.description import FORMAT, checked
 from shamsul.storage.files import replacing
-
-FORMAT = "shamsul checkpoint 1"
 
 
 def save(classifier: Classifier, path: str | Path, selection: Mapping[str, float]) -> None:
@@ -56,18 +55,9 @@ def load(path: str | Path, device: torch.device | str = "cpu", batch_size: int =
         The file is damaged, is no checkpoint of this program, or its weights are not those that
         it was written with.
     """
-    classifier = _classifier(path, _checked(path, weights.read(path)), batch_size)
+    classifier = _classifier(path, weights.read(path), batch_size)
     # Channels last: forward passes take about two thirds of the time on a processor.
     return classifier.to(device).to(memory_format=torch.channels_last)
-
-
-def check_classes(path: str | Path, classifier: Classifier, classes: Sequence[str]) -> None:
-    """Raise an InputError where a checkpoint is of other classes than the configuration."""
-    if tuple(classes) != tuple(classifier.classes):
-        raise InputError(
-            f"{path}: was trained for the classes {', '.join(classifier.classes)}, and "
-            f"`classes` are {', '.join(classes)}; train again, or make them equal"
-        )
 
 
 def import_checkpoint(
@@ -89,7 +79,7 @@ def import_checkpoint(
     """
     content = weights.read(path)
     if isinstance(content, Mapping) and content.get("format") == FORMAT:
-        classifier = _classifier(path, _checked(path, content))
+        classifier = _classifier(path, content)
         for key, theirs, ours in (
             ("model.backbone", classifier.backbone, backbone),
             ("classes", list(classifier.classes), list(classes)),
@@ -117,29 +107,19 @@ def import_checkpoint(
     return Classifier(network, tuple(classes), backbone, size)
 
 
-def _checked(path: str | Path, content: Any) -> Mapping[str, Any]:
-    """The content of a checkpoint, if that is what it is."""
-    kinds = {"backbone": str, "classes": list, "size": int, "digest": str, "state_dict": dict}
+def _classifier(path: str | Path, content: Any, batch_size: int = 32) -> Classifier:
+    """The classifier in a checkpoint's content, if that is what it is."""
+    said = checked(path, content)
+    state = content.get("state_dict")
     if (
-        not isinstance(content, Mapping)
-        or content.get("format") != FORMAT
-        or any(not isinstance(content.get(key), kind) for key, kind in kinds.items())
-        or content["backbone"] not in BACKBONES
-        or not all(isinstance(name, str) for name in content["classes"])
-        or not all(
-            isinstance(name, str) and isinstance(tensor, torch.Tensor)
-            for name, tensor in content["state_dict"].items()
-        )
+        said.backbone not in BACKBONES
+        or not isinstance(state, dict)
+        or not all(isinstance(n, str) and isinstance(t, torch.Tensor) for n, t in state.items())
     ):
         raise InputError(f"{path}: not a checkpoint of this program; import it as model.checkpoint")
-    return content
-
-
-def _classifier(path: str | Path, content: Mapping[str, Any], batch_size: int = 32) -> Classifier:
-    backbone, classes, size = content["backbone"], tuple(content["classes"]), content["size"]
-    network = untrained(backbone, len(classes), size, seed=0)
-    weights.load(network, content["state_dict"], path)
-    classifier = Classifier(network, classes, backbone, size, batch_size)
-    if classifier.digest() != content["digest"]:
+    network = untrained(said.backbone, len(said.classes), said.size, seed=0)
+    weights.load(network, state, path)
+    classifier = Classifier(network, said.classes, said.backbone, said.size, batch_size)
+    if classifier.digest() != said.digest:
         raise InputError(f"{path}: its weights are not those it was written with; make it again")
     return classifier

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shamsul.model import checkpoint
-from shamsul.model.classifier import Classifier
-from shamsul.model.device import be_deterministic, resolve_device
+from shamsul.model.description import check_classes
+
+if TYPE_CHECKING:
+    from shamsul.model.classifier import Classifier
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +29,12 @@ def load_model(arguments: argparse.Namespace, classes: Sequence[str]) -> Classif
     InputError
         The checkpoint is unreadable or of other classes than `classes`, or there is no such device.
     """
+    # Here, because they import torch.
+    from shamsul.model import checkpoint
+    from shamsul.model.device import be_deterministic, resolve_device
+
     be_deterministic()
     device = resolve_device(arguments.device)
     model = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
-    checkpoint.check_classes(arguments.checkpoint, model, classes)
+    check_classes(arguments.checkpoint, model.classes, classes)
     return model

@@ -35,7 +35,7 @@ def alone(method: Explainer, perturbations: dict[str, Any] | None) -> Explainer:
     assert perturbations is not None
     own = {key: perturbations[key] for key in type(method).model_fields if key in perturbations}
     entry = registry.entry(method) | own | {"shared": False}
-    return cast(Explainer, registry.one(entry))
+    return cast(Explainer, registry.one(entry, module=type(method).__module__))
 
 
 def explained(

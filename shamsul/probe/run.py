@@ -82,7 +82,7 @@ def probe(
     classes = most_probable(model, images.image[rows], heatmaps.classes, settings.classes)
     explained = asked = model
     if isinstance(method, Explainer):
-        shard = Shard(model, images, tuple(heatmaps.classes), seed)
+        shard = Shard(lambda: model, images, tuple(heatmaps.classes), seed)
         explained = method.explained_model(shard)
         # A network with random weights is a control, and its maps are held to the trained one.
         asked = method.model_copy(update={"network": "trained"}).explained_model(shard)

@@ -392,7 +392,7 @@ def test_shards_store_how_far_sums_are_off():
     model = classifier("densenet_small")
     grey = torch.randint(0, 256, (3, 64, 64), generator=torch.Generator().manual_seed(1))
     images = Images(grey.numpy().astype(np.uint8), ["x", "y", "z"], [])
-    shard = Shard(model, images, ("a", "c"), 1)
+    shard = Shard(lambda: model, images, ("a", "c"), 1)
     for method in (DeepLift(), IntegratedGradients(steps=4), ExpectedGradients(samples=4)):
         made = method.heatmaps(shard)
         maps, quality = made.heatmap, made.quality

@@ -52,7 +52,7 @@ def supervision(heatmaps=None):
 
 def shard(names, classes=("a", "b"), **more):
     images = Images(np.zeros((len(names), SIZE, SIZE), np.uint8), list(names), [])
-    return Shard(Textures(), images, tuple(classes), 5, **more)
+    return Shard(Textures, images, tuple(classes), 5, **more)
 
 
 def quadrants(maps):
@@ -104,7 +104,7 @@ def test_the_gaussian_is_centred_and_falls_as_it_should():
 def test_edges_are_where_the_grey_changes():
     grey = np.zeros((1, SIZE, SIZE), np.uint8)
     grey[:, :, 20:] = 255
-    of = Shard(Textures(), Images(grey, ["x"], []), ("a", "b"), 5)
+    of = Shard(Textures, Images(grey, ["x"], []), ("a", "b"), 5)
     maps = Edges().heatmaps(of).heatmap
     assert maps.shape == (1, 2, SIZE, SIZE) and (maps[0, 0] == maps[0, 1]).all()
     assert set(maps[0, 0].argmax(1)) <= {19, 20} and maps[0, 0, :, :14].max() < 1e-6
@@ -121,9 +121,10 @@ def test_an_untrained_network_is_another_one_from_the_seed():
     images = Images(np.random.default_rng(0).integers(0, 256, (1, 64, 64), np.uint8), ["x"], [])
     control = GradCam(network="untrained")
     maps = [
-        control.heatmaps(Shard(model, images, tuple("abcd"), seed)).heatmap for seed in (1, 1, 2)
+        control.heatmaps(Shard(lambda: model, images, tuple("abcd"), seed)).heatmap
+        for seed in (1, 1, 2)
     ]
-    trained = GradCam().heatmaps(Shard(model, images, tuple("abcd"), 1)).heatmap
+    trained = GradCam().heatmaps(Shard(lambda: model, images, tuple("abcd"), 1)).heatmap
     assert np.array_equal(maps[0], maps[1])
     assert not np.allclose(maps[0], maps[2]) and not np.allclose(maps[0], trained)
 
@@ -158,7 +159,7 @@ def test_a_consensus_needs_maps_of_one_frame():
     members = {"one": maps, "two": replace(maps, covers="radiograph")}
     for geometry, frame in frames.items():
         images = Images(np.zeros((1, SIZE, SIZE), np.uint8), ["x"], [frame])
-        of = Shard(Textures(), images, ("a",), 5, members=members)
+        of = Shard(Textures, images, ("a",), 5, members=members)
         if geometry == "stretch":
             assert Consensus(of=("one", "two")).heatmaps(of).heatmap.shape == (1, 1, SIZE, SIZE)
             continue

@@ -65,7 +65,7 @@ def test_a_shard_is_explained_the_same_where_memory_is_short(monkeypatch):
     images = Images(
         np.random.default_rng(2).integers(0, 256, (5, 64, 64), np.uint8), list("vwxyz"), []
     )
-    shard = Shard(model, images, ("a", "d"), 1)
+    shard = Shard(lambda: model, images, ("a", "d"), 1)
     expected = GradCam().heatmaps(shard).heatmap
 
     def greedy(self, model, images, classes, seeds):
@@ -96,13 +96,13 @@ def test_larger_images_are_explained_fewer_at_a_time(size, images, tile, monkeyp
     model.size = size
     monkeypatch.setattr(InputXGradient, "explain", remember)
     pictures = Images(np.zeros((6, 32, 32), np.uint8), list("uvwxyz"), [])
-    maps = InputXGradient().heatmaps(Shard(model, pictures, ("a",), 1)).heatmap
+    maps = InputXGradient().heatmaps(Shard(lambda: model, pictures, ("a",), 1)).heatmap
     assert set(seen) == {images} and maps.shape == (6, 1, 1, 1)
 
 
 def shard_of(model, seed=1):
     grey = np.random.default_rng(0).integers(0, 256, (2, 64, 64), np.uint8)
-    return Shard(model, Images(grey, ["x", "y"], []), ("c", "a"), seed)
+    return Shard(lambda: model, Images(grey, ["x", "y"], []), ("c", "a"), seed)
 
 
 def test_another_checkpoint_is_explained_class_by_name(tmp_path):

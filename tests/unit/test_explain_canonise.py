@@ -226,7 +226,7 @@ def test_without_biases_every_layer_conserves_relevance(architecture, method):
 def test_the_conservation_error_is_what_biases_and_epsilon_absorb(method):
     model = classifier("densenet_small")
     grey = torch.randint(256, (2, 64, 64), generator=torch.Generator().manual_seed(1)).byte()
-    shard = Shard(model, Images(grey.numpy(), ["one", "two"], []), ("c", "a"), 5)
+    shard = Shard(lambda: model, Images(grey.numpy(), ["one", "two"], []), ("c", "a"), 5)
     made = method.heatmaps(shard)
     maps, quality = made.heatmap, made.quality
     logits = model.predict(model.normalise(grey))[:, [2, 0]].numpy()

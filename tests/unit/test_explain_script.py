@@ -18,6 +18,7 @@ from shamsul.explain import registry
 from shamsul.explain.base import Shard, image_seed
 from shamsul.explain.cam import GradCam
 from shamsul.model import checkpoint
+from shamsul.model.description import Description
 from shamsul.storage.heatmaps import read_heatmaps
 from shamsul.storage.images import Images, write_images
 from tests.methods import ALONE, QUICK, quick
@@ -34,7 +35,10 @@ def images():
 
 
 def run(tmp_path, monkeypatch, images, entry, explained=("d", "a"), classes="abcd", batch_size=2):
-    monkeypatch.setattr(checkpoint, "load", lambda path, device, size: Textures())
+    model = Textures()
+    monkeypatch.setattr(checkpoint, "load", lambda path, device, size: model)
+    said = Description(model.backbone, model.classes, model.size, model.digest())
+    monkeypatch.setattr(script, "describe", lambda path: said)
     write_images(images, tmp_path / "images.h5")
     settings = {
         "seed": 5,
@@ -42,6 +46,7 @@ def run(tmp_path, monkeypatch, images, entry, explained=("d", "a"), classes="abc
         "explained": list(explained),
         "name": "mine",
         "entry": entry,
+        "module": registry.methods()[entry["method"]].__module__,
     }
     arguments = [
         "explain.py", "--settings", json.dumps(settings), "--checkpoint", "model.pt",
@@ -88,7 +93,7 @@ def test_the_program_explains_a_saved_checkpoint(tmp_path, images):
     checkpoint.save(model, tmp_path / "model.pt", {})
     write_images(images, tmp_path / "images.h5")
     settings = {"seed": 5, "classes": list("abcd"), "explained": ["c"], "name": "cam"}
-    settings["entry"] = {"method": "grad_cam"}
+    settings |= {"entry": {"method": "grad_cam"}, "module": "shamsul.explain.cam"}
     arguments = [
         "scripts/explain.py", "--settings", json.dumps(settings), "--checkpoint",
         str(tmp_path / "model.pt"), "--images", str(tmp_path / "images.h5"), "--device", "cpu",
@@ -142,7 +147,7 @@ def test_results_do_not_depend_on_shard_or_order(images, method, rng):
 
     def explained(rows):
         shard = Images(grey[rows], [f"image{row}" for row in rows], [])
-        return explainer.heatmaps(Shard(model, shard, ("c", "a"), 5)).heatmap
+        return explainer.heatmaps(Shard(lambda: model, shard, ("c", "a"), 5)).heatmap
 
     everything = explained([0, 1, 2, 3, 4])
     assert np.array_equal(explained([3, 1]), everything[[3, 1]])

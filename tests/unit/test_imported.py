@@ -34,7 +34,7 @@ FRAME = Frame.fit(50, 40, 32, "stretch")
 def shard(names=NAMES, classes=CLASSES, size=32, geometry="stretch"):
     grey = np.zeros((len(names), size, size), np.uint8)
     frames = [Frame.fit(50, 40, size, geometry)] * len(names)
-    return Shard(Textures(), Images(grey, list(names), frames), tuple(classes), 1)
+    return Shard(Textures, Images(grey, list(names), frames), tuple(classes), 1)
 
 
 def heatmaps(rng, height=5, width=4):

@@ -67,7 +67,7 @@ def images(pictures):
 
 def heatmaps(method, model, shard, classes=None, name="method"):
     classes = classes or model.classes
-    maps = method.heatmaps(Shard(model, shard, tuple(classes), 1)).heatmap
+    maps = method.heatmaps(Shard(lambda: model, shard, tuple(classes), 1)).heatmap
     explained = np.ones(maps.shape[:2], bool)
     return Heatmaps(maps, shard.image_id, explained, list(classes), name, {}, "0")
 
@@ -677,7 +677,7 @@ def test_the_script_writes_what_was_measured(tmp_path):
     write_heatmaps(heatmaps(GradCam(), model, shard), tmp_path / "h.h5")
     given = {
         "seed": 1, "classes": list("abcd"), "probe": FEW.model_dump(),
-        "entry": registry.entry(GradCam()), "perturbations": None,
+        "entry": registry.entry(GradCam()), "module": "shamsul.explain.cam", "perturbations": None,
     }  # fmt: skip
     done = subprocess.run(
         [

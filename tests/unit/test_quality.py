@@ -58,17 +58,17 @@ def test_the_error_is_the_sums_distance_from_the_logit_relative_to_it():
     grey = np.random.default_rng(3).integers(0, 256, (3, 64, 64), np.uint8)
     images = Images(grey, ["x", "y", "z"], [])
     for method in (LrpZ(), LrpEpsilon(epsilon=0.1)):
-        made = method.heatmaps(Shard(model, images, ("c", "a"), 1))
+        made = method.heatmaps(Shard(lambda: model, images, ("c", "a"), 1))
         maps, quality = made.heatmap, made.quality
         logits = model.predict(model.normalise(grey))[:, [2, 0]].numpy()
         expected = np.abs(maps.sum((2, 3)) - logits) / np.abs(logits)
         np.testing.assert_allclose(quality["conservation_error"], expected, rtol=1e-2, atol=1e-5)
-    assert GradCam().heatmaps(Shard(model, images, ("c",), 1)).quality == {}
+    assert GradCam().heatmaps(Shard(lambda: model, images, ("c",), 1)).quality == {}
 
 
 def test_without_biases_the_error_is_nearly_none():
     model = classifier("vgg16", size=32, bias_free=True)
     grey = np.random.default_rng(3).integers(0, 256, (2, 32, 32), np.uint8)
     torch.set_num_threads(1)
-    made = LrpZ().heatmaps(Shard(model, Images(grey, ["x", "y"], []), ("a",), 1))
+    made = LrpZ().heatmaps(Shard(lambda: model, Images(grey, ["x", "y"], []), ("a",), 1))
     assert made.quality["conservation_error"].max() < 1e-3

@@ -65,6 +65,7 @@ def test_the_method_of_the_readme_explains_images(project):
     write_images(Images(grey, ["x", "y", "z"], [frame] * 3), project / "images.h5")
     settings = {
         "seed": 1, "classes": list("abcd"), "explained": ["c", "a"], "name": "mine", "entry": entry,
+        "module": "shamsul.explain.xgrad_cam",
     }  # fmt: skip
     run(
         project, "scripts/explain.py", "--settings", json.dumps(settings),

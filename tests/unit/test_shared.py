@@ -61,13 +61,13 @@ def stored(tmp_path):
 
 def test_shared_predictions_are_kept_whole(stored):
     model, images, path = stored
-    found = list(shared.read(path, images.image_id))
+    classes, found = shared.read(path, images.image_id)
     assert len(found) == 3
     everything = found[1].subsets.all(1).argmax()
     expected = model.predict(model.normalise(images.image[1:2]))[0]
     np.testing.assert_allclose(found[1].logits[everything], expected, atol=1e-5)
     with pytest.raises(InputError, match="is of other images; delete it"):
-        list(shared.read(path, ["x", "y"]))
+        shared.read(path, ["x", "y"])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -77,10 +77,10 @@ def test_from_shared_predictions_the_maps_are_the_same_but_for_sampling(stored, 
     cut = {"segments": 12, "fill": "blur"} | (
         {} if method is SuperpixelOcclusion else {"samples": 600}
     )
-    shard = Shard(model, images, ("c", "a"), 7, perturbed=path)
+    shard = Shard(lambda: model, images, ("c", "a"), 7, perturbed=path)
     together = method(shared=True).heatmaps(shard).heatmap
     alone = method(**cut).heatmaps(shard).heatmap
-    other = method(**cut).heatmaps(Shard(model, images, ("c", "a"), 8)).heatmap
+    other = method(**cut).heatmaps(Shard(lambda: model, images, ("c", "a"), 8)).heatmap
     assert together.shape == alone.shape == (3, 2, 48, 48)
 
     def error(a, b):
@@ -147,6 +147,6 @@ def test_sharing_needs_a_section_of_the_configuration():
 
 
 def test_without_the_file_shared_methods_say_what_to_do():
-    shard = Shard(Textures(), Images(np.zeros((1, 32, 32), np.uint8), ["x"], []), ("a",), 1)
+    shard = Shard(Textures, Images(np.zeros((1, 32, 32), np.uint8), ["x"], []), ("a",), 1)
     with pytest.raises(InputError, match="set explain.perturbations"):
         Lime(shared=True).heatmaps(shard)

@@ -1,0 +1,103 @@
+"""What a checkpoint says of itself, read without its weights and without torch.
+
+Methods that ask no network need no more of a checkpoint than its digest, and torch takes seconds
+to import. `torch.save` writes a zip archive with the pickle of everything but the tensors' numbers.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shamsul.errors import InputError
+from shamsul.storage.files import unreadable
+
+FORMAT = "shamsul checkpoint 1"
+KINDS = {"backbone": str, "classes": list, "size": int, "digest": str}
+"""What a checkpoint holds besides the weights, and of which type."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint says of itself.
+
+    Attributes
+    ----------
+    backbone : name of the network.
+    classes : (C,) names, in the order of the logits.
+    size : side in pixels of the images.
+    digest : SHA-256 of the weights (`Classifier.digest`).
+    """
+
+    backbone: str
+    classes: tuple[str, ...]
+    size: int
+    digest: str
+
+
+def describe(path: str | Path) -> Description:
+    """Read a checkpoint's description. That the weights are as described, `checkpoint.load` checks.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged or no checkpoint of this program.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (name,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+            content = _Unpickler(io.BytesIO(archive.read(name))).load()
+    except Exception as error:  # unpickling bad bytes can raise anything
+        raise unreadable(path, "checkpoint", error) from None
+    return checked(path, content)
+
+
+def checked(path: str | Path, content: Any) -> Description:
+    """The description in a checkpoint's content.
+
+    Raises
+    ------
+    InputError
+        It is no checkpoint of this program.
+    """
+    if (
+        not isinstance(content, Mapping)
+        or content.get("format") != FORMAT
+        or any(not isinstance(content.get(key), kind) for key, kind in KINDS.items())
+        or not all(isinstance(name, str) for name in content["classes"])
+    ):
+        raise InputError(f"{path}: not a checkpoint of this program; import it as model.checkpoint")
+    return Description(
+        content["backbone"], tuple(content["classes"]), content["size"], content["digest"]
+    )
+
+
+def check_classes(path: str | Path, found: Sequence[str], classes: Sequence[str]) -> None:
+    """Raise an InputError where a checkpoint is of other classes than the configuration."""
+    if tuple(classes) != tuple(found):
+        raise InputError(
+            f"{path}: was trained for the classes {', '.join(found)}, and "
+            f"`classes` are {', '.join(classes)}; train again, or make them equal"
+        )
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads plain values; what a pickle says of tensors becomes None, and nothing else is run."""
+
+    def persistent_load(self, pid: Any) -> None:
+        """A tensor's numbers, which are in other files of the archive."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What torch.save names for tensors: their types, and the functions that make them."""
+        if module.split(".")[0] == "torch" or (module, name) == ("collections", "OrderedDict"):
+            return _nothing
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+def _nothing(*_: Any) -> None:
+    """Stands for everything that makes a tensor."""
