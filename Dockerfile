@@ -6,6 +6,9 @@
 #
 # `--gpus all` after `run` gives it the GPUs. With Apptainer: `apptainer build shamsul.sif
 # docker-daemon:shamsul:latest`, then `apptainer run [--nv] shamsul.sif`.
+#
+# Tried, as a user that the image does not know, on Debian 12 with its own Python 3.11 in place of the
+# base image, which could not be fetched there. Not tried: GPUs in it, Apptainer.
 FROM python:3.11-slim-bookworm
 
 # What pip takes by itself runs on NVIDIA's GPUs and without; an index of other builds, such as
