@@ -134,13 +134,13 @@ def _rows(section: JsonSchema, whole: JsonSchema, prefix: str = "") -> Iterator[
         if "const" in field:
             continue
         inner = _section(field, whole)
-        meaning = field.get("description") or (inner or {}).get("description", "")
+        told = field.get("description") or (inner or {}).get("description", "")
+        meaning = " ".join(told.split()).replace("|", "\\|")
         required = name in section.get("required", ())
         default = "**required**" if required else _value(field.get("default"))
         if inner:
             default = "none" if _nullable(field) else ""
-        row = (f"`{prefix}{name}`", _type(field), default, " ".join(meaning.split()))
-        yield tuple(cell.replace("|", "\\|") for cell in row)  # type: ignore[misc]
+        yield f"`{prefix}{name}`", _type(field), default, meaning
         if inner:
             yield from _rows(inner, whole, f"{prefix}{name}.")
 
