@@ -33,7 +33,7 @@ METHODS = (
 mean_mask and random ask nothing."""
 FREE = 4
 """Methods that ask nothing, or read shared predictions."""
-SHARD = {234: 59, 668: 56, 224316: 512}
+SHARD = {234: 59, 668: 56, 224316: 1024}
 """Images of a shard, by the number of images in all."""
 
 
@@ -60,28 +60,31 @@ def main() -> None:
         print(f"{name}: {work[name]:.1f} forward passes, {size[name]:.0f} bytes", file=sys.stderr)
     # benchmarks.explain: LIME costs what its forward passes do.
     work["perturb"] = float(Perturbations().samples)
-    start, light = begin("explain"), begin("score")
+    start = begin("-c", "import shamsul.model.checkpoint")
+    light = begin("scripts/score.py", "--help")
     print(f"start: {start:.1f} s with torch, {light:.1f} s without", file=sys.stderr)
     maps = score_method(1)  # which compiles
     per_map = seconds(lambda: score_method(1), 1) / maps
     print(f"score: {per_map:.4f} s a map", file=sys.stderr)
     print(
         "| images | shards | jobs | of these asking the network | minutes each, one core | hours of"
-        " one core | start-up | GPU hours | heatmaps |\n|---|---|---|---|---|---|---|---|---|"
+        " one core | minutes each, GPU | hours of GPU | start-up there | heatmaps |\n"
+        "|---|---|---|---|---|---|---|---|---|---|"
     )
     for number, shard in SHARD.items():
         shards = -(-number // shard)
         asking = shards * len(work)
         jobs = asking + shards * (FREE + len(METHODS) + FREE + 2)  # free, scores, images, agreement
-        busy = number * sum(work.values()) * forward
+        passes = number * sum(work.values())
         scores = number * 10 * (len(METHODS) + FREE) * per_map
-        starts = asking * start + (jobs - asking) * light
-        total = busy + scores + starts
-        gpu = number * sum(work.values()) / arguments.forwards_per_second + asking * start
+        cores = passes * forward + scores + asking * start + (jobs - asking) * light
+        gpu = passes / arguments.forwards_per_second + asking * start
         print(
             f"| {number:,} | {shards} of {shard} | {jobs:,} | {asking:,} |"
-            f" {busy / asking / 60:.1f} | {total / 3600:,.0f} | {100 * starts / total:.1f} % |"
-            f" {gpu / 3600:,.1f} | {number * sum(size.values()) / 1e9:,.1f} GB |"
+            f" {passes * forward / asking / 60:.1f} | {cores / 3600:,.0f} |"
+            f" {gpu / asking / 60:.1f} |"
+            f" {gpu / 3600:,.1f} | {100 * asking * start / gpu:.1f} % |"
+            f" {number * sum(size.values()) / 1e9:,.1f} GB |"
         )
 
 
@@ -96,9 +99,9 @@ def seconds(function: Callable[[], object], rounds: int = 3) -> float:
     return float(np.median(taken))
 
 
-def begin(script: str) -> float:
-    """Seconds until a program knows what it is asked for."""
-    command = [sys.executable, PROJECT / "scripts" / f"{script}.py", "--help"]
+def begin(*arguments: str) -> float:
+    """Seconds that Python takes for something that does nothing but import."""
+    command = [sys.executable, *arguments]
     return seconds(lambda: subprocess.run(command, capture_output=True, check=True, cwd=PROJECT))
 
 

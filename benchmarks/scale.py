@@ -1,6 +1,6 @@
 """How long Snakemake plans all of CheXpert: `python -m benchmarks.scale`.
 
-As many made-up radiographs of a few pixels as CheXpert has (224,316) and one shard for 512 of them
+As many made-up radiographs of a few pixels as CheXpert has (224,316), one shard for 1,024 of them,
 are explained by twelve methods. The manifest is made for real; then a dry run plans all the rest,
 and once more with every image file touched. One JSON line each: seconds, peak memory in MiB, jobs.
 """
@@ -26,7 +26,7 @@ from shamsul.labels import CLASSES
 
 IMAGES = 224316
 """Of CheXpert (Irvin et al., AAAI 2019)."""
-SHARD = 512
+SHARD = 1024
 METHODS = (
     *("grad_cam", "layer_cam", "lrp_z", "lrp_epsilon", "lrp_alpha2beta1", "deep_taylor"),
     *("lrp_epsilon_plus_flat", "integrated_gradients", "mean_mask", "random"),

@@ -301,11 +301,18 @@ class Explainer(Method):
             f"{self.title}: groups of {step} images",
             -(-len(seeds) // step),
         )
-        maps, errors = zip(*groups, strict=True)
-        quality: Quality = {}
-        if errors[0] is not None:
-            quality["conservation_error"] = np.concatenate([_numpy(error) for error in errors])
-        return Maps(np.concatenate([_numpy(part) for part in maps]), quality)
+        # Copied into their place one by one: a shard of maps may be gigabytes, and has to fit once.
+        heatmap = np.zeros(0, np.float32)
+        errors: list[NDArray[np.float32]] = []
+        done = 0
+        for maps, error in groups:
+            if not done:
+                heatmap = np.empty((len(seeds), *maps.shape[1:]), np.float32)
+            heatmap[done : done + len(maps)] = _numpy(maps)
+            done += len(maps)
+            if error is not None:
+                errors.append(_numpy(error))
+        return Maps(heatmap, {"conservation_error": np.concatenate(errors)} if errors else {})
 
 
 def in_groups(
