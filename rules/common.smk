@@ -69,7 +69,7 @@ if workflow.is_main_process and (unknown := shamsul.records.without(Path(RUN))):
     logger.warning(
         f"Of {len(unknown)} results, such as {unknown[0]}, there is no record of how they were made"
         " (was .snakemake deleted, or not copied along?), so changed settings and code since then"
-        " go unnoticed. `snakemake --touch` accepts them as they are; `snakemake --forceall` makes"
+        " go unnoticed. `snakemake --touch --forceall` accepts them as they are, `snakemake --forceall` makes"
         " everything anew."
     )
 

@@ -99,7 +99,7 @@ class Experiment:
         return done
 
     def would_run(self, *targets: str) -> set[tuple[str, str]]:
-        """(rule, wildcards) of the jobs that a dry run announces; target rules left out."""
+        """(rule, wildcards) of the jobs that a dry run announces; targets left out."""
         done = self.snakemake(*targets, "--dry-run", "--quiet", "host")
         jobs = re.findall(
             r"^\s*(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", done.stdout, re.MULTILINE
