@@ -32,10 +32,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
-    except OSError as error:
-        if error.errno is None:
+    except (OSError, RuntimeError) as error:
+        number = _errno(error)
+        if number is None:
             raise
-        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 @contextmanager
@@ -46,6 +47,15 @@ def _temporary(path: Path) -> Iterator[Path]:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _errno(error: BaseException | None) -> int | None:
+    """The system's number of what failed; torch has an error of its own follow the system's."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno
+        error = error.__context__
+    return None
 
 
 def _umask() -> int:

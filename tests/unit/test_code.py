@@ -37,6 +37,12 @@ def test_a_method_depends_on_its_own_module_only():
     assert not {"shamsul/explain/lrp.py", "shamsul/explain/surrogate.py"} & found
 
 
+def test_training_depends_on_no_file_that_it_neither_reads_nor_writes():
+    found = names(code.PROJECT / "scripts" / "train.py")
+    assert {"shamsul/storage/images.py", "shamsul/storage/tables.py"} <= found
+    assert not {"shamsul/storage/heatmaps.py", "shamsul/storage/perturbed.py"} & found
+
+
 # What a program really imports, against what its syntax says.
 LOADED = """
 import runpy, sys

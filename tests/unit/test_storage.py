@@ -1,9 +1,10 @@
-"""Heatmap shards: what is written is read back, dense maps and run lengths alike."""
+"""Shards and tables: what is written is read back, and what is damaged is told in one line."""
 
 from __future__ import annotations
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from pycocotools import mask as coco
 
@@ -11,6 +12,9 @@ from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
 from shamsul.storage import heatmaps as storage
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
+from shamsul.storage.images import Images, image_ids, read_frames, read_images, write_images
+from shamsul.storage.perturbed import PerturbedPredictions, read_perturbed, write_perturbed
+from shamsul.storage.tables import read_table, write_table
 
 
 def through(tmp_path, heatmaps):
@@ -116,6 +120,12 @@ DAMAGED = {
         file.create_virtual_dataset("heatmap", h5py.VirtualLayout((2, 2, 1, 1), "f4")),
     ),
     "heatmap is of shape": replaced("heatmap", data=np.zeros((2, 3, 1, 1), np.float32)),
+    "relevance is not finite for image y, class a": lambda file: file["heatmap"].write_direct(
+        np.array([0, 0, np.inf, 0], np.float32).reshape(2, 2, 1, 1)
+    ),
+    "frame has values that are not finite": lambda file: file.create_dataset(
+        "frame", data=np.full((2, 7), np.nan)
+    ),
     "heatmap is not of the type": replaced("heatmap", data=np.zeros((2, 2, 1, 1), complex)),
     "explained is of shape": replaced("explained", data=np.ones((3, 2), bool)),
     "explained is not of the type": replaced("explained", data=np.ones((2, 2))),
@@ -154,3 +164,97 @@ def test_a_shard_of_another_version_is_refused(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(InputError, match=r"old\.h5: .*another version"):
         storage.read_heatmaps(tmp_path / "old.h5")
+
+
+def some_images(path):
+    frames = [Frame.fit(50, 40, 8, "pad"), Frame.fit(70, 33, 8, "crop")]
+    images = Images(np.arange(128, dtype=np.uint8).reshape(2, 8, 8), ["x", "y"], frames)
+    write_images(images, path)
+    return images
+
+
+def test_images_come_back_whole_and_in_parts(tmp_path):
+    made, path = some_images(tmp_path / "i.h5"), tmp_path / "i.h5"
+    found = read_images(path)
+    assert np.array_equal(found.image, made.image) and found.frames == made.frames
+    assert read_frames(path) == dict(zip(["x", "y"], made.frames, strict=True))
+    assert image_ids(path) == (["x", "y"], (8, 8))
+
+
+DAMAGED_IMAGES = {
+    "image is of shape": replaced("image", data=np.zeros((3, 8, 8), np.uint8)),
+    "image is not of the type": replaced("image", data=np.zeros((2, 8, 8))),
+    "frame is of shape": replaced("frame", data=np.ones((1, 7))),
+    "frame has values that are not finite": replaced("frame", data=np.full((2, 7), np.inf)),
+    "image_id is not in the file": lambda file: file.pop("image_id"),
+}
+
+
+@pytest.mark.parametrize("said", DAMAGED_IMAGES)
+def test_a_damaged_image_shard_is_named_in_one_line(tmp_path, said):
+    path = tmp_path / "bad.h5"
+    some_images(path)
+    with h5py.File(path, "r+") as file:
+        DAMAGED_IMAGES[said](file)
+    with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}"):
+        read_images(path)
+    with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}"):
+        (read_frames if said.startswith("frame") else image_ids)(path)
+
+
+def some_predictions(path):
+    labels = np.arange(12).reshape(3, 4) // 6
+    subsets = np.array([[False, False], [True, True], [True, False]])
+    logits = np.arange(9.0).reshape(3, 3)
+    made = PerturbedPredictions(["x"], [labels], [subsets], [logits], list("abc"))
+    write_perturbed(made, path)
+    return made
+
+
+def test_perturbed_predictions_come_back(tmp_path):
+    made = some_predictions(tmp_path / "p.h5")
+    found = read_perturbed(tmp_path / "p.h5")
+    assert found.image_id == ["x"] and found.classes == list("abc")
+    for name in ("labels", "subsets", "logits"):
+        assert np.array_equal(getattr(found, name), getattr(made, name))
+
+
+DAMAGED_PREDICTIONS = {
+    "logits has values that are not finite": replaced(
+        "0/logits", data=np.full((3, 3), np.nan, np.float32)
+    ),
+    "logits is of shape": replaced("0/logits", data=np.zeros((3, 2), np.float32)),
+    "subsets is of shape": replaced("0/subsets", data=np.zeros((3, 3), bool)),
+    "labels is not of the type": replaced("0/labels", data=np.zeros((3, 4))),
+    "0 is not in the file": lambda file: file.pop("0"),
+}
+
+
+@pytest.mark.parametrize("said", DAMAGED_PREDICTIONS)
+def test_damaged_predictions_are_named_in_one_line(tmp_path, said):
+    path = tmp_path / "bad.h5"
+    some_predictions(path)
+    with h5py.File(path, "r+") as file:
+        DAMAGED_PREDICTIONS[said](file)
+    with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}"):
+        read_perturbed(path)
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+@pytest.mark.parametrize(
+    ("write", "read"),
+    [
+        (some_images, read_images),
+        (some_predictions, read_perturbed),
+        (lambda p: write_table(pd.DataFrame({"a": range(99)}), p), read_table),
+        (lambda p: storage.write_heatmaps(shard(np.zeros((2, 2, 9, 9))), p), storage.read_heatmaps),
+    ],
+)
+def test_a_truncated_file_is_told_in_one_line(tmp_path, write, read, share):
+    path = tmp_path / "cut"
+    write(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"cut: not a readable .+ \(.+\); delete it and") as told:
+        read(path)
+    assert "\n" not in str(told.value)
