@@ -15,9 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.data.geometry import Frame, to_original
-from shamsul.evaluate.settings import Sign
+from shamsul.evaluate.relevance import Sign, evidence
 from shamsul.evaluate.statistics import bootstrap_interval, too_few
-from shamsul.evaluate.sweep import evidence
 from shamsul.evaluate.tables import Settings
 from shamsul.evaluate.wide import POOLED
 from shamsul.progress import track
@@ -95,8 +94,6 @@ def _ranks(
     -------
     (N, C, `GRID` ** 2); all the same where there is no map.
     """
-    from scipy.stats import rankdata  # Here, because it is slow to import.
-
     ranks = np.zeros((len(frames), len(names), GRID**2), np.uint16)
     for row, image_id in enumerate(track(sorted(frames), f"agreement: {shard.method}")):
         at = shard.image_id.index(image_id)
@@ -106,7 +103,7 @@ def _ranks(
             if name in shard.classes and shard.explained[at, shard.classes.index(name)]:
                 heatmap = shard.heatmap[at, shard.classes.index(name)]
                 cells[number] = _cells(evidence(heatmap, sign), points)
-        ranks[row] = 2 * rankdata(cells, axis=1)
+        ranks[row] = 2 * pd.DataFrame(cells).rank(axis=1).to_numpy()
     return ranks
 
 

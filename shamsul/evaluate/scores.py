@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from shamsul.data.geometry import Frame
 from shamsul.data.masks import by_image, run_lengths
 from shamsul.errors import InputError
+from shamsul.evaluate.relevance import Sign, evidence
 from shamsul.evaluate.segmentation import above, iou, otsu
-from shamsul.evaluate.settings import Sign
-from shamsul.evaluate.sweep import Sweep, contains, evidence, lay_segmentation, sweep
+from shamsul.evaluate.sweep import Sweep, contains, lay_segmentation, sweep
 from shamsul.labels import MARKER
 from shamsul.progress import track
 from shamsul.storage.heatmaps import Heatmaps, RunLengths

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
+from shamsul.evaluate.relevance import Sign
 from shamsul.labels import LOCALISED
 from shamsul.settings import Fraction, Section
 
-Sign = Literal["positive", "absolute", "minmax"]
 Rule = Literal["otsu", "tuned", "fixed", "best"]
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from shamsul.data.geometry import Frame, Line
 from shamsul.evaluate.segmentation import LEVELS
-from shamsul.evaluate.settings import Sign
 
 ROUNDING = 1e-6
 """Relative difference below which two values of an interpolated map are the same: the weights of
@@ -39,20 +38,6 @@ class Sweep:
     mass: float
 
 
-def evidence(heatmap: NDArray[np.floating], sign: Sign = "positive") -> NDArray[np.float32]:
-    """What of a signed map is relevance, of any shape; at least 0.
-
-    ``positive``: ``max(x, 0)``, evidence for the class. Negative relevance speaks against the
-    class, so it must not count towards where the class is seen. ``absolute``: ``|x|``. ``minmax``:
-    ``x - min(x)``, which lifts all that is irrelevant (zero) to a middle level wherever one pixel
-    is negative, so that a segmentation can become the whole image.
-    """
-    heatmap = np.asarray(heatmap, np.float32)
-    if sign == "positive":
-        return np.maximum(heatmap, 0)
-    return np.abs(heatmap) if sign == "absolute" else heatmap - heatmap.min()
-
-
 def sweep(
     heatmap: NDArray[np.floating], frame: Frame, runs: NDArray[np.int64] | None = None
 ) -> Sweep:
@@ -66,7 +51,7 @@ def sweep(
 
     Parameters
     ----------
-    heatmap : (h, w) of any resolution, covering the model's frame evenly, at least 0 (`evidence`).
+    heatmap : (h, w) of any resolution, covering the model's frame evenly, at least 0: `evidence`.
     frame : the frame of the radiograph in the mask's resolution, height x width.
     runs : the mask's run lengths down the columns, background first (`masks.run_lengths`); None
         stands for a mask that is empty.

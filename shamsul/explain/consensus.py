@@ -125,7 +125,7 @@ def _ranked(
     members: Sequence[Heatmaps], image_id: str, name: str, size: int
 ) -> NDArray[np.float64]:
     """Ranks from 0 to 1 of the positive relevance of one image and class: (members, S, S)."""
-    from scipy.stats import rankdata
+    import pandas as pd  # Here, because it is slow to import; scipy.stats is slower.
 
     from shamsul.data.geometry import Frame, to_original
 
@@ -134,7 +134,8 @@ def _ranked(
     for member in members:
         row, column = member.image_id.index(image_id), member.classes.index(name)
         positive = np.maximum(member.heatmap[row, column], 0)
-        ranks.append(rankdata(to_original(positive, frame)).reshape(size, size) - 1)
+        order = pd.Series(to_original(positive, frame).ravel()).rank()
+        ranks.append(order.to_numpy().reshape(size, size) - 1)
     return np.array(ranks) / (size**2 - 1)
 
 

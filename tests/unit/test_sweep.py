@@ -6,7 +6,8 @@ from hypothesis.extra import numpy as hnp
 
 from shamsul.data.geometry import Frame, to_original
 from shamsul.data.masks import encode, run_lengths
-from shamsul.evaluate.sweep import LEVELS, contains, evidence, lay_segmentation, sweep
+from shamsul.evaluate.relevance import evidence
+from shamsul.evaluate.sweep import LEVELS, contains, lay_segmentation, sweep
 
 FRAME = Frame.fit(4, 4, 4, "stretch")
 MASK = np.zeros((4, 4), bool)
