@@ -30,7 +30,6 @@ shell.prefix(
 # For Snakemake's report: Python knows no type of Parquet files.
 mimetypes.add_type("application/vnd.apache.parquet", ".parquet")
 
-import pyarrow.parquet
 from snakemake.exceptions import IncompleteCheckpointException
 from snakemake.io import checkpoint_target
 
@@ -314,6 +313,8 @@ def image_ids(shard):
     # Before a first run the checkpoint is only planned.
     if not file.exists():
         return []
+    import pyarrow.parquet  # Here, because it is slow to import.
+
     return pyarrow.parquet.read_table(file, columns=["image_id"])[0].to_pylist()
 
 

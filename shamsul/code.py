@@ -114,7 +114,7 @@ def _imported(file: Path) -> list[Path]:
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    """Dotted names that a syntax tree imports, also by `lazy.load`; `from a import b` is `a.b`."""
+    """Dotted names that statements import, also by `lazy.load`; `from a import b` is `a.b`."""
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         for statement in node.orelse:
             yield from _names(statement)
@@ -123,10 +123,16 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
-    elif isinstance(node, ast.Call) and _is(node.func, "lazy", "load"):
-        yield ast.literal_eval(node.args[0])
+    elif (
+        isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Call)
+        and _is(node.value.func, "lazy", "load")
+    ):
+        yield ast.literal_eval(node.value.args[0])
     for child in ast.iter_child_nodes(node):
-        yield from _names(child)
+        # Expressions import nothing, and are most of a tree.
+        if isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            yield from _names(child)
 
 
 def _is(node: ast.AST, name: str, attribute: str) -> bool:

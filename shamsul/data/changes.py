@@ -10,17 +10,20 @@ the manifest. A touched or copied file therefore reruns nothing.
 
 from __future__ import annotations
 
+import csv
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import file_digest
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple
 
 from shamsul.errors import InputError
 from shamsul.progress import track
 from shamsul.storage.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +31,16 @@ THREADS = 16
 """Files looked at at once: on a network file system each look waits for an answer."""
 MISSING = "missing"
 """Instead of the sha256 of a file that is not there."""
+
+
+class _Image(NamedTuple):
+    """A file as it was when its content was looked at last."""
+
+    source: str
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
 
 
 def record(images: pd.DataFrame, roots: Mapping[str, Path], started: float, file: Path) -> None:
@@ -41,9 +54,11 @@ def record(images: pd.DataFrame, roots: Mapping[str, Path], started: float, file
         and its time stamp is recorded as 0, which is none.
     file : CSV file to write.
     """
-    stamps = _stamps(images, roots)
+    columns = images[["source", "path", "sha256"]].itertuples(index=False)
+    found = [_Image(source, path, 0, 0, sha256) for source, path, sha256 in columns]
+    stamps = _stamps(found, roots)
     known = [(size, time if time < started * 1e9 else 0) for size, time in stamps]
-    _write(images[["source", "path", "sha256"]], known, file)
+    _write([_at(image, stamp) for image, stamp in zip(found, known, strict=True)], file)
 
 
 def notice(file: Path, roots: Mapping[str, Path], changes: Path) -> int:
@@ -67,27 +82,23 @@ def notice(file: Path, roots: Mapping[str, Path], changes: Path) -> int:
     """
     if not file.exists():
         return 0
-    try:
-        known = pd.read_csv(file, dtype={"source": str, "path": str, "sha256": str})
-        known = known[known["source"].isin(list(roots))].reset_index(drop=True)
-        recorded = list(zip(known["size"], known["mtime_ns"], strict=True))
-    except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{file}: not a record of image files ({error}); delete it") from None
+    known = [image for image in _read(file) if image.source in roots]
     stamps = _stamps(known, roots)
-    suspects = [row for row, stamp in enumerate(stamps) if stamp != recorded[row]]
+    suspects = [row for row, image in enumerate(known) if stamps[row] != image[2:4]]
     if not suspects:
         return 0
-    paths = [_path(roots, known.loc[row]) for row in suspects]
+    paths = [roots[known[row].source] / known[row].path for row in suspects]
     with ThreadPoolExecutor(THREADS) as pool:
         read = track(pool.map(_sha256, paths), "image files with a new time stamp", len(paths))
         found = dict(zip(suspects, read, strict=True))
     lines = []
     for row, content in found.items():
-        if content == known.at[row, "sha256"]:
-            recorded[row] = stamps[row]
+        image = known[row]
+        if content == image.sha256:
+            known[row] = _at(image, stamps[row])
         else:
-            lines.append(f"{known.at[row, 'source']}\t{known.at[row, 'path']}\t{content}\n")
-    _write(known, recorded, file)
+            lines.append(f"{image.source}\t{image.path}\t{content}\n")
+    _write(known, file)
     text = "".join(lines)
     if lines and (not changes.exists() or changes.read_text() != text):
         with replacing(changes) as temporary:
@@ -95,15 +106,14 @@ def notice(file: Path, roots: Mapping[str, Path], changes: Path) -> int:
     return len(lines)
 
 
-def _path(roots: Mapping[str, Path], image: pd.Series) -> Path:
-    return roots[image["source"]] / image["path"]
-
-
-def _stamps(images: pd.DataFrame, roots: Mapping[str, Path]) -> list[tuple[int, int]]:
+def _stamps(images: Sequence[_Image], roots: Mapping[str, Path]) -> list[tuple[int, int]]:
     """Size in bytes and time in nanoseconds of each image's file; (-1, -1) where there is none."""
-    pairs = zip(images["source"], images["path"], strict=True)
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda pair: _stamp(roots[pair[0]] / pair[1]), pairs))
+        return list(pool.map(lambda image: _stamp(roots[image.source] / image.path), images))
+
+
+def _at(image: _Image, stamp: tuple[int, int]) -> _Image:
+    return image._replace(size=stamp[0], mtime_ns=stamp[1])
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -122,8 +132,20 @@ def _sha256(path: Path) -> str:
         return MISSING
 
 
-def _write(images: pd.DataFrame, stamps: Iterable[tuple[int, int]], file: Path) -> None:
-    size, time = zip(*stamps, strict=True)
-    table = images[["source", "path"]].assign(size=size, mtime_ns=time, sha256=images["sha256"])
-    with replacing(file) as temporary:
-        table.to_csv(temporary, index=False)
+def _read(file: Path) -> list[_Image]:
+    # By csv, for pandas takes longer to import than this does to read.
+    try:
+        with file.open(newline="") as stream:
+            header, *rows = csv.reader(stream)
+        if header != list(_Image._fields):
+            raise ValueError(f"its columns are {', '.join(header)}")
+        return [_Image(source, path, int(a), int(b), sha256) for source, path, a, b, sha256 in rows]
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{file}: not a record of image files ({error}); delete it") from None
+
+
+def _write(images: Iterable[_Image], file: Path) -> None:
+    with replacing(file) as temporary, temporary.open("w", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(_Image._fields)
+        table.writerows(images)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
+from shamsul import lazy
 from shamsul.data.masks import MASK_COLUMNS, area, encode, from_polygons
 from shamsul.data.records import (
     COLUMNS,
@@ -26,6 +25,11 @@ from shamsul.data.records import (
 from shamsul.data.settings import ChexpertSource
 from shamsul.errors import InputError
 from shamsul.labels import CHEXLOCALIZE_NAMES
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = lazy.load("pandas")
 
 PLACE = re.compile(r"(patient\w+)/(study\w+)/(view\d+_(frontal|lateral))\.\w+$")
 MASK_ROW = ["class", "height", "width", "counts", "instances"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -14,6 +14,9 @@ from shamsul.data.geometry import Frame, Geometry, to_model
 from shamsul.errors import InputError
 from shamsul.progress import track
 from shamsul.storage.images import Images
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises on files that are truncated, hostile or no images."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
 from shamsul.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MASK_COLUMNS = ["image_id", "class", "annotator", "kind", "height", "width", "counts", "instances"]
 """Of the masks table.

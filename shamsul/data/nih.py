@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
+from shamsul import lazy
 from shamsul.data.masks import MASK_COLUMNS, encode, from_boxes
 from shamsul.data.records import (
     COLUMNS,
@@ -26,6 +27,11 @@ from shamsul.data.records import (
 from shamsul.data.settings import NihSource
 from shamsul.errors import InputError
 from shamsul.settings import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = lazy.load("pandas")
 
 logger = logging.getLogger(__name__)
 

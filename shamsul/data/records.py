@@ -11,11 +11,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from shamsul import lazy
 from shamsul.errors import InputError
 from shamsul.settings import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = lazy.load("pandas")
 
 COLUMNS = ["image_id", "patient_id", "study_id", "view", "projection", "path", "sex", "age"]
 """Of an adapter's table, before the columns of the classes.

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul import cli, lazy
@@ -31,6 +30,7 @@ from shamsul.storage.images import Images, read_images
 from shamsul.storage.tables import read_table
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 else:
     torch = lazy.load("torch")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from shamsul import lazy
 from shamsul.storage.files import replacing, unreadable
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = lazy.load("pandas")
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
