@@ -29,6 +29,17 @@ include: "rules/chexlocalize.smk"
 include: "rules/report.smk"
 
 
+# Here no other Snakemake is at work on this run, and nothing is on a dry run.
+onstart:
+    remove_leftovers(RUN)
+
+
+# Where the rest goes on without the jobs that failed, their own messages are far above by now.
+onerror:
+    for line in failures():
+        logger.error(line)
+
+
 # Targets, by stage: `snakemake train`, `heatmaps`, `metrics`, and `report`, which is all there is.
 rule all:
     """The report, and all that it is made of."""

@@ -24,7 +24,8 @@ PYTHON = (
 # would take from `threads` and the cores that there are. Training sets its own (`train.threads`).
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}"
-    f"{PYTHON} OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1; "
+    f"{PYTHON} OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1;"
+    f" source {shlex.quote(str(PROJECT / 'scripts' / 'job.sh'))}; "
 )
 
 # For Snakemake's report: Python knows no type of Parquet files.
@@ -43,6 +44,7 @@ from shamsul.explain import registry
 from shamsul.explain.base import Method
 from shamsul.explain.imported import Imported, Segmentations
 from shamsul.settings import EXPLAINED, SPLITS
+from shamsul.storage.files import remove_leftovers
 
 try:
     CONFIG = shamsul.config.load(config)
@@ -167,6 +169,22 @@ def changed_images(wildcards):
     """The list of image files that were replaced under their old names, once there is one."""
     file = Path(f"{RUN}/changed_images.txt")
     return [str(file)] if file.exists() else []
+
+
+def failures():
+    """Of each job that failed, and not only at first, its log and the last line there."""
+    jobs = [
+        job
+        for failed in workflow.scheduler.failed
+        for job in (failed if failed.is_group() else [failed])
+    ]
+    for log in sorted(str(job.log[0]) for job in jobs if job.log):
+        lines = (
+            Path(log).read_text(errors="replace").splitlines()
+            if Path(log).exists()
+            else []
+        )
+        yield f"failed: {log}: {lines[-1] if lines else 'it is empty'}"
 
 
 def growing(amount):

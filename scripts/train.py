@@ -54,7 +54,9 @@ def main() -> None:
     )
     checkpoint.save(classifier, arguments.checkpoint, selection(history))
     write_table(history, arguments.history)
-    arguments.state.unlink()  # last: killed before this line, the next run trains nothing again
+    # Last: killed before this line, the next run trains nothing again. It is gone already where a
+    # job of a killed run went on beside this one.
+    arguments.state.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

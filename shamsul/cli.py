@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
+from shamsul import orphan
 from shamsul.errors import InputError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -15,11 +19,16 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def run(main: Callable[[], None]) -> None:
     """Run a program: log to standard error, and end with one line where the input is at fault, or
-    there is no room for what it writes.
+    there is no room for what it writes, or no memory.
+
+    On SIGTERM it removes what it has not finished writing, as on any error.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     # This program's own progress, and not every step of the libraries that it uses.
     logging.getLogger("shamsul").setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, _terminate)
+    if parent := os.environ.get(orphan.PARENT):
+        orphan.watch(int(parent))
     try:
         main()
     except InputError as error:
@@ -28,3 +37,22 @@ def run(main: Callable[[], None]) -> None:
         if error.errno not in NO_ROOM:
             raise
         sys.exit(f"error: {error.filename}: {error.strerror}; make room and run again")
+    except (MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        sys.exit(f"error: out of memory: {(str(error).splitlines() or ['no more to be had'])[0]}")
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted")
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch, which is not imported here, has errors of its own for it."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator" in str(error)
+    )
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import shutil
@@ -80,14 +82,18 @@ class Experiment:
     def results(self) -> Path:
         return self.folder / "results" / self.configuration["run"]
 
-    def snakemake(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run the workflow on two cores under the project's default profile."""
+    def command(self, *options: str) -> list[str]:
+        """Snakemake on two cores under the project's default profile; config.yaml is written."""
         file = self.folder / "config.yaml"
         # What says the same in another way is left as a test wrote it.
         if not file.exists() or yaml.safe_load(file.read_text()) != self.configuration:
             file.write_text(yaml.safe_dump(self.configuration))
+        return [sys.executable, "-m", "snakemake", "--cores", "2", *options]
+
+    def snakemake(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *options],
+            self.command(*options),
             capture_output=True,
             text=True,
             cwd=self.folder,
@@ -97,6 +103,11 @@ class Experiment:
         if check and done.returncode:
             raise AssertionError(done.stdout + done.stderr)
         return done
+
+    def command_of(self, result: Path) -> str:
+        """The shell command that made a result, as Snakemake has recorded it."""
+        name = base64.urlsafe_b64encode(str(result.relative_to(self.folder)).encode()).decode()
+        return json.loads((self.folder / ".snakemake" / "metadata" / name).read_text())["shellcmd"]
 
     def would_run(self, *targets: str) -> set[tuple[str, str]]:
         """(rule, wildcards) of the jobs that a dry run announces; targets left out."""

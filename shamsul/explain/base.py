@@ -17,7 +17,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ else:
 
 logger = logging.getLogger(__name__)
 
+Part = TypeVar("Part")
 Cost = Literal["forward", "backward", "sampling", "none"]
 """What a method spends its time on: one forward pass for all classes, a backward pass per class,
 hundreds of forward passes per image, or nothing of the model's."""
@@ -321,13 +322,28 @@ def in_groups(
     """Results of `function` for groups of rows, the last ones cut to the rows that exist.
 
     Every group has `step` rows; the last ones are repeated to make up the number. On a GPU without
-    the memory for so many the groups are halved, and the log says so.
+    the memory for so many the groups are halved (`in_parts`).
+    """
+
+    def padded(rows: NDArray[np.intp], step: int) -> tuple[Tensor, Tensor | None]:
+        maps, errors = function(np.resize(rows, step))
+        return maps[: len(rows)], None if errors is None else errors[: len(rows)]
+
+    return in_parts(padded, count, step)
+
+
+def in_parts(
+    function: Callable[[NDArray[np.intp], int], Part], count: int, step: int
+) -> Iterator[Part]:
+    """Results of ``function(rows, step)`` for all rows, at most `step` of them at a time.
+
+    On a GPU without the memory for so many the parts are halved, and the log says so.
     """
     start = 0
     while start < count:
         rows = np.arange(start, min(start + step, count))
         try:
-            maps, errors = function(np.resize(rows, step))
+            part = function(rows, step)
         except torch.cuda.OutOfMemoryError:
             if step == 1:
                 raise
@@ -335,7 +351,7 @@ def in_groups(
             logger.warning("GPU out of memory: going on with %d images at once", step)
             torch.cuda.empty_cache()
             continue
-        yield maps[: len(rows)], None if errors is None else errors[: len(rows)]
+        yield part
         start += len(rows)
 
 

@@ -106,9 +106,10 @@ class GradientCam(Cam):
             return self.class_maps([last], logits, classes)
         count = len(images)
         # Always as many at once, the first repeated: sums of other batches are rounded otherwise.
-        rows = torch.arange(-(-count // IMAGES_AT_ONCE) * IMAGES_AT_ONCE) % count
+        together = min(IMAGES_AT_ONCE, count)
+        rows = torch.arange(-(-count // together) * together) % count
         parts = []
-        for part in rows.split(IMAGES_AT_ONCE):
+        for part in rows.split(together):
             found, logits = forward(model.network, images[part], self.layers, gradients=True)
             parts.append(self.class_maps(found, logits, classes))
         return [torch.cat(layer)[:count] for layer in zip(*parts, strict=True)]

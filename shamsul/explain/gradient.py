@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 
 from shamsul import lazy
-from shamsul.explain.base import Cost, Explainer
+from shamsul.explain.base import Cost, Explainer, in_parts
 
 if TYPE_CHECKING:
     import torch
@@ -52,8 +53,11 @@ def class_gradients(network: Network, images: Tensor, classes: Tensor) -> Tensor
     -------
     (N, C, 3, H, W). Parameters receive no gradients.
     """
-    parts = images.split(_at_once(images))
-    return torch.cat([_class_gradients(network, part, classes) for part in parts])
+
+    def part(rows: NDArray[np.intp], step: int) -> Tensor:
+        return _class_gradients(network, images[rows[0] : rows[-1] + 1], classes)
+
+    return torch.cat(list(in_parts(part, len(images), _at_once(images))))
 
 
 def _class_gradients(network: Network, images: Tensor, classes: Tensor) -> Tensor:

@@ -119,11 +119,11 @@ class Classifier(nn.Module):
         start = 0
         while start < len(images):
             tile = self.tile
-            chunk = images[start : start + tile].to(self.device)
-            count = len(chunk)
-            if count < tile:
-                chunk = torch.cat([chunk, chunk[-1:].expand(tile - count, *chunk.shape[1:])])
             try:
+                chunk = images[start : start + tile].to(self.device)
+                count = len(chunk)
+                if count < tile:
+                    chunk = torch.cat([chunk, chunk[-1:].expand(tile - count, *chunk.shape[1:])])
                 logits.append(self(chunk.contiguous())[:count])
             except torch.cuda.OutOfMemoryError:
                 if self.batch_size == 1:

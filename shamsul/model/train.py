@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,14 @@ class _Run:
     def epoch(self, epoch: int) -> None:
         """Train for an epoch, score it on tune, and keep its weights where they are the best."""
         begun = time.monotonic()
-        train_loss = self._learn(epoch)
+        try:
+            train_loss = self._learn(epoch)
+        except torch.cuda.OutOfMemoryError:
+            # Half the batch would be another training.
+            raise InputError(
+                f"train.batch_size: {self.settings.batch_size} images of {self.classifier.size} x"
+                f" {self.classifier.size} are too many for this GPU's memory; lower it"
+            ) from None
         self.network.eval()
         scores = logits(self.classifier, self.tune.pixels, len(self.tune))
         if not (math.isfinite(train_loss) and np.isfinite(scores).all()):
@@ -297,6 +305,7 @@ def _resume(run: _Run, state: Path, fingerprint: str) -> None:
     if not state.exists():
         return
     try:
+        _check_sums(state)
         content: dict[str, Any] = read(state)
         found = content["fingerprint"]
     except (InputError, KeyError, TypeError) as error:
@@ -312,3 +321,14 @@ def _resume(run: _Run, state: Path, fingerprint: str) -> None:
     run.plateau.load_state_dict(content["plateau"])
     run.best, run.history = content["best"], content["history"]
     logger.info("training goes on after epoch %d, from %s", len(run.history), state)
+
+
+def _check_sums(state: Path) -> None:
+    """Raise an InputError where a part is not what was written: `torch.load` does not look."""
+    try:
+        with zipfile.ZipFile(state) as parts:
+            damaged = parts.testzip()
+    except Exception as error:  # as in `weights.read`
+        raise InputError(f"{state}: damaged ({error})") from None
+    if damaged is not None:
+        raise InputError(f"{state}: damaged")

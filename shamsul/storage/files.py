@@ -49,6 +49,13 @@ def _temporary(path: Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove temporary files of `replacing` anywhere in a folder: of jobs that were killed."""
+    for leftover in Path(folder).rglob(".*.????????"):
+        if leftover.is_file():
+            leftover.unlink(missing_ok=True)
+
+
 def _errno(error: BaseException | None) -> int | None:
     """The system's number of what failed; torch has an error of its own follow the system's."""
     while error is not None:

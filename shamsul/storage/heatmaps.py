@@ -226,13 +226,13 @@ def _names(file: h5py.File) -> tuple[list[str], Covers]:
 
 def heatmap_names(path: str | Path) -> tuple[list[str], Covers]:
     """Names of a heatmap shard's images, and what its maps cover, without reading maps."""
-    with shards.opened(path, VERSION) as file:
+    with shards.opened(path, VERSION, whole=False) as file:
         return _names(file)
 
 
 def read_quality(path: str | Path) -> list[tuple[str, str, str, str, float]]:
     """Quality of a heatmap shard, without reading maps: image_id, class, method, quality, value."""
-    with shards.opened(path, VERSION) as file:
+    with shards.opened(path, VERSION, whole=False) as file:
         image_id, classes = shards.names(file), [str(name) for name in file.attrs["classes"]]
         quality, method = shards.member(file, "quality"), str(file.attrs["method"])
         return [

@@ -7,10 +7,11 @@ that it must be.
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -18,6 +19,12 @@ from numpy.typing import NDArray
 
 from shamsul.data.geometry import Frame
 from shamsul.storage.files import replacing, unreadable
+
+SEAL = 512
+"""Bytes before HDF5's own, the least that it leaves alone. They hold sums of what follows: HDF5 has
+none, and may crash on a damaged file."""
+NAME = "shamsul shard"
+BLOCK = 2**20
 
 
 @contextmanager
@@ -31,16 +38,25 @@ def created(path: str | Path, version: int) -> Iterator[h5py.File]:
     """
     # In memory first: on a full disk HDF5 cannot close what it has open, and may crash.
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+    with h5py.File(buffer, "w", userblock_size=SEAL) as file:
         file.attrs["schema_version"] = version
         yield file
+        file.flush()
+        start, stop = _largest(file)
+    seal(buffer, start, stop)
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
 @contextmanager
-def opened(path: str | Path, version: int) -> Iterator[h5py.File]:
+def opened(path: str | Path, version: int, whole: bool = True) -> Iterator[h5py.File]:
     """A shard to read from.
+
+    Parameters
+    ----------
+    path : where.
+    version : of what shards of this kind hold.
+    whole : whether its largest dataset will be read too, and must be undamaged.
 
     Raises
     ------
@@ -48,6 +64,8 @@ def opened(path: str | Path, version: int) -> Iterator[h5py.File]:
         The shard is missing, damaged or of another version, or what the block does with it fails.
     """
     try:
+        with Path(path).open("rb") as content:
+            _check(content, whole)
         with h5py.File(path, "r") as file:
             if file.attrs["schema_version"] != version:
                 raise ValueError("of another version of this program")
@@ -57,6 +75,50 @@ def opened(path: str | Path, version: int) -> Iterator[h5py.File]:
         ArithmeticError,
     ) as error:  # fmt: skip
         raise unreadable(path, "shard", error) from None
+
+
+def seal(content: BinaryIO, start: int, stop: int) -> None:
+    """Write the sums: of the bytes from `start` to `stop`, and of all others after the seal."""
+    inside, outside = _sum(content, start, stop), _sum(content, SEAL, start)
+    outside = _sum(content, stop, content.seek(0, io.SEEK_END), outside)
+    content.seek(0)
+    content.write(f"{NAME} {start} {stop} {inside} {outside}".ljust(SEAL - 1).encode() + b"\n")
+
+
+def _check(content: BinaryIO, whole: bool) -> None:
+    """Raise a ValueError where the content is not what was sealed."""
+    words = content.read(SEAL).decode("ascii", "replace").split()
+    if words[:2] != NAME.split():
+        raise ValueError("not of this program, of another version of it, or damaged")
+    start, stop, inside, outside = map(int, words[2:])
+    size = content.seek(0, io.SEEK_END)
+    if (
+        not SEAL <= start <= stop <= size
+        or _sum(content, stop, size, _sum(content, SEAL, start)) != outside
+        or (whole and _sum(content, start, stop) != inside)
+    ):
+        raise ValueError("damaged")
+
+
+def _sum(content: BinaryIO, start: int, stop: int, value: int = 0) -> int:
+    """CRC-32 of the bytes from `start` to `stop`, begun with `value`."""
+    content.seek(start)
+    for place in range(start, stop, BLOCK):
+        value = zlib.crc32(content.read(min(BLOCK, stop - place)), value)
+    return value
+
+
+def _largest(file: h5py.File) -> tuple[int, int]:
+    """Where the largest dataset that lies in one piece begins and ends; equal if there is none."""
+    found = [(0, SEAL)]
+
+    def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and item.id.get_offset() is not None:
+            found.append((item.nbytes, item.id.get_offset()))
+
+    file.visititems(look)
+    size, start = max(found)
+    return start, start + size
 
 
 def member(group: h5py.Group, name: str) -> Any:

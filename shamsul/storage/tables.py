@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 else:
     pd = lazy.load("pandas")
 
+SHAPE = "shape"
+"""Attribute of a table in its file: number of rows, and columns."""
+
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
     """Write a Parquet table; the same rows give the same bytes."""
+    plain = table.reset_index(drop=True)
+    plain.attrs = {SHAPE: _shape(plain)}
     with replacing(path) as temporary:
-        table.reset_index(drop=True).to_parquet(temporary, index=False)
+        plain.to_parquet(temporary, index=False, write_page_checksum=True)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -26,9 +31,17 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is missing, truncated or not Parquet.
+        The file is missing, damaged or not Parquet.
     """
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+        table = pd.read_parquet(path, page_checksum_verification=True)
+        # Parquet has sums of the values and none of what they are called.
+        if table.attrs.pop(SHAPE, None) not in (None, _shape(table)):
+            raise ValueError("damaged")
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         raise unreadable(path, "Parquet table", error) from None
+    return table
+
+
+def _shape(table: pd.DataFrame) -> str:
+    return f"{len(table)} rows of {', '.join(map(str, table.columns))}"

@@ -11,10 +11,19 @@ from pycocotools import mask as coco
 from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
 from shamsul.storage import heatmaps as storage
+from shamsul.storage import shards
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
 from shamsul.storage.images import Images, image_ids, read_frames, read_images, write_images
 from shamsul.storage.perturbed import PerturbedPredictions, read_perturbed, write_perturbed
 from shamsul.storage.tables import read_table, write_table
+
+
+def altered(path, alter):
+    """Alter a shard as whoever knows how it is sealed."""
+    with h5py.File(path, "r+") as file:
+        alter(file)
+    with path.open("r+b") as content:
+        shards.seal(content, shards.SEAL, shards.SEAL)
 
 
 def through(tmp_path, heatmaps):
@@ -151,8 +160,7 @@ def test_a_damaged_or_hostile_shard_is_named_in_one_line(tmp_path, said):
     (tmp_path / "other.bin").write_bytes(bytes(16))
     storage.write_heatmaps(shard(np.zeros((2, 2, 1, 1), np.float32)), path)
     storage.read_heatmaps(path)
-    with h5py.File(path, "r+") as file:
-        DAMAGED[said](file)
+    altered(path, DAMAGED[said])
     with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}") as caught:
         storage.read_heatmaps(path)
     assert "\n" not in str(caught.value)
@@ -194,8 +202,7 @@ DAMAGED_IMAGES = {
 def test_a_damaged_image_shard_is_named_in_one_line(tmp_path, said):
     path = tmp_path / "bad.h5"
     some_images(path)
-    with h5py.File(path, "r+") as file:
-        DAMAGED_IMAGES[said](file)
+    altered(path, DAMAGED_IMAGES[said])
     with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}"):
         read_images(path)
     with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}"):
@@ -234,8 +241,7 @@ DAMAGED_PREDICTIONS = {
 def test_damaged_predictions_are_named_in_one_line(tmp_path, said):
     path = tmp_path / "bad.h5"
     some_predictions(path)
-    with h5py.File(path, "r+") as file:
-        DAMAGED_PREDICTIONS[said](file)
+    altered(path, DAMAGED_PREDICTIONS[said])
     with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}"):
         read_perturbed(path)
 

@@ -17,6 +17,7 @@ import torch
 from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
 from shamsul.model import checkpoint, dataset, losses
+from shamsul.model import train as training_module
 from shamsul.model.backbones import build
 from shamsul.model.classifier import Classifier
 from shamsul.model.dataset import Dataset
@@ -342,7 +343,9 @@ def test_a_damaged_state_starts_from_the_beginning(tmp_path, caplog):
     state = tmp_path / "state.pt"
     content = state.read_bytes()
     leftover = tmp_path / ".state.pt.abcdefgh"
-    for damaged in (content[: len(content) // 2], b""):
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    for damaged in (content[:middle], b"", flipped):
         state.write_bytes(damaged)
         leftover.write_bytes(damaged)
         caplog.clear()
@@ -363,6 +366,15 @@ def test_what_cannot_be_trained_is_said(tmp_path):
     hot = SETTINGS.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(InputError, match="diverged"):
         train(tmp_path, hot, sets=(good, good))
+
+
+def test_too_large_a_batch_for_the_gpu_is_said(tmp_path, monkeypatch):
+    def short(run, epoch):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training_module._Run, "_learn", short)
+    with pytest.raises(InputError, match=r"train\.batch_size: 8 images of .* lower it"):
+        train(tmp_path)
 
 
 def test_mixed_precision_trains_too(tmp_path):

@@ -1,0 +1,54 @@
+"""A job ends with the Snakemake that started it.
+
+Where Snakemake is killed (`kill -9`, the kernel when memory runs out) its jobs live on. Beside the
+jobs of the next run they would take memory and GPU twice; and one that was started under other
+settings would, when it is done at last, put its result in the place of the new one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+PARENT = "SHAMSUL_PARENT"
+"""Environment variable: the process that a job must not outlive, as the rules' shell sets it."""
+
+logger = logging.getLogger(__name__)
+
+
+def watch(process: int, every: float = 1.0) -> None:
+    """Have this program end as by SIGTERM once a process is gone.
+
+    Parameters
+    ----------
+    process : its number, on this machine.
+    every : seconds between two looks.
+    """
+
+    def look() -> None:
+        while _exists(process):
+            time.sleep(every)
+        logger.error("error: Snakemake is gone, and so this job ends")
+        # To this thread alone: it may be waiting for a lock, which only a signal of its own ends.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    # It is dead, too, where whoever started it has not asked yet how it ended. Linux tells.
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] != "Z"
