@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from shamsul.data.geometry import Frame
 from shamsul.storage.files import replacing, unreadable
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 SEAL = 512
 """Bytes before HDF5's own, the least that it leaves alone. They hold sums of what follows: HDF5 has
@@ -36,16 +39,50 @@ def created(path: str | Path, version: int) -> Iterator[h5py.File]:
     path : where.
     version : of what shards of this kind hold.
     """
-    # In memory first: on a full disk HDF5 cannot close what it has open, and may crash.
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", userblock_size=SEAL) as file:
-        file.attrs["schema_version"] = version
-        yield file
-        file.flush()
-        start, stop = _largest(file)
-    seal(buffer, start, stop)
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    with replacing(path) as temporary, _Disk(temporary, "w+") as disk:
+        try:
+            with h5py.File(disk, "w", userblock_size=SEAL) as file:
+                file.attrs["schema_version"] = version
+                yield file
+                file.flush()
+                start, stop = _largest(file)
+            seal(disk, start, stop)
+        finally:
+            if disk.error:
+                raise disk.error
+
+
+class _Disk(io.FileIO):
+    """A file that keeps to itself that it cannot be written.
+
+    On a full disk HDF5 cannot close what it has open: it tells every object's failure, and may
+    crash.
+
+    Attributes
+    ----------
+    error : the first failure; what is written after it is lost.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Buffer) -> int:
+        """Write all of it: the system takes no more than 2 GiB at once."""
+        rest = memoryview(data).cast("B")
+        count = len(rest)
+        while len(rest) and self.error is None:
+            try:
+                rest = rest[super().write(rest) :]
+            except OSError as error:
+                self.error = error
+        return count
+
+    def truncate(self, size: int | None = None) -> int:
+        """As of any file."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
 
 
 @contextmanager
