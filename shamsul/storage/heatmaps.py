@@ -146,7 +146,9 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
 def _check_finite(heatmaps: Heatmaps) -> None:
     if isinstance(heatmaps.heatmap, RunLengths):
         return
-    broken = np.argwhere(~np.isfinite(heatmaps.heatmap).all(axis=(2, 3)))
+    # One image at a time: a shard may fill half the memory.
+    finite = [np.isfinite(maps).all(axis=(1, 2)) for maps in heatmaps.heatmap]
+    broken = np.argwhere(~np.array(finite, bool))
     if len(broken):
         image, index = broken[0]
         raise InputError(
