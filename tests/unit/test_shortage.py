@@ -60,7 +60,7 @@ def shortage(monkeypatch):
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.method)
 def test_explain(model, images, shortage, method):
-    shard = Shard(model, images, ("c", "a"), 5)
+    shard = Shard(lambda: model, images, ("c", "a"), 5)
     expected = method.heatmaps(shard).heatmap
     shortage()
     found = method.heatmaps(shard).heatmap
@@ -87,7 +87,7 @@ def test_perturb(model, images, shortage):
 
 def test_probe(model, images, shortage):
     method = quick("grad_cam")
-    maps = method.heatmaps(Shard(model, images, tuple("abcd"), 5)).heatmap
+    maps = method.heatmaps(Shard(lambda: model, images, tuple("abcd"), 5)).heatmap
     heatmaps = Heatmaps(
         maps, images.image_id, np.ones((3, 4), bool), list("abcd"), "grad_cam", {}, ""
     )
