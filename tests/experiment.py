@@ -98,7 +98,7 @@ class Experiment:
             text=True,
             cwd=self.folder,
             env=os.environ | self.environment,
-            timeout=1200,
+            timeout=3600,
         )
         if check and done.returncode:
             raise AssertionError(done.stdout + done.stderr)
