@@ -20,21 +20,26 @@ PARENT = "SHAMSUL_PARENT"
 logger = logging.getLogger(__name__)
 
 
-def watch(process: int, every: float = 1.0) -> None:
+def watch(process: int, every: float = 1.0, patience: float = 5.0) -> None:
     """Have this program end as by SIGTERM once a process is gone.
 
     Parameters
     ----------
     process : its number, on this machine.
     every : seconds between two looks.
+    patience : seconds to end in before it is told again; after the third time it is ended.
     """
 
     def look() -> None:
         while _exists(process):
             time.sleep(every)
         logger.error("error: Snakemake is gone, and so this job ends")
-        # To this thread alone: it may be waiting for a lock, which only a signal of its own ends.
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        # Not once: what the signal's handler raises is lost where it falls into a destructor.
+        for _ in range(3):
+            # To this thread alone: it may be waiting for a lock, which only its own signal ends.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+            time.sleep(patience)
+        os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=look, daemon=True).start()
 

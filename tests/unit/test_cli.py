@@ -61,6 +61,28 @@ def test_it_leaves_no_file_where_it_is_ended(tmp_path, how):
     snakemake.wait()
 
 
+DEAF = """
+import signal, sys, time
+from shamsul import orphan
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+orphan.watch(int(sys.argv[1]), every=0.1, patience=0.2)
+while True:
+    try:
+        time.sleep(600)
+    except SystemExit:
+        pass
+"""
+
+
+def test_it_ends_too_where_what_the_signal_raises_is_lost():
+    snakemake = subprocess.Popen(["true"])
+    snakemake.wait()
+    job = program(DEAF, snakemake.pid)
+    job.communicate(timeout=60)
+    assert job.returncode == 128 + signal.SIGTERM
+
+
 @pytest.mark.parametrize(
     "greedy", [lambda: np.ones(2**50), lambda: torch.ones(2**50), lambda: out_of_gpu_memory()]
 )

@@ -126,9 +126,12 @@ def campaign(experiment, undisturbed, times, length, kills, seed):
     generator = random.Random(seed)
     moments = sorted(generator.uniform(0, length) for _ in range(kills))
     begun, hit, starts, done, killed = time.monotonic(), Counter(), Counter(), 0, 0
+    last = 0.0
     for number, moment in enumerate(moments):
         before = [at for at in times if at <= moment]
-        later = moment - max(before, default=0)
+        # What was in the middle of a job at the kill before goes on from there, or nearly.
+        later = moment - max(*before, last, 0.0)
+        last = moment
         known, run = recorded(experiment), Run(experiment)
         if done < len(before):
             run.until(finished=len(before) - done)
