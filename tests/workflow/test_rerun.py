@@ -315,6 +315,13 @@ CASES = {
         edited("shamsul/explain/shared.py"),
         sharded("perturb") | heatmaps("lime", "shared_lime"),
     ),
+    "how heatmaps are stored": Case(
+        edited("shamsul/storage/heatmaps.py"),
+        of_methods("explain")
+        | of_methods("score")
+        | of_methods("probe", METHODS, TEST)
+        | AFTER_HEATMAPS,
+    ),
     "the program of one rule": Case(
         edited("scripts/localise.py"), jobs("localise", "runtime", "report")
     ),
