@@ -36,6 +36,8 @@ def program(text, *arguments, **environment):
         env=os.environ | environment,
         stderr=subprocess.PIPE,
         text=True,
+        # Ctrl-C counts, also where the tests run in the background of a shell, which ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -62,6 +62,8 @@ class Held:
             text=True,
             cwd=experiment.folder,
             start_new_session=True,
+            # Ctrl-C counts, also where tests run in the background of a shell, which ignores it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         mark = experiment.folder / "held"
         while not (mark.exists() and mark.read_text()):
