@@ -174,10 +174,10 @@ def test_the_small_experiment(tmp_path):
     """Its jobs are never told that Snakemake is gone, so that they go on beside the next run's."""
     undisturbed, killed = pair(tmp_path, SMALL)
     times, length = timeline(undisturbed)
-    rules = killed.folder / "rules" / "common.smk"
-    text = rules.read_text()
+    shell = killed.folder / "scripts" / "job.sh"
+    text = shell.read_text()
     assert "SHAMSUL_PARENT=$PPID" in text
-    rules.write_text(text.replace("SHAMSUL_PARENT=$PPID", "SHAMSUL_PARENT="))
+    shell.write_text(text.replace("SHAMSUL_PARENT=$PPID", "SHAMSUL_PARENT="))
     campaign(killed, undisturbed, times, length, kills=4, seed=5)
 
 

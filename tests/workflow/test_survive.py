@@ -46,7 +46,11 @@ def insert(experiment, code):
 def held(experiment):
     """A finished experiment in which a job is started that makes an image shard again."""
     insert(experiment, HELD)
-    return Held(experiment)
+    run = Held(experiment)
+    yield run
+    run.go_on()
+    run.process.kill()
+    run.process.wait()
 
 
 class Held:
