@@ -20,6 +20,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/methods.smk"
 include: "rules/prepare.smk"
 include: "rules/train.smk"
 include: "rules/explain.smk"
@@ -31,6 +32,7 @@ include: "rules/report.smk"
 
 # Here no other Snakemake is at work on this run, and nothing is on a dry run.
 onstart:
+    check_gpu_is_known()
     remove_leftovers(RUN)
 
 
@@ -51,11 +53,7 @@ rule all:
 rule heatmaps:
     """Target: the heatmaps of every method."""
     input:
-        [
-            f"{RUN}/heatmaps/{method}/{shard}.h5"
-            for method in METHODS
-            for shard in EXPLAINED_SHARDS
-        ],
+        expand(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **EVERY),
 
 
 rule metrics:

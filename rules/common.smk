@@ -104,6 +104,9 @@ def incomplete():
 
 MISSING = incomplete() if CONFIG.partial else {}
 METHODS = {name: method for name, method in METHODS.items() if name not in MISSING}
+# For `expand` and `spread`: all shards of heatmaps, and those of the test split.
+EVERY = {"method": METHODS, "shard": EXPLAINED_SHARDS}
+TESTED = {"method": METHODS, "shard": SHARDS["test"]}
 ROLES = shamsul.config.roles(CONFIG, METHODS)
 for role, name in ROLES.items():
     if name in MISSING:
@@ -127,19 +130,20 @@ GPU = int(
 ROOTS_JSON = json.dumps({name: str(folder) for name, folder in ROOTS.items()})
 
 
-onstart:
+wildcard_constraints:
+    shard=r"(train|tune|test)-\d{4}",
+    source=r"[^/]+",
+    method="|".join(METHODS),
+
+
+def check_gpu_is_known():
+    """Raise an error where nobody said whether the cluster that runs the jobs has GPUs."""
     if not workflow.local_exec and DEVICE == "auto" and CONFIG.compute.gpu is None:
         raise WorkflowError(
             "configuration: compute.gpu: is required where jobs run on other machines than Snakemake"
             " itself, say true or false; the profile's is lost where `--config` is given, so give it"
             " there too: `--config compute='{gpu: true}' ...`"
         )
-
-
-wildcard_constraints:
-    shard=r"(train|tune|test)-\d{4}",
-    source=r"[^/]+",
-    method="|".join(METHODS),
 
 
 def program(name):
@@ -266,104 +270,10 @@ def images(*splits):
     return [f"{RUN}/images/{shard}.h5" for split in splits for shard in SHARDS[split]]
 
 
-def method_settings(wildcards):
-    """What a method's heatmaps depend on besides images and weights."""
-    return shamsul.config.canonical(
-        {
-            "seed": CONFIG.seed,
-            "classes": CONFIG.classes,
-            "explained": CONFIG.explained_classes,
-            "name": wildcards.method,
-            "entry": registry.entry(METHODS[wildcards.method]),
-            "module": type(METHODS[wildcards.method]).__module__,
-        }
-    )
-
-
-def probe_settings(wildcards):
-    """What a method's probes depend on besides images, weights and heatmaps."""
-    method = METHODS[wildcards.method]
-    return shamsul.config.canonical(
-        {
-            "seed": CONFIG.seed,
-            "classes": CONFIG.classes,
-            "probe": CONFIG.probe,
-            "entry": registry.entry(method),
-            "module": type(method).__module__,
-            "perturbations": (
-                CONFIG.explain.perturbations if method.uses_shared else None
-            ),
-        }
-    )
-
-
-def more_for_method(wildcards):
-    """Inputs of a method's heatmaps besides images and weights, where it says it needs them."""
-    method = METHODS[wildcards.method]
-
-    def of(shards):
-        return [
-            f"{RUN}/heatmaps/{m}/{shard}.h5" for m in method.members for shard in shards
-        ]
-
-    more = {"members": of([wildcards.shard])} if method.members else {}
-    if checkpoint := getattr(method, "checkpoint", None):
-        more["files"] = checkpoint
-    elif type(method).files is not Method.files:
-        reads = method.files(image_ids(wildcards.shard))
-        more["files"] = [str(file) for file in reads]
-    if method.uses_shared:
-        more["perturbed"] = f"{RUN}/perturbed/{wildcards.shard}.h5"
-    if method.supervised:
-        listed()
-        shards = sorted({*SHARDS["tune"], wildcards.shard})
-        more["tune_members"] = of(SHARDS["tune"])
-        more["tune_images"] = images("tune")
-        more["tune_masks"] = [f"{RUN}/shards/{s}.masks.parquet" for s in SHARDS["tune"]]
-        more["manifests"] = [f"{RUN}/shards/{s}.patients.parquet" for s in shards]
-    return more
-
-
-def image_ids(shard):
-    """Names of a shard's images, once they are known."""
-    listed()
-    file = Path(f"{RUN}/shards/{shard}.patients.parquet")
-    # Before a first run the checkpoint is only planned.
-    if not file.exists():
-        return []
-    import pyarrow.parquet  # Here, because it is slow to import.
-
-    return pyarrow.parquet.read_table(file, columns=["image_id"])[0].to_pylist()
-
-
-def method_options(input):
-    """The command line's options for what `more_for_method` names."""
-    return " ".join(
-        f"--{name.replace('_', '-')} {' '.join(map(shlex.quote, files))}"
-        for name, files in (
-            (name, [files] if isinstance(files, str) else files)
-            for name, files in input.items()
-            if name not in ("checkpoint", "images", "code", "files") and files
-        )
-    )
-
-
 def evaluate_settings(*keys):
     """The seed and some keys of `evaluate`, for the statistics."""
     chosen = {key: getattr(CONFIG.evaluate, key) for key in keys}
     return shamsul.config.canonical({"seed": CONFIG.seed, "evaluate": chosen})
-
-
-def chexlocalize_options(method):
-    """CheXlocalize's options for one method; the other methods' smoothing is none of its."""
-    options = CONFIG.evaluate.chexlocalize.model_dump()
-    own = {name: side for name, side in options["smoothing"].items() if name == method}
-    return options | {"smoothing": own}
-
-
-def needs_gpu(method):
-    """Whether a method's heatmaps are made by asking the network."""
-    return METHODS[method].cost != "none" and not METHODS[method].uses_shared
 
 
 def shown_configuration():
@@ -375,37 +285,8 @@ def shown_configuration():
     return shown
 
 
-def foreign_methods():
-    """Of each method that does not explain the run's own network alone, where its maps are from."""
-
-    def origin(method):
-        if getattr(method, "checkpoint", None):
-            return "checkpoint"
-        members = [METHODS[name] for name in method.members]
-        if isinstance(method, (Imported, Segmentations)) or any(map(origin, members)):
-            return "elsewhere"
-        return None
-
-    origins = {name: origin(method) for name, method in METHODS.items()}
-    return {name: found for name, found in origins.items() if found}
-
-
-def method_kinds():
-    """Of each method by name whether it is an explanation, a control or a human reader."""
-
-    def kind(method):
-        if method.human:
-            return "human"
-        untrained = getattr(method, "network", "trained") == "untrained"
-        return "control" if untrained or method.citation == "control" else "explanation"
-
-    return {name: kind(method) for name, method in METHODS.items()}
-
-
 def benchmarks():
     """Snakemake's measurements of the jobs that made the tables, for bash to expand."""
-    every = {"method": METHODS, "shard": EXPLAINED_SHARDS}
-    tested = {"method": METHODS, "shard": SHARDS["test"]}
     prepared = (
         [shard for split in SPLITS for shard in SHARDS[split]]
         if CONFIG.model.checkpoint is None
@@ -416,8 +297,8 @@ def benchmarks():
     single.append("train" if CONFIG.model.checkpoint is None else "import_checkpoint")
     found = [
         spread("images/{shard}", shard=prepared),
-        spread("explain/{method}/{shard}", **every),
-        spread("score/{method}/{shard}", **every),
+        spread("explain/{method}/{shard}", **EVERY),
+        spread("score/{method}/{shard}", **EVERY),
         spread("agreement/{shard}", shard=SHARDS["test"]),
     ]
     if phantoms := [
@@ -428,7 +309,7 @@ def benchmarks():
         found.append(spread("perturb/{shard}", shard=EXPLAINED_SHARDS))
     if CONFIG.probe.images:
         single.append("probes")
-        found.append(spread("probe/{method}/{shard}", **tested))
+        found.append(spread("probe/{method}/{shard}", **TESTED))
     if CONFIG.evaluate.protocol == "chexlocalize":
         single.append("chexlocalize_summary")
         found.append(spread("chexlocalize/{method}", method=METHODS))

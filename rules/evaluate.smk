@@ -35,11 +35,7 @@ rule score:
 rule quality:
     """How far the methods' maps are from what they promise, such as a sum."""
     input:
-        heatmaps=[
-            f"{RUN}/heatmaps/{method}/{shard}.h5"
-            for method in METHODS
-            for shard in EXPLAINED_SHARDS
-        ],
+        heatmaps=expand(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **EVERY),
         manifests=shard_tables("parquet", *EXPLAINED),
         code=program("quality"),
     output:
@@ -57,9 +53,7 @@ rule quality:
     params:
         software=software("quality"),
         heatmaps=lambda wildcards: spread(
-            f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",
-            method=METHODS,
-            shard=EXPLAINED_SHARDS,
+            f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **EVERY
         ),
     shell:
         "python {input.code:q} --heatmaps {params.heatmaps} --manifests {input.manifests:q}"
@@ -69,16 +63,8 @@ rule quality:
 rule measure:
     """Choose thresholds on tune, then measure every map."""
     input:
-        scores=[
-            f"{RUN}/scores/{method}/{shard}.parquet"
-            for method in METHODS
-            for shard in EXPLAINED_SHARDS
-        ],
-        signs=[
-            f"{RUN}/signs/{method}/{shard}.parquet"
-            for method in METHODS
-            for shard in EXPLAINED_SHARDS
-        ],
+        scores=expand(f"{RUN}/scores/{{method}}/{{shard}}.parquet", **EVERY),
+        signs=expand(f"{RUN}/signs/{{method}}/{{shard}}.parquet", **EVERY),
         manifests=shard_tables("parquet", *EXPLAINED),
         predictions=f"{RUN}/predictions.parquet",
         code=program("measure"),
@@ -102,14 +88,10 @@ rule measure:
         software=software("measure"),
         settings=evaluate_settings("rules", "fixed_threshold", "min_masks", *RESAMPLING),
         scores=lambda wildcards: spread(
-            f"{RUN}/scores/{{method}}/{{shard}}.parquet",
-            method=METHODS,
-            shard=EXPLAINED_SHARDS,
+            f"{RUN}/scores/{{method}}/{{shard}}.parquet", **EVERY
         ),
         signs=lambda wildcards: spread(
-            f"{RUN}/signs/{{method}}/{{shard}}.parquet",
-            method=METHODS,
-            shard=EXPLAINED_SHARDS,
+            f"{RUN}/signs/{{method}}/{{shard}}.parquet", **EVERY
         ),
     shell:
         "python {input.code:q} --settings {params.settings:q} --scores {params.scores}"

@@ -41,11 +41,7 @@ rule probe:
 rule probes:
     """Summarise what the model said, with intervals."""
     input:
-        probes=[
-            f"{RUN}/probes/{method}/{shard}.parquet"
-            for method in METHODS
-            for shard in SHARDS["test"]
-        ],
+        probes=expand(f"{RUN}/probes/{{method}}/{{shard}}.parquet", **TESTED),
         manifests=shard_tables("parquet", "test"),
         code=program("probes"),
     output:
@@ -65,9 +61,7 @@ rule probes:
         software=software("probes"),
         settings=evaluate_settings(*RESAMPLING),
         probes=lambda wildcards: spread(
-            f"{RUN}/probes/{{method}}/{{shard}}.parquet",
-            method=METHODS,
-            shard=SHARDS["test"],
+            f"{RUN}/probes/{{method}}/{{shard}}.parquet", **TESTED
         ),
     shell:
         "python {input.code:q} --settings {params.settings:q} --probes {params.probes}"

@@ -51,11 +51,7 @@ rule report:
         manifests=shard_tables("parquet", *SPLITS),
         masks=shard_tables("masks.parquet", "test"),
         images=images("test"),
-        heatmaps=[
-            f"{RUN}/heatmaps/{method}/{shard}.h5"
-            for method in METHODS
-            for shard in SHARDS["test"]
-        ],
+        heatmaps=expand(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **TESTED),
         # Their digests are part of the provenance.
         checkpoint=f"{RUN}/model/checkpoint.pt",
         files=list(sources.input_files(CONFIG.data, ROOTS)),
@@ -95,9 +91,7 @@ rule report:
             }
         ),
         heatmaps=lambda wildcards: spread(
-            f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",
-            method=METHODS,
-            shard=SHARDS["test"],
+            f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **TESTED
         ),
         tables=" ".join(
             f"--{name.replace('_', '-')} {shlex.quote(path)}"

@@ -40,6 +40,16 @@ def test_of_a_cluster_jobs_that_ask_the_network_request_a_gpu_and_no_others(fres
     assert found["score"]["mem_mb"] == "2000" and found["score"]["runtime"] == "60"
 
 
+def test_a_cluster_that_may_or_may_not_have_gpus_is_refused(fresh):
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    slurm = ("--workflow-profile", "profiles/slurm")
+    # It takes the place of the profile's `config`, which says that there are GPUs.
+    done = fresh.snakemake(*slurm, "--config", "seed=2023", check=False)
+    assert done.returncode != 0
+    assert "compute.gpu: is required" in done.stdout + done.stderr
+    assert not (fresh.folder / "results").exists()
+
+
 @pytest.mark.parametrize("compute", [{"gpu": False}, {"gpu": True, "device": "cpu"}])
 def test_without_a_gpu_all_compute_on_the_processor(fresh, compute):
     fresh.configuration["compute"] = compute

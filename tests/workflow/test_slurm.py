@@ -169,10 +169,3 @@ def test_what_failed_is_said_by_snakemake_and_in_the_jobs_log(on_slurm):
     # Slurm's own log of the job is named, and holds the same.
     own = re.search(r"log: \S*manifest\.log, (\S+/slurm_logs/\S+\.log)", said)
     assert fault in Path(own[1]).read_text()
-
-
-def test_a_cluster_that_may_or_may_not_have_gpus_is_refused(on_slurm):
-    (on_slurm.results / "report.html").unlink()
-    process = on_slurm.submit("--config", "seed=2023")  # which replaces the profile's `config`
-    said, _ = process.communicate()
-    assert process.returncode != 0 and "compute.gpu: is required" in said and not on_slurm.jobs()

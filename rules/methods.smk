@@ -1,0 +1,122 @@
+"""What rules ask about the methods of the run: settings, inputs, options, and their kinds."""
+
+
+def method_settings(wildcards):
+    """What a method's heatmaps depend on besides images and weights."""
+    return shamsul.config.canonical(
+        {
+            "seed": CONFIG.seed,
+            "classes": CONFIG.classes,
+            "explained": CONFIG.explained_classes,
+            "name": wildcards.method,
+            "entry": registry.entry(METHODS[wildcards.method]),
+            "module": type(METHODS[wildcards.method]).__module__,
+        }
+    )
+
+
+def probe_settings(wildcards):
+    """What a method's probes depend on besides images, weights and heatmaps."""
+    method = METHODS[wildcards.method]
+    return shamsul.config.canonical(
+        {
+            "seed": CONFIG.seed,
+            "classes": CONFIG.classes,
+            "probe": CONFIG.probe,
+            "entry": registry.entry(method),
+            "module": type(method).__module__,
+            "perturbations": (
+                CONFIG.explain.perturbations if method.uses_shared else None
+            ),
+        }
+    )
+
+
+def more_for_method(wildcards):
+    """Inputs of a method's heatmaps besides images and weights, where it says it needs them."""
+    method = METHODS[wildcards.method]
+
+    def of(shards):
+        return [
+            f"{RUN}/heatmaps/{m}/{shard}.h5" for m in method.members for shard in shards
+        ]
+
+    more = {"members": of([wildcards.shard])} if method.members else {}
+    if checkpoint := getattr(method, "checkpoint", None):
+        more["files"] = checkpoint
+    elif type(method).files is not Method.files:
+        reads = method.files(image_ids(wildcards.shard))
+        more["files"] = [str(file) for file in reads]
+    if method.uses_shared:
+        more["perturbed"] = f"{RUN}/perturbed/{wildcards.shard}.h5"
+    if method.supervised:
+        listed()
+        shards = sorted({*SHARDS["tune"], wildcards.shard})
+        more["tune_members"] = of(SHARDS["tune"])
+        more["tune_images"] = images("tune")
+        more["tune_masks"] = [f"{RUN}/shards/{s}.masks.parquet" for s in SHARDS["tune"]]
+        more["manifests"] = [f"{RUN}/shards/{s}.patients.parquet" for s in shards]
+    return more
+
+
+def image_ids(shard):
+    """Names of a shard's images, once they are known."""
+    listed()
+    file = Path(f"{RUN}/shards/{shard}.patients.parquet")
+    # Before a first run the checkpoint is only planned.
+    if not file.exists():
+        return []
+    import pyarrow.parquet  # Here, because it is slow to import.
+
+    return pyarrow.parquet.read_table(file, columns=["image_id"])[0].to_pylist()
+
+
+def method_options(input):
+    """The command line's options for what `more_for_method` names."""
+    return " ".join(
+        f"--{name.replace('_', '-')} {' '.join(map(shlex.quote, files))}"
+        for name, files in (
+            (name, [files] if isinstance(files, str) else files)
+            for name, files in input.items()
+            if name not in ("checkpoint", "images", "code", "files") and files
+        )
+    )
+
+
+def needs_gpu(method):
+    """Whether a method's heatmaps are made by asking the network."""
+    return METHODS[method].cost != "none" and not METHODS[method].uses_shared
+
+
+def chexlocalize_options(method):
+    """CheXlocalize's options for one method; the other methods' smoothing is none of its."""
+    options = CONFIG.evaluate.chexlocalize.model_dump()
+    own = {name: side for name, side in options["smoothing"].items() if name == method}
+    return options | {"smoothing": own}
+
+
+def foreign_methods():
+    """Of each method that does not explain the run's own network alone, where its maps are from."""
+
+    def origin(method):
+        if getattr(method, "checkpoint", None):
+            return "checkpoint"
+        members = [METHODS[name] for name in method.members]
+        if isinstance(method, (Imported, Segmentations)) or any(map(origin, members)):
+            return "elsewhere"
+        return None
+
+    origins = {name: origin(method) for name, method in METHODS.items()}
+    return {name: found for name, found in origins.items() if found}
+
+
+def method_kinds():
+    """Of each method by name whether it is an explanation, a control or a human reader."""
+
+    def kind(method):
+        if method.human:
+            return "human"
+        untrained = getattr(method, "network", "trained") == "untrained"
+        return "control" if untrained or method.citation == "control" else "explanation"
+
+    return {name: kind(method) for name, method in METHODS.items()}
