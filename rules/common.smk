@@ -28,6 +28,12 @@ shell.prefix(
     f" source {shlex.quote(str(PROJECT / 'scripts' / 'job.sh'))}; "
 )
 
+if (
+    workflow.is_main_process
+):  # What the library says goes where Snakemake's own words go.
+    logging.getLogger("shamsul").setLevel(logging.INFO)
+    logging.getLogger("shamsul").addHandler(logging.StreamHandler())
+
 # For Snakemake's report: Python knows no type of Parquet files.
 mimetypes.add_type("application/vnd.apache.parquet", ".parquet")
 
@@ -58,8 +64,6 @@ try:
     ROOTS = sources.roots(CONFIG.data, CONFIG.data_root, Path(RUN) / "phantom")
     registry.check_files(METHODS, sources.made(CONFIG.data, ROOTS))
     if workflow.is_main_process:
-        logging.getLogger("shamsul").setLevel(logging.INFO)
-        logging.getLogger("shamsul").addHandler(logging.StreamHandler())
         changes.notice(
             Path(f"{RUN}/image_files.csv"), ROOTS, Path(f"{RUN}/changed_images.txt")
         )

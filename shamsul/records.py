@@ -29,13 +29,11 @@ def without(run: Path, snakemake: Path = Path(".snakemake")) -> list[Path]:
         for file in run.rglob("*")
         if file.suffix in RESULTS
         and not file.name.startswith(".")
-        and not any(
-            (snakemake / kind / _name(file)).exists() for kind in ("metadata", "incomplete")
-        )
+        and not any((snakemake / kind / name(file)).exists() for kind in ("metadata", "incomplete"))
     )
 
 
-def _name(file: Path) -> Path:
+def name(file: Path) -> Path:
     """Where Snakemake keeps a file's record, relative to the folder of records."""
     encoded = urlsafe_b64encode(str(file).encode()).decode()
     parts = [encoded[start : start + LONGEST] for start in range(0, len(encoded), LONGEST)]

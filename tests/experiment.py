@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import json
 import os
 import re
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from shamsul import records
 from shamsul.code import PROJECT
 
 READER = "{run}/phantom/phantom/CheXlocalize"
@@ -53,6 +54,20 @@ SMALL = {
 
 PARTS = ("Snakefile", "rules", "scripts", "shamsul", "envs", "profiles", "report")
 """What of the project an experiment needs a copy of."""
+TIMED = {"tables/history.parquet", "tables/runtime.parquet", "report.html", "image_files.csv"}
+"""Results that hold wall times or time stamps."""
+
+
+def copy_project(folder: Path) -> None:
+    """Copy what an experiment needs to a folder, except what is there already."""
+    for part in PARTS:
+        source, copy = PROJECT / part, folder / part
+        if copy.exists():
+            continue
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, copy)
 
 
 class Experiment:
@@ -69,18 +84,32 @@ class Experiment:
         self.folder = folder
         self.configuration = configuration
         self.environment: dict[str, str] = {}
-        for part in PARTS:
-            source, copy = PROJECT / part, folder / part
-            if copy.exists():
-                continue
-            if source.is_dir():
-                shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy2(source, copy)
+        copy_project(folder)
 
     @property
     def results(self) -> Path:
         return self.folder / "results" / self.configuration["run"]
+
+    def relative(self, result: Path) -> Path:
+        """The path by which rules and Snakemake's records name a result."""
+        return result.relative_to(self.folder)
+
+    def files(self) -> dict[str, Path]:
+        """Results by their names in the run's folder; logs and measured times left out."""
+        found = {file.relative_to(self.results): file for file in sorted(self.results.rglob("*"))}
+        return {
+            str(name): file
+            for name, file in found.items()
+            if file.is_file() and not {"logs", "benchmarks"} & set(name.parts)
+        }
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of each result that another run of the same configuration must make equal."""
+        return {
+            name: hashlib.sha256(file.read_bytes()).hexdigest()
+            for name, file in self.files().items()
+            if name not in TIMED
+        }
 
     def command(self, *options: str) -> list[str]:
         """Snakemake on two cores under the project's default profile; config.yaml is written."""
@@ -106,8 +135,8 @@ class Experiment:
 
     def command_of(self, result: Path) -> str:
         """The shell command that made a result, as Snakemake has recorded it."""
-        name = base64.urlsafe_b64encode(str(result.relative_to(self.folder)).encode()).decode()
-        return json.loads((self.folder / ".snakemake" / "metadata" / name).read_text())["shellcmd"]
+        record = self.folder / ".snakemake" / "metadata" / records.name(self.relative(result))
+        return json.loads(record.read_text())["shellcmd"]
 
     def would_run(self, *targets: str) -> set[tuple[str, str]]:
         """(rule, wildcards) of the jobs that a dry run announces; targets left out."""

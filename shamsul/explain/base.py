@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shamsul import lazy
 from shamsul.errors import InputError
+from shamsul.explain.groups import in_groups
 from shamsul.progress import track
 
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 else:
     torch = lazy.load("torch")
 
-logger = logging.getLogger(__name__)
-
-Part = TypeVar("Part")
 Cost = Literal["forward", "backward", "sampling", "none"]
 """What a method spends its time on: one forward pass for all classes, a backward pass per class,
 hundreds of forward passes per image, or nothing of the model's."""
@@ -314,45 +311,6 @@ class Explainer(Method):
             if error is not None:
                 errors.append(_numpy(error))
         return Maps(heatmap, {"conservation_error": np.concatenate(errors)} if errors else {})
-
-
-def in_groups(
-    function: Callable[[NDArray[np.intp]], tuple[Tensor, Tensor | None]], count: int, step: int
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Results of `function` for groups of rows, the last ones cut to the rows that exist.
-
-    Every group has `step` rows; the last ones are repeated to make up the number. On a GPU without
-    the memory for so many the groups are halved (`in_parts`).
-    """
-
-    def padded(rows: NDArray[np.intp], step: int) -> tuple[Tensor, Tensor | None]:
-        maps, errors = function(np.resize(rows, step))
-        return maps[: len(rows)], None if errors is None else errors[: len(rows)]
-
-    return in_parts(padded, count, step)
-
-
-def in_parts(
-    function: Callable[[NDArray[np.intp], int], Part], count: int, step: int
-) -> Iterator[Part]:
-    """Results of ``function(rows, step)`` for all rows, at most `step` of them at a time.
-
-    On a GPU without the memory for so many the parts are halved, and the log says so.
-    """
-    start = 0
-    while start < count:
-        rows = np.arange(start, min(start + step, count))
-        try:
-            part = function(rows, step)
-        except torch.cuda.OutOfMemoryError:
-            if step == 1:
-                raise
-            step //= 2
-            logger.warning("GPU out of memory: going on with %d images at once", step)
-            torch.cuda.empty_cache()
-            continue
-        yield part
-        start += len(rows)
 
 
 def image_seed(seed: int, image_id: str) -> int:

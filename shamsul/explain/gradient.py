@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 
 from shamsul import lazy
-from shamsul.explain.base import Cost, Explainer, in_parts
+from shamsul.explain.base import Cost, Explainer
+from shamsul.explain.groups import in_parts
 
 if TYPE_CHECKING:
     import torch

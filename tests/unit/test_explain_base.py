@@ -10,9 +10,10 @@ import torch
 
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Shard, in_groups
+from shamsul.explain.base import Shard
 from shamsul.explain.cam import GradCam
 from shamsul.explain.gradient import InputXGradient
+from shamsul.explain.groups import in_groups
 from shamsul.explain.surrogate import Lime
 from shamsul.model import checkpoint
 from shamsul.model.classifier import Classifier

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -18,7 +17,7 @@ from shamsul.data.geometry import Frame
 from shamsul.model import checkpoint
 from shamsul.storage.heatmaps import read_heatmaps
 from shamsul.storage.images import Images, write_images
-from tests.experiment import SMALL
+from tests.experiment import SMALL, copy_project
 from tests.networks import classifier
 
 README = (PROJECT / "README.md").read_text()
@@ -33,11 +32,7 @@ def block(language: str, containing: str) -> str:
 @pytest.fixture
 def project(tmp_path):
     """A copy of the project with the README's file in it."""
-    for folder in ("shamsul", "scripts", "rules", "envs"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=ignored)
-    for file in ("Snakefile", "config.yaml"):
-        shutil.copy(PROJECT / file, tmp_path)
+    copy_project(tmp_path)
     code = block("python", "Save as")
     (tmp_path / re.search(r"Save as (\S+\.py)", code)[1]).write_text(code)
     return tmp_path

@@ -171,5 +171,5 @@ def test_no_other_method_is_imported(environment, shard):
     done = python(environment, program, input=jobs)
     assert done.stdout.split() == [
         *("shamsul.explain", "shamsul.explain.base", "shamsul.explain.control"),
-        "shamsul.explain.registry",
+        *("shamsul.explain.groups", "shamsul.explain.registry"),
     ]

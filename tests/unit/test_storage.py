@@ -109,6 +109,15 @@ def replaced(name, **created):
     return damage
 
 
+def refused(path, damage, said, *readers):
+    """Each reader names a damaged file and what is wrong with it, in one line."""
+    altered(path, damage)
+    for read in readers:
+        with pytest.raises(InputError, match=rf"{path.name}: not a readable shard.*{said}") as told:
+            read(path)
+        assert "\n" not in str(told.value)
+
+
 def linked(link):
     def damage(file):
         del file["explained"]
@@ -160,10 +169,7 @@ def test_a_damaged_or_hostile_shard_is_named_in_one_line(tmp_path, said):
     (tmp_path / "other.bin").write_bytes(bytes(16))
     storage.write_heatmaps(shard(np.zeros((2, 2, 1, 1), np.float32)), path)
     storage.read_heatmaps(path)
-    altered(path, DAMAGED[said])
-    with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}") as caught:
-        storage.read_heatmaps(path)
-    assert "\n" not in str(caught.value)
+    refused(path, DAMAGED[said], said, storage.read_heatmaps)
 
 
 def test_a_shard_of_another_version_is_refused(tmp_path, monkeypatch):
@@ -202,11 +208,8 @@ DAMAGED_IMAGES = {
 def test_a_damaged_image_shard_is_named_in_one_line(tmp_path, said):
     path = tmp_path / "bad.h5"
     some_images(path)
-    altered(path, DAMAGED_IMAGES[said])
-    with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}"):
-        read_images(path)
-    with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}"):
-        (read_frames if said.startswith("frame") else image_ids)(path)
+    part = read_frames if said.startswith("frame") else image_ids
+    refused(path, DAMAGED_IMAGES[said], said, read_images, part)
 
 
 def some_predictions(path):
@@ -241,9 +244,7 @@ DAMAGED_PREDICTIONS = {
 def test_damaged_predictions_are_named_in_one_line(tmp_path, said):
     path = tmp_path / "bad.h5"
     some_predictions(path)
-    altered(path, DAMAGED_PREDICTIONS[said])
-    with pytest.raises(InputError, match=rf"bad\.h5: not a readable shard.*{said}"):
-        read_perturbed(path)
+    refused(path, DAMAGED_PREDICTIONS[said], said, read_perturbed)
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])

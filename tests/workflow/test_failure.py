@@ -19,7 +19,7 @@ def test_a_failing_program_fails_its_job(tmp_path):
     assert done.returncode != 0 and "completed successfully" not in told
     assert f"failed: results/{configuration['run']}/logs/manifest.log: error: " in told
     log = (experiment.results / "logs" / "manifest.log").read_text()
-    assert str(radiograph.relative_to(tmp_path)) in log and "not a readable image" in log
+    assert str(experiment.relative(radiograph)) in log and "not a readable image" in log
 
 
 def test_one_failing_method_stops_no_other_and_a_partial_report_names_it(experiment):

@@ -25,8 +25,6 @@ from tests.experiment import SMALL, Experiment
 pytestmark = pytest.mark.long
 
 STARTED = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", re.MULTILINE)
-MEASURED = {"tables/history.parquet", "tables/runtime.parquet", "report.html", "image_files.csv"}
-"""Results that hold wall times or time stamps."""
 
 
 class Run:
@@ -110,17 +108,6 @@ def _is_whole(record):
         return False
 
 
-def digests(experiment):
-    """Of each result the content, those apart that hold times."""
-    return {
-        str(name): file.read_bytes()
-        for file in sorted(experiment.results.rglob("*"))
-        if file.is_file()
-        and str(name := file.relative_to(experiment.results)) not in MEASURED
-        and not {"logs", "benchmarks"} & set(name.parts)
-    }
-
-
 def campaign(experiment, undisturbed, times, length, kills, seed):
     """Kill a run at random moments, restart it each time, and compare what it makes in the end."""
     generator = random.Random(seed)
@@ -153,7 +140,7 @@ def campaign(experiment, undisturbed, times, length, kills, seed):
         f" {sum(count > 1 for count in starts.values())} of {len(starts)}"
     )
     assert killed >= kills * 3 // 4
-    expected, found = digests(undisturbed), digests(experiment)
+    expected, found = undisturbed.digests(), experiment.digests()
     assert set(found) == set(expected)
     assert {name for name in expected if found[name] != expected[name]} == set()
     one, other = (

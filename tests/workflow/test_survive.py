@@ -165,7 +165,7 @@ def test_copied_to_another_place_it_goes_on_there(experiment, tmp_path):
     shutil.copytree(experiment.folder, elsewhere, copy_function=shutil.copyfile)
     shutil.rmtree(experiment.folder)
     moved = Experiment(elsewhere, experiment.configuration)
-    target = str(table.relative_to(experiment.folder))
+    target = str(experiment.relative(table))
     assert moved.would_run() == {("quality", ""), ("runtime", ""), ("report", "")}
     moved.snakemake(target)
     assert (elsewhere / target).read_bytes() == expected
@@ -227,7 +227,7 @@ def test_on_a_full_disk_it_says_so_and_goes_on_when_there_is_room(experiment, ho
     expected = heatmaps.read_bytes()
     heatmaps.unlink()
     fill(place / "filler", room=len(expected) // 2)
-    target = str(heatmaps.relative_to(full.folder))
+    target = str(full.relative(heatmaps))
     done = full.snakemake(target, check=False)
     told = done.stdout + done.stderr
     assert done.returncode != 0 and "Traceback" not in told
