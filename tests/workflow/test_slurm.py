@@ -153,7 +153,7 @@ def test_what_failed_is_said_by_snakemake_and_in_the_jobs_log(on_slurm):
     options = ("--forcerun", "manifest", "--until", "manifest", "--retries", "0")
     process = on_slurm.submit(*options)
     said, _ = process.communicate()
-    assert process.returncode != 0 and "Error in checkpoint manifest" in said
+    assert process.returncode != 0 and "Error in rule manifest" in said
     fault = f"{on_slurm.relative(radiograph)}: not a readable image"
     assert fault in (on_slurm.results / "logs" / "manifest.log").read_text()
     # Slurm's own log of the job is named, and holds the same.
