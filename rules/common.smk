@@ -28,9 +28,8 @@ shell.prefix(
     f" source {shlex.quote(str(PROJECT / 'scripts' / 'job.sh'))}; "
 )
 
-if (
-    workflow.is_main_process
-):  # What the library says goes where Snakemake's own words go.
+# What the library says goes where Snakemake's own words go.
+if workflow.is_main_process:
     logging.getLogger("shamsul").setLevel(logging.INFO)
     logging.getLogger("shamsul").addHandler(logging.StreamHandler())
 
