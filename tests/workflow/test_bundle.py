@@ -33,7 +33,7 @@ def test_the_bundle_holds_the_page_and_every_table(bundle, finished):
     archive, page = bundle
     made = [finished.results / "report.html", *(finished.results / "tables").glob("*.parquet")]
     results = embedded(page, "results")
-    assert set(results) == {str(file.relative_to(finished.folder)) for file in made}
+    assert set(results) == {str(finished.relative(file)) for file in made}
     for path, entry in results.items():
         stored = archive.read(f"bundle/{entry['data_uri']}")
         assert stored == (finished.folder / path).read_bytes()

@@ -83,7 +83,7 @@ def test_given_weights_are_explained_and_nothing_trains(finished, tmp_path):
         "model": {"backbone": "densenet_small", "checkpoint": str(weights)},
     }
     experiment = Experiment(tmp_path, configuration)
-    experiment.snakemake(f"{experiment.results.relative_to(tmp_path)}/predictions.parquet")
+    experiment.snakemake(f"{experiment.relative(experiment.results)}/predictions.parquet")
     assert not (experiment.results / "benchmarks" / "train.tsv").exists()
     given, trained = (
         pd.read_parquet(run.results / "predictions.parquet") for run in (experiment, finished)
