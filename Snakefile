@@ -9,7 +9,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-report: "report/workflow.rst"
+report: "captions/workflow.rst"
 
 
 # A configuration given with --configfile replaces the default experiment whole; it is not merged

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from benchmarks.measure import alternate, line, main
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import encode, run_lengths
-from shamsul.evaluate.relevance import evidence
+from shamsul.evaluate.comparisons import comparisons, localisation
+from shamsul.evaluate.histogram import sweep
+from shamsul.evaluate.histogram_metrics import OVERLAP, RANKING, otsu
 from shamsul.evaluate.scores import score
-from shamsul.evaluate.segmentation import OVERLAP, RANKING, otsu
-from shamsul.evaluate.summaries import comparisons, localisation
-from shamsul.evaluate.sweep import sweep
+from shamsul.evaluate.sign import evidence
+from shamsul.geometry import Frame
 from shamsul.labels import LOCALISED
 from shamsul.storage.heatmaps import Heatmaps
 

@@ -23,7 +23,7 @@ from shamsul.explain import shapley
 from shamsul.explain.cam import GradCam
 from shamsul.explain.lrp import LrpEpsilonPlusFlat
 from shamsul.explain.perturbation import Perturbed, Perturber, Segmented, quick
-from shamsul.explain.shared import design
+from shamsul.explain.shared_perturbations import design
 from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelRise, Surrogate
 from shamsul.model import checkpoint
 from shamsul.model.classifier import Classifier

@@ -20,10 +20,10 @@ import torch
 
 from benchmarks.evaluate import score_method
 from benchmarks.explain import CLASSES, radiographs, ready
-from shamsul.code import PROJECT
 from shamsul.explain import registry
 from shamsul.explain.base import Explainer
 from shamsul.explain.settings import Perturbations
+from shamsul.job.fingerprint import PROJECT
 
 METHODS = (
     *("grad_cam", "layer_cam", "lrp_z", "lrp_epsilon", "lrp_alpha2beta1", "deep_taylor"),

@@ -21,7 +21,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from shamsul.code import PROJECT
+from shamsul.job.fingerprint import PROJECT
 from shamsul.labels import CLASSES
 
 IMAGES = 224316

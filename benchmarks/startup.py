@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measure import alternate, line, main, peer
-from shamsul.code import PROJECT
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.explain import registry
+from shamsul.geometry import Frame
+from shamsul.job.fingerprint import PROJECT
 from shamsul.model import checkpoint
 from shamsul.storage.heatmaps import Heatmaps, write_heatmaps
 from shamsul.storage.images import Images, write_images

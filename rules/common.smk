@@ -39,15 +39,16 @@ mimetypes.add_type("application/vnd.apache.parquet", ".parquet")
 from snakemake.exceptions import IncompleteCheckpointException
 from snakemake.io import checkpoint_target
 
-import shamsul.code
+import shamsul.job.fingerprint
 import shamsul.config
-import shamsul.records
-from shamsul.data import changes, sources
+import shamsul.job.snakemake_records
+from shamsul.data import sources
+from shamsul.data import image_changes
 from shamsul.data.settings import PHANTOM_FILES, PhantomSource
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Method
-from shamsul.explain.imported import Imported, Segmentations
+from shamsul.explain.external.methods import Imported, Segmentations
 from shamsul.settings import EXPLAINED, SPLITS
 from shamsul.storage.files import remove_leftovers
 
@@ -63,13 +64,15 @@ try:
     ROOTS = sources.roots(CONFIG.data, CONFIG.data_root, Path(RUN) / "phantom")
     registry.check_files(METHODS, sources.made(CONFIG.data, ROOTS))
     if workflow.is_main_process:
-        changes.notice(
+        image_changes.notice(
             Path(f"{RUN}/image_files.csv"), ROOTS, Path(f"{RUN}/changed_images.txt")
         )
 except InputError as error:
     raise WorkflowError(f"configuration: {error}")
 
-if workflow.is_main_process and (unknown := shamsul.records.without(Path(RUN))):
+if workflow.is_main_process and (
+    unknown := shamsul.job.snakemake_records.without(Path(RUN))
+):
     logger.warning(
         f"Of {len(unknown)} results, such as {unknown[0]}, there is no record of how they were made"
         " (was .snakemake deleted, or not copied along?), so changed settings and code since then"
@@ -166,9 +169,9 @@ def software(name, *more):
     files = [PROJECT / "scripts" / f"{name}.py", *(PROJECT / file for file in more)]
     # In environments of their own the jobs have other libraries, and Snakemake watches these.
     isolated = workflow.deployment_settings.deployment_method
-    libraries = {} if isolated else shamsul.code.libraries(*files)
+    libraries = {} if isolated else shamsul.job.fingerprint.libraries(*files)
     return shamsul.config.canonical(
-        {"code": shamsul.code.digest(*files), "libraries": libraries}
+        {"code": shamsul.job.fingerprint.digest(*files), "libraries": libraries}
     )
 
 
@@ -247,7 +250,7 @@ def table(name, category, subcategory=None):
     """Output: a table, which is never empty and has its place and caption in Snakemake's report."""
     return report(
         ensure(f"{RUN}/tables/{name}.parquet", non_empty=True),
-        caption=f"../report/{name}.rst",
+        caption=f"../captions/{name}.rst",
         category=category,
         subcategory=subcategory,
         labels={"table": name},
@@ -295,8 +298,8 @@ def benchmarks():
         if CONFIG.model.checkpoint is None
         else EXPLAINED_SHARDS
     )
-    single = ["manifest", "predict", "classify", "quality", "measure", "localise"]
-    single += ["agreements", "stratify"]
+    single = ["manifest", "predict", "classify", "quality", "per_image", "compare"]
+    single += ["summarise_agreement", "stratify"]
     single.append("train" if CONFIG.model.checkpoint is None else "import_checkpoint")
     found = [
         spread("images/{shard}", shard=prepared),
@@ -311,7 +314,7 @@ def benchmarks():
     if any(method.uses_shared for method in METHODS.values()):
         found.append(spread("perturb/{shard}", shard=EXPLAINED_SHARDS))
     if CONFIG.probe.images:
-        single.append("probes")
+        single.append("summarise_probes")
         found.append(spread("probe/{method}/{shard}", **TESTED))
     if CONFIG.evaluate.protocol == "chexlocalize":
         single.append("chexlocalize_summary")

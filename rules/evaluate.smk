@@ -60,14 +60,14 @@ rule quality:
         " --table {output.table:q} 2>&1 | tee {log:q}"
 
 
-rule measure:
+rule per_image:
     """Choose thresholds on tune, then measure every map."""
     input:
         scores=expand(f"{RUN}/scores/{{method}}/{{shard}}.parquet", **EVERY),
         signs=expand(f"{RUN}/signs/{{method}}/{{shard}}.parquet", **EVERY),
         manifests=shard_tables("parquet", *EXPLAINED),
         predictions=f"{RUN}/predictions.parquet",
-        code=program("measure"),
+        code=program("per_image"),
     output:
         per_image=table("per_image", "Localisation", "Measures"),
         thresholds=table("thresholds", "Localisation", "Measures"),
@@ -75,9 +75,9 @@ rule measure:
         signs=table("signs", "Localisation", "Measures"),
         markers=table("markers", "Localisation", "Measures"),
     log:
-        f"{RUN}/logs/measure.log",
+        f"{RUN}/logs/per_image.log",
     benchmark:
-        f"{RUN}/benchmarks/measure.tsv"
+        f"{RUN}/benchmarks/per_image.tsv"
     conda:
         "../envs/tables.yaml"
     threads: 1
@@ -85,7 +85,7 @@ rule measure:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        software=software("measure"),
+        software=software("per_image"),
         settings=evaluate_settings("rules", "fixed_threshold", "min_masks", *RESAMPLING),
         scores=lambda wildcards: spread(
             f"{RUN}/scores/{{method}}/{{shard}}.parquet", **EVERY
@@ -101,20 +101,20 @@ rule measure:
         " --markers {output.markers:q} 2>&1 | tee {log:q}"
 
 
-rule localise:
+rule compare:
     """Summarise and compare the methods."""
     input:
         per_image=f"{RUN}/tables/per_image.parquet",
         pxap=f"{RUN}/pxap.parquet",
-        code=program("localise"),
+        code=program("compare"),
     output:
         localisation=table("localisation", "Localisation", "Measures"),
         comparisons=table("comparisons", "Localisation", "Comparisons"),
         gains=table("gains", "Localisation", "Comparisons"),
     log:
-        f"{RUN}/logs/localise.log",
+        f"{RUN}/logs/compare.log",
     benchmark:
-        f"{RUN}/benchmarks/localise.tsv"
+        f"{RUN}/benchmarks/compare.tsv"
     conda:
         "../envs/tables.yaml"
     threads: 1
@@ -122,7 +122,7 @@ rule localise:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        software=software("localise"),
+        software=software("compare"),
         settings=evaluate_settings("baseline", *RESAMPLING),
         roles=shamsul.config.canonical(ROLES),
     shell:
@@ -201,18 +201,18 @@ rule agreement:
         " --images {input.images:q} --agreement {output.agreement:q} 2>&1 | tee {log:q}"
 
 
-rule agreements:
+rule summarise_agreement:
     """Mean rank correlation of each pair of methods."""
     input:
         agreements=[f"{RUN}/agreement/{shard}.parquet" for shard in SHARDS["test"]],
         manifests=shard_tables("parquet", "test"),
-        code=program("agreements"),
+        code=program("summarise_agreement"),
     output:
         table=table("agreement", "Heatmaps"),
     log:
-        f"{RUN}/logs/agreements.log",
+        f"{RUN}/logs/summarise_agreement.log",
     benchmark:
-        f"{RUN}/benchmarks/agreements.tsv"
+        f"{RUN}/benchmarks/summarise_agreement.tsv"
     conda:
         "../envs/tables.yaml"
     threads: 1
@@ -220,7 +220,7 @@ rule agreements:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        software=software("agreements"),
+        software=software("summarise_agreement"),
         settings=evaluate_settings(*RESAMPLING),
     shell:
         "python {input.code:q} --settings {params.settings:q}"

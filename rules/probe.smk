@@ -38,19 +38,19 @@ rule probe:
         " 2>&1 | tee {log:q}"
 
 
-rule probes:
+rule summarise_probes:
     """Summarise what the model said, with intervals."""
     input:
         probes=expand(f"{RUN}/probes/{{method}}/{{shard}}.parquet", **TESTED),
         manifests=shard_tables("parquet", "test"),
-        code=program("probes"),
+        code=program("summarise_probes"),
     output:
         faithfulness=table("faithfulness", "Faithfulness and sanity"),
         sanity=table("sanity", "Faithfulness and sanity"),
     log:
-        f"{RUN}/logs/probes.log",
+        f"{RUN}/logs/summarise_probes.log",
     benchmark:
-        f"{RUN}/benchmarks/probes.tsv"
+        f"{RUN}/benchmarks/summarise_probes.tsv"
     conda:
         "../envs/tables.yaml"
     threads: 1
@@ -58,7 +58,7 @@ rule probes:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        software=software("probes"),
+        software=software("summarise_probes"),
         settings=evaluate_settings(*RESAMPLING),
         probes=lambda wildcards: spread(
             f"{RUN}/probes/{{method}}/{{shard}}.parquet", **TESTED

@@ -59,7 +59,7 @@ rule report:
     output:
         html=report(
             ensure(f"{RUN}/report.html", non_empty=True),
-            caption="../report/report.rst",
+            caption="../captions/report.rst",
             category="Report",
         ),
     log:

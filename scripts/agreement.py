@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from shamsul import cli
 from shamsul.evaluate.agreement import agree
+from shamsul.job import program
 from shamsul.storage.heatmaps import read_heatmaps
 from shamsul.storage.images import read_frames
 from shamsul.storage.tables import write_table
@@ -31,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

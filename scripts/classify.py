@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from shamsul import cli
 from shamsul.evaluate.classification import classification_table
+from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
 
@@ -40,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shamsul import cli
 from shamsul.explain import registry
 from shamsul.explain.base import Maps, Method, Shard, Supervision
+from shamsul.job import program
 from shamsul.model.description import check_classes, describe
 from shamsul.model.job import add_options, load_model
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
@@ -113,4 +113,4 @@ def supervision(arguments: argparse.Namespace) -> Supervision:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from shamsul import cli
 from shamsul.data import images
+from shamsul.job import program
 from shamsul.storage.images import write_images
 from shamsul.storage.tables import read_table
 
@@ -30,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

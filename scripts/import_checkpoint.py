@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from shamsul import cli
+from shamsul.job import program
 from shamsul.model import checkpoint
 from shamsul.model.train import HISTORY_COLUMNS
 from shamsul.storage.tables import write_table
@@ -35,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

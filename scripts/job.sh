@@ -1,6 +1,6 @@
 # Sourced by the shell of every job before its command (rules/common.smk).
 
-# No job outlives Snakemake, which is the parent of this shell (shamsul/orphan.py).
+# No job outlives Snakemake, which is the parent of this shell (shamsul/job/watchdog.py).
 export SHAMSUL_PARENT=$PPID
 
 # A program that the system kills cannot say so itself.

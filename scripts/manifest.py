@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shamsul import cli
-from shamsul.data import changes, manifest
+from shamsul.data import image_changes, manifest
 from shamsul.data.settings import Data
+from shamsul.job import program
 from shamsul.settings import SPLITS
 from shamsul.storage.tables import write_table
 
@@ -54,8 +54,8 @@ def main() -> None:
             )
     write_table(images, arguments.manifest)
     write_table(masks, arguments.masks)
-    changes.record(images, roots, started, arguments.record)
+    image_changes.record(images, roots, started, arguments.record)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from shamsul import cli
 from shamsul.explain.settings import Perturbations
-from shamsul.explain.shared import ask
+from shamsul.explain.shared_perturbations import ask
+from shamsul.job import program
 from shamsul.model.job import add_options, load_model
 from shamsul.storage.images import read_images
 from shamsul.storage.perturbed import write_perturbed
@@ -36,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from shamsul import cli
-from shamsul.data.phantom import export
 from shamsul.data.settings import PhantomSource
+from shamsul.job import program
+from shamsul.phantom.export import export
 
 
 def main() -> None:
@@ -21,4 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from shamsul import cli
+from shamsul.job import program
+from shamsul.job.progress import track
 from shamsul.model import checkpoint, predict
 from shamsul.model.device import be_deterministic, resolve_device
-from shamsul.progress import track
 from shamsul.storage.images import read_images
 from shamsul.storage.tables import write_table
 
@@ -36,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

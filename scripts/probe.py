@@ -6,11 +6,11 @@ import argparse
 import json
 from pathlib import Path
 
-from shamsul import cli
 from shamsul.explain import registry
+from shamsul.job import program
 from shamsul.model.job import add_options, load_model
-from shamsul.probe.run import probe
 from shamsul.probe.settings import Probe
+from shamsul.probe.table import probe
 from shamsul.storage.heatmaps import read_heatmaps
 from shamsul.storage.images import read_images
 from shamsul.storage.tables import write_table
@@ -45,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

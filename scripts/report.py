@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from shamsul import cli
+from shamsul.job import program
 from shamsul.report.page import Results, render
 from shamsul.report.provenance import provenance
 from shamsul.storage.files import replacing
@@ -71,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

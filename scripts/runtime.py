@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from shamsul import cli
+from shamsul.job import program
 from shamsul.storage.tables import write_table
 
 logger = logging.getLogger(__name__)
@@ -42,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from shamsul import cli
 from shamsul.evaluate.features import of_masks
 from shamsul.evaluate.regressions import regressions
 from shamsul.evaluate.strata import strata
+from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
 
@@ -37,4 +37,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

@@ -7,8 +7,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from shamsul import cli
-from shamsul.code import files
+from shamsul.job import program
+from shamsul.job.fingerprint import files
 from shamsul.model import checkpoint, dataset
 from shamsul.model.backbones import build
 from shamsul.model.classifier import Classifier
@@ -60,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    program.run(main)

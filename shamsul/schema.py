@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from shamsul.code import PROJECT
 from shamsul.config import Config
 from shamsul.explain import registry
 from shamsul.explain.base import Method
+from shamsul.job.fingerprint import PROJECT
 
 SCHEMA = PROJECT / "docs" / "config.schema.json"
 TABLES = PROJECT / "config" / "README.md"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from shamsul.code import PROJECT
+from shamsul.job.fingerprint import PROJECT
 from tests.experiment import SMALL, Experiment
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from shamsul import records
-from shamsul.code import PROJECT
+from shamsul.job import snakemake_records
+from shamsul.job.fingerprint import PROJECT
 
 READER = "{run}/phantom/phantom/CheXlocalize"
 SMALL = {
@@ -52,7 +52,7 @@ SMALL = {
 }
 
 
-PARTS = ("Snakefile", "rules", "scripts", "shamsul", "envs", "profiles", "report")
+PARTS = ("Snakefile", "rules", "scripts", "shamsul", "envs", "profiles", "captions")
 """What of the project an experiment needs a copy of."""
 TIMED = {"tables/history.parquet", "tables/runtime.parquet", "report.html", "image_files.csv"}
 """Results that hold wall times or time stamps."""
@@ -135,7 +135,8 @@ class Experiment:
 
     def command_of(self, result: Path) -> str:
         """The shell command that made a result, as Snakemake has recorded it."""
-        record = self.folder / ".snakemake" / "metadata" / records.name(self.relative(result))
+        name = snakemake_records.name(self.relative(result))
+        record = self.folder / ".snakemake" / "metadata" / name
         return json.loads(record.read_text())["shellcmd"]
 
     def would_run(self, *targets: str) -> set[tuple[str, str]]:

@@ -8,14 +8,23 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import MASK_COLUMNS, encode
-from shamsul.evaluate import agreement, features, markers, probes, quality, signs, summaries, tables
+from shamsul.evaluate import (
+    agreement,
+    comparisons,
+    features,
+    markers,
+    per_image,
+    probes,
+    quality,
+    sign_treatments,
+)
 from shamsul.evaluate.gains import gains
 from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.regressions import regressions
 from shamsul.evaluate.scores import score
 from shamsul.evaluate.strata import strata
+from shamsul.geometry import Frame
 from shamsul.labels import CLASSES, LOCALISED, MARKER
 from shamsul.report.page import Results
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
@@ -137,9 +146,9 @@ def make(
         columns=["image_id", "class", "logit", "probability"],
     )
     settings, seed = config["evaluate"], config["seed"]
-    gathered = tables.gather(pd.concat([scores for scores, _ in scored]), manifest)
-    thresholds = tables.tune(gathered, settings)
-    per_image = tables.per_image(gathered, thresholds, manifest, predictions, settings)
+    gathered = per_image.gather(pd.concat([scores for scores, _ in scored]), manifest)
+    thresholds = per_image.tune(gathered, settings)
+    measured = per_image.per_image(gathered, thresholds, manifest, predictions, settings)
     present = {name: name if name in methods else None for name in ("mean_mask", "reader")}
     roles = {"baseline": "random", "prior": present["mean_mask"], "radiologist": present["reader"]}
     shapes = features.of_masks(table)
@@ -175,16 +184,18 @@ def make(
         classification=classification,
         history=history,
         localisation=pd.concat(
-            [summaries.localisation(per_image, settings, seed), pxap(gathered, settings, seed)],
+            [comparisons.localisation(measured, settings, seed), pxap(gathered, settings, seed)],
             ignore_index=True,
         ),
-        per_image=per_image,
-        comparisons=summaries.comparisons(per_image, settings, seed),
+        per_image=measured,
+        comparisons=comparisons.comparisons(measured, settings, seed),
         thresholds=thresholds,
-        gains=gains(per_image, settings, roles, seed),
-        strata=strata(per_image, manifest, shapes, settings, seed),
-        regressions=regressions(per_image, shapes, settings, roles, seed),
-        signs=signs.summarise(pd.concat([s for _, s in scored]), manifest, settings, seed),
+        gains=gains(measured, settings, roles, seed),
+        strata=strata(measured, manifest, shapes, settings, seed),
+        regressions=regressions(measured, shapes, settings, roles, seed),
+        signs=sign_treatments.summarise(
+            pd.concat([s for _, s in scored]), manifest, settings, seed
+        ),
         agreement=(
             agreement.summarise(agreed, manifest, settings, seed)
             if len(agreed)

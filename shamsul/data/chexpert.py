@@ -14,14 +14,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from shamsul import lazy
-from shamsul.data.masks import MASK_COLUMNS, area, encode, from_polygons
-from shamsul.data.records import (
+from shamsul.data.adapter import (
     COLUMNS,
     numbers,
     read_csv,
     require_columns,
     require_files,
 )
+from shamsul.data.masks import MASK_COLUMNS, area, encode, from_polygons
 from shamsul.data.settings import ChexpertSource
 from shamsul.errors import InputError
 from shamsul.labels import CHEXLOCALIZE_NAMES
@@ -46,7 +46,7 @@ def check(source: ChexpertSource, root: Path, classes: tuple[str, ...]) -> None:
 
 
 def read(source: ChexpertSource, root: Path, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The images that the CSV file lists, as a table (see `shamsul.data.records`)."""
+    """The images that the CSV file lists, as a table (see `shamsul.data.adapter`)."""
     file = root / source.labels
     table = read_csv(file)
     places = [PLACE.search(path) for path in table["Path"]]

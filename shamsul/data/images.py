@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shamsul.data.geometry import Frame, Geometry, to_model
 from shamsul.errors import InputError
-from shamsul.progress import track
+from shamsul.geometry import Frame, Geometry, to_model
+from shamsul.job.progress import track
 from shamsul.storage.images import Images
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from shamsul.data.images import FORMATS, UNREADABLE
 from shamsul.data.settings import ChexpertSource, Data, NihSource
 from shamsul.data.sources import ADAPTERS, expand
 from shamsul.errors import InputError
+from shamsul.job.progress import track
 from shamsul.labels import MARKER
-from shamsul.progress import track
 from shamsul.settings import SPLITS, Split
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ MANIFEST_COLUMNS = [
     "sex",
     "age",
 ]
-"""Of the manifest, before one column per class; see `shamsul.data.records.COLUMNS`."""
+"""Of the manifest, before one column per class; see `shamsul.data.adapter.COLUMNS`."""
 
 
 FILE_COLUMNS = ["image_id", "source", "path", "height", "width", "sha256"]

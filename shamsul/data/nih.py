@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shamsul import lazy
-from shamsul.data.masks import MASK_COLUMNS, encode, from_boxes
-from shamsul.data.records import (
+from shamsul.data.adapter import (
     COLUMNS,
     header,
     numbers,
@@ -24,6 +23,7 @@ from shamsul.data.records import (
     require_columns,
     require_files,
 )
+from shamsul.data.masks import MASK_COLUMNS, encode, from_boxes
 from shamsul.data.settings import NihSource
 from shamsul.errors import InputError
 from shamsul.settings import unknown
@@ -99,7 +99,7 @@ def check(source: NihSource, root: Path, classes: tuple[str, ...]) -> None:
 
 
 def read(source: NihSource, root: Path, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The images that `Data_Entry_2017.csv` lists, as a table (see `shamsul.data.records`)."""
+    """The images that `Data_Entry_2017.csv` lists, as a table (see `shamsul.data.adapter`)."""
     file = root / source.labels
     table = read_csv(file)
     folder = root / source.images

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.data.geometry import Frame, to_original
-from shamsul.evaluate.relevance import Sign, evidence
+from shamsul.evaluate.per_image import Settings
+from shamsul.evaluate.sign import Sign, evidence
 from shamsul.evaluate.statistics import bootstrap_interval, too_few
-from shamsul.evaluate.tables import Settings
-from shamsul.evaluate.wide import POOLED
-from shamsul.progress import track
+from shamsul.evaluate.value_matrix import POOLED
+from shamsul.geometry import Frame, to_original
+from shamsul.job.progress import track
 from shamsul.storage.heatmaps import Heatmaps
 
 GRID = 32

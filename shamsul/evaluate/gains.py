@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from shamsul.evaluate.per_image import PREFIX, Settings
 from shamsul.evaluate.statistics import (
     bootstrap_interval,
     holm,
@@ -17,8 +18,7 @@ from shamsul.evaluate.statistics import (
     sign_flip_test,
     too_few,
 )
-from shamsul.evaluate.tables import PREFIX, Settings
-from shamsul.evaluate.wide import NUMBERS, Wide, matrices
+from shamsul.evaluate.value_matrix import NUMBERS, Wide, matrices
 from shamsul.metrics import METRICS
 
 ROLES = ("baseline", "prior", "radiologist")

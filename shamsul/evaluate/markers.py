@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from shamsul.evaluate.per_image import Settings
 from shamsul.evaluate.statistics import bootstrap_interval, too_few
-from shamsul.evaluate.tables import Settings
 
 METRICS = ("relevance_mass", "lift", "hit_rate")
 COLUMNS = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from shamsul.evaluate.per_image import Settings
 from shamsul.evaluate.statistics import bootstrap_interval, too_few
-from shamsul.evaluate.tables import Settings
-from shamsul.evaluate.wide import POOLED
+from shamsul.evaluate.value_matrix import POOLED
 
 FAITHFULNESS = ("deletion", "insertion", "road", "infidelity")
 """The metrics of the table `faithfulness`; those of `sanity` are the others."""
@@ -24,7 +24,7 @@ def summarise(
 
     Parameters
     ----------
-    probes : as `shamsul.probe.run.probe` returns it, of any methods and shards.
+    probes : as `shamsul.probe.table.probe` returns it, of any methods and shards.
     manifest : image_id, patient_id and split.
     settings : `replicates`, `confidence`, `interval` and `min_patients` of the evaluation.
 

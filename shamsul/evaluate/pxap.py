@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shamsul.evaluate.segmentation import auprc
+from shamsul.evaluate.histogram_metrics import auprc
+from shamsul.evaluate.per_image import PREFIX, Settings, histograms
 from shamsul.evaluate.statistics import patient_weights, too_few
-from shamsul.evaluate.tables import PREFIX, Settings, histograms
-from shamsul.evaluate.wide import POOLED
+from shamsul.evaluate.value_matrix import POOLED
 
 ROWS = 64
 """Replicates worked on at once: 1024 levels each, twice."""

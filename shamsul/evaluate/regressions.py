@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from shamsul.evaluate.features import FEATURES, KEY
 from shamsul.evaluate.gains import Roles
+from shamsul.evaluate.per_image import PREFIX, Settings
 from shamsul.evaluate.statistics import Array, interval, patient_sums, too_few
-from shamsul.evaluate.tables import PREFIX, Settings
-from shamsul.evaluate.wide import NUMBERS, POOLED, Column, Wide, matrices
+from shamsul.evaluate.value_matrix import NUMBERS, POOLED, Column, Wide, matrices
 
 REGRESSIONS = [
     *("outcome", "threshold_rule", "method", "class", "predictor", "minimum", "maximum", *NUMBERS),
@@ -34,7 +34,7 @@ def regressions(
 
     Parameters
     ----------
-    table : as `shamsul.evaluate.tables.per_image` returns it.
+    table : as `shamsul.evaluate.per_image.per_image` returns it.
     features : as `shamsul.evaluate.features.of_masks` returns it.
     settings : `rules`, of which the first is that of the IoU, and `replicates`, `confidence`,
         `interval` and `min_patients`.

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import by_image, run_lengths
 from shamsul.errors import InputError
-from shamsul.evaluate.relevance import Sign, evidence
-from shamsul.evaluate.segmentation import above, iou, otsu
-from shamsul.evaluate.sweep import Sweep, contains, lay_segmentation, sweep
+from shamsul.evaluate.histogram import Sweep, contains, lay_segmentation, sweep
+from shamsul.evaluate.histogram_metrics import above, iou, otsu
+from shamsul.evaluate.sign import Sign, evidence
+from shamsul.geometry import Frame
+from shamsul.job.progress import track
 from shamsul.labels import MARKER
-from shamsul.progress import track
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ kind : of the mask: `segmentation`, `box`, `marker` (a burnt-in confounder, whic
 heatmap is laid over), or `none` where the image has no mask of the class. made : whether there is
 a map; where there is none an empty one is scored. inside, outside : 1024 counts each, pixels by
 level of the heatmap, in the mask and out of it; without a mask `inside` is left empty. hit, mass :
-in [0, 1], as `shamsul.evaluate.sweep.Sweep`. area : pixels in the mask. height, width : of the
+in [0, 1], as `shamsul.evaluate.histogram.Sweep`. area : pixels in the mask. height, width : of the
 mask, or of the radiograph, in pixels.
 """
 SIGN_COLUMNS = {

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from shamsul.evaluate.relevance import Sign
+from shamsul.evaluate.sign import Sign
 from shamsul.labels import LOCALISED
 from shamsul.settings import Fraction, Section
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from shamsul.evaluate.tables import Settings
+from shamsul.evaluate.per_image import Settings
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]

@@ -7,9 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.evaluate.features import KEY
+from shamsul.evaluate.per_image import PREFIX, Settings
 from shamsul.evaluate.statistics import Array, interval, patient_sums, ratio, too_few
-from shamsul.evaluate.tables import PREFIX, Settings
-from shamsul.evaluate.wide import NUMBERS, Wide, matrices
+from shamsul.evaluate.value_matrix import NUMBERS, Wide, matrices
 from shamsul.labels import CLASSES, PARENTS
 
 HEADLINE = ("iou", "hit_rate", "auprc")
@@ -55,7 +55,7 @@ def strata(
 
     Parameters
     ----------
-    table : as `shamsul.evaluate.tables.per_image` returns it.
+    table : as `shamsul.evaluate.per_image.per_image` returns it.
     manifest : image_id, view, projection, sex, age, and a column of labels for each class.
     features : as `shamsul.evaluate.features.of_masks` returns it.
     settings : `true_positive`, and `replicates`, `confidence`, `interval` and `min_patients`.

@@ -24,15 +24,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shamsul import lazy
 from shamsul.errors import InputError
-from shamsul.explain.groups import in_groups
-from shamsul.progress import track
+from shamsul.job.progress import track
+from shamsul.model.batching import in_groups
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
     from torch import Tensor
 
-    from shamsul.data.geometry import Frame
+    from shamsul.geometry import Frame
     from shamsul.model.classifier import Classifier
     from shamsul.storage.heatmaps import Covers, Heatmaps, Points, RunLengths
     from shamsul.storage.images import Images

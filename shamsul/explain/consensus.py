@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Maps, Method, Shard
 from shamsul.explain.control import masks_in_frame
-from shamsul.progress import track
+from shamsul.job.progress import track
 from shamsul.storage.heatmaps import Heatmaps
 
 logger = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ def _ranked(
     """Ranks from 0 to 1 of the positive relevance of one image and class: (members, S, S)."""
     import pandas as pd  # Here, because it is slow to import; scipy.stats is slower.
 
-    from shamsul.data.geometry import Frame, to_original
+    from shamsul.geometry import Frame, to_original
 
     frame = Frame.fit(size, size, size, "stretch")
     ranks = []

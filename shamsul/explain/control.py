@@ -20,7 +20,7 @@ from shamsul.explain.base import Cost, Maps, Method, Shard, Supervision, image_s
 from shamsul.storage.heatmaps import RunLengths
 
 if TYPE_CHECKING:
-    from shamsul.data.geometry import Frame
+    from shamsul.geometry import Frame
 
 
 class Control(Method):
@@ -190,8 +190,8 @@ def masks_in_frame(supervision: Supervision) -> dict[tuple[str, str], NDArray[np
 
     Outlines only, where there is one of any image; else boxes.
     """
-    from shamsul.data.geometry import to_model
     from shamsul.data.masks import by_image, decode
+    from shamsul.geometry import to_model
 
     masks = supervision.masks
     kind = "segmentation" if (masks["kind"] == "segmentation").any() else "box"

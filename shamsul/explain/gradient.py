@@ -19,7 +19,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.groups import in_parts
+from shamsul.model.batching import in_parts
 
 if TYPE_CHECKING:
     import torch

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.canonise import modular
 from shamsul.explain.gradient import class_gradients, no_relu, strength
+from shamsul.model.canonise import modular
 
 if TYPE_CHECKING:
     import torch

@@ -27,8 +27,7 @@ from pydantic import Field
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.canonise import canonised, unsuited
-from shamsul.explain.rules import (
+from shamsul.explain.lrp_rules import (
     STABILISER,
     AlphaBeta,
     Box,
@@ -38,6 +37,7 @@ from shamsul.explain.rules import (
     Rule,
     ZPlus,
 )
+from shamsul.model.canonise import canonised, unsuited
 
 if TYPE_CHECKING:
     import torch

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from shamsul import lazy
-from shamsul.explain.canonise import folded
 from shamsul.explain.superpixels import Labels, Superpixels, grid, quickshift, slic
+from shamsul.model.canonise import folded
 
 if TYPE_CHECKING:
     import torch

@@ -25,8 +25,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 @functools.cache
 def methods() -> dict[str, type[Method]]:
     """All methods by name, found by importing every module of the package."""
-    for module in pkgutil.iter_modules(shamsul.explain.__path__):
-        importlib.import_module(f"shamsul.explain.{module.name}")
+    for module in pkgutil.walk_packages(shamsul.explain.__path__, "shamsul.explain."):
+        importlib.import_module(module.name)
     return _imported()
 
 

@@ -21,7 +21,7 @@ from shamsul import lazy
 from shamsul.explain import shapley
 from shamsul.explain.base import Cost, Explainer, Maps, Shard
 from shamsul.explain.perturbation import Perturbed, Perturber, Segmented
-from shamsul.explain.shared import chance, read
+from shamsul.explain.shared_perturbations import chance, read
 
 if TYPE_CHECKING:
     import torch

@@ -26,6 +26,7 @@ from sklearn.metrics import roc_auc_score
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from shamsul.errors import InputError
+from shamsul.job.progress import track
 from shamsul.model import losses
 from shamsul.model.classifier import Classifier
 from shamsul.model.dataset import Dataset
@@ -34,7 +35,6 @@ from shamsul.model.epoch import Plan, augment, batches, cosine
 from shamsul.model.predict import logits
 from shamsul.model.settings import Train
 from shamsul.model.weights import read
-from shamsul.progress import track
 from shamsul.storage.files import replacing
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shamsul.data.geometry import Frame, to_original
 from shamsul.explain.perturbation import Filled, filled, quick
+from shamsul.geometry import Frame, to_original
 from shamsul.model.classifier import Classifier
 from shamsul.probe.road import Imputer, imputed
 from shamsul.probe.settings import Fill, Probe

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.report.wording import measure
+from shamsul.report.formatting import measure
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.data.geometry import Frame
 from shamsul.data.images import load
 from shamsul.data.masks import by_image, decode
 from shamsul.errors import InputError
+from shamsul.geometry import Frame
 from shamsul.report.overlay import OTHER, data_uri, outline, overlay, radiograph
 from shamsul.storage.heatmaps import RunLengths, read_heatmaps
 from shamsul.storage.images import read_frames

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from shamsul.evaluate.tables import FALSE_ALARMS, PREFIX
-from shamsul.evaluate.wide import POOLED
+from shamsul.evaluate.per_image import FALSE_ALARMS, PREFIX
+from shamsul.evaluate.value_matrix import POOLED
 from shamsul.report.differences import Difference, Lookup
 from shamsul.report.figures import box_plot, ramp
+from shamsul.report.formatting import RULES, measure, view_name
 from shamsul.report.methods import Methods, ordered
-from shamsul.report.wording import RULES, measure, view_name
 
 Rules = Sequence[str]
 """Threshold rules of the configuration, the main one first."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.tables import PREFIX
-from shamsul.evaluate.wide import POOLED
+from shamsul.evaluate.per_image import PREFIX
+from shamsul.evaluate.value_matrix import POOLED
 from shamsul.report.figures import ramp
-from shamsul.report.grid import Cell, Grid, Heading, lay
+from shamsul.report.formatting import interval, number, view_name
 from shamsul.report.localisation import only
+from shamsul.report.method_table import Cell, Grid, Heading, lay
 from shamsul.report.methods import Methods, ordered
-from shamsul.report.wording import interval, number, view_name
 
 SIGNS = ("positive", "absolute", "minmax")
 ALIKE = 0.95

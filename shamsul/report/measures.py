@@ -6,13 +6,13 @@ import itertools
 
 import pandas as pd
 
-from shamsul.evaluate.tables import FALSE_ALARMS, PREFIX
-from shamsul.evaluate.wide import POOLED
+from shamsul.evaluate.per_image import FALSE_ALARMS, PREFIX
+from shamsul.evaluate.value_matrix import POOLED
 from shamsul.metrics import METRICS, Metric
-from shamsul.report.grid import Grid, Heading, lay
+from shamsul.report.formatting import RULES, measure, title
 from shamsul.report.localisation import only
+from shamsul.report.method_table import Grid, Heading, lay
 from shamsul.report.methods import Methods
-from shamsul.report.wording import RULES, measure, title
 
 
 def all_measures(localisation: pd.DataFrame, kind: str, alarms: bool, methods: Methods) -> Grid:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shamsul.data.geometry import Frame, to_original
+from shamsul.geometry import Frame, to_original
 
 WIDTH = 240
 """Of a picture, in pixels; a radiograph that is higher than wide is made as high instead."""

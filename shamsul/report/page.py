@@ -12,12 +12,21 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from shamsul.evaluate.per_image import FALSE_ALARMS, PREFIX
 from shamsul.evaluate.statistics import ENUMERATED, PERMUTATIONS
-from shamsul.evaluate.tables import FALSE_ALARMS, PREFIX
-from shamsul.report import background, maps, measures, probes, protocol, standing, strata, wording
+from shamsul.report import (
+    background,
+    formatting,
+    maps,
+    measures,
+    probes,
+    protocol,
+    standing,
+    strata,
+)
 from shamsul.report.gallery import Example, choose, examples
-from shamsul.report.grid import Grid
 from shamsul.report.localisation import View, threshold_matrix, views
+from shamsul.report.method_table import Grid
 from shamsul.report.methods import Kind, Methods, Origin
 
 FOLDER = Path(__file__).parent
@@ -100,11 +109,11 @@ def render(
         lstrip_blocks=True,
     )
     environment.globals |= {
-        name: getattr(wording, name)
+        name: getattr(formatting, name)
         for name in ("number", "signed", "interval", "p_value", "p_says", "duration", "span")
     }
     environment.globals |= {
-        "BETTER": wording.BETTER,
+        "BETTER": formatting.BETTER,
         "methods": methods,
         "percent": f"{100 * evaluate['confidence']:g} %",
         "permutations": PERMUTATIONS,

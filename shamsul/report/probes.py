@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.wide import POOLED
+from shamsul.evaluate.value_matrix import POOLED
 from shamsul.metrics import METRICS
-from shamsul.report.grid import Cell, Grid, Heading, Row, estimate, lay
 from shamsul.report.localisation import only
+from shamsul.report.method_table import Cell, Grid, Heading, Row, estimate, lay
 from shamsul.report.methods import Methods
 
 FAITHFULNESS = ("deletion", "insertion", "road", "infidelity")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.chexlocalize_summary import AVERAGE
-from shamsul.evaluate.wide import POOLED
-from shamsul.report.grid import Cell, Grid, Heading, lay
+from shamsul.evaluate.chexlocalize.summary import AVERAGE
+from shamsul.evaluate.value_matrix import POOLED
+from shamsul.report.formatting import interval, number
 from shamsul.report.localisation import only
+from shamsul.report.method_table import Cell, Grid, Heading, lay
 from shamsul.report.methods import Methods, ordered
-from shamsul.report.wording import interval, number
 
 KEY = ["method", "metric", "class"]
 METRICS = {"iou": "IoU", "hit_rate": "Hit rate"}
@@ -26,7 +26,7 @@ def side_by_side(
 
     Parameters
     ----------
-    theirs : as `shamsul.evaluate.chexlocalize_summary.summarise` returns it.
+    theirs : as `shamsul.evaluate.chexlocalize.summary.summarise` returns it.
     localisation : table of the evaluation.
     rule : threshold rule of their protocol, `otsu` or `tuned`.
     methods : of the run.

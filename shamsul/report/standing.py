@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from shamsul.evaluate.wide import POOLED
+from shamsul.evaluate.value_matrix import POOLED
 from shamsul.report.differences import Difference
-from shamsul.report.grid import Cell, Grid, Heading, difference, lay
+from shamsul.report.formatting import interval, number, p_says, signed
 from shamsul.report.localisation import View, only
+from shamsul.report.method_table import Cell, Grid, Heading, difference, lay
 from shamsul.report.methods import Methods, ordered
-from shamsul.report.wording import interval, number, p_says, signed
 
 REFERENCES = {"prior": "position prior", "radiologist": "radiologist", "baseline": "baseline"}
 """What the references are called, in the order of the report."""

@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from shamsul.evaluate.per_image import PREFIX
 from shamsul.evaluate.strata import VARIABLES
-from shamsul.evaluate.tables import PREFIX
-from shamsul.evaluate.wide import POOLED
+from shamsul.evaluate.value_matrix import POOLED
 from shamsul.metrics import METRICS
-from shamsul.report.grid import Cell, Grid, Heading, lay
+from shamsul.report.formatting import RULES, interval, number, p_says, signed
 from shamsul.report.localisation import View, only
+from shamsul.report.method_table import Cell, Grid, Heading, lay
 from shamsul.report.methods import Methods
-from shamsul.report.wording import RULES, interval, number, p_says, signed
 
 TITLES = {
     "labels": "Images with one label and with several",

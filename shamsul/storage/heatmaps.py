@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
+from shamsul.geometry import Frame
 from shamsul.storage import shards
 
 VERSION = 4

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shamsul.data.geometry import Frame
+from shamsul.geometry import Frame
 from shamsul.storage import shards
 
 VERSION = 4

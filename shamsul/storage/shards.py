@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from shamsul.data.geometry import Frame
+from shamsul.geometry import Frame
 from shamsul.storage.files import replacing, unreadable
 
 if TYPE_CHECKING:

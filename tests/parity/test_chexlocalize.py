@@ -19,12 +19,12 @@ from pycocotools import mask as coco
 from scipy import ndimage
 
 from shamsul.data import chexpert
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import MASK_COLUMNS, decode, encode
-from shamsul.evaluate import chexlocalize_masks as ours
-from shamsul.evaluate.chexlocalize import measure
-from shamsul.evaluate.chexlocalize_cases import Run
-from shamsul.evaluate.chexlocalize_summary import summarise
+from shamsul.evaluate.chexlocalize import segmentation as ours
+from shamsul.evaluate.chexlocalize.cases import Run
+from shamsul.evaluate.chexlocalize.scores import measure
+from shamsul.evaluate.chexlocalize.summary import summarise
+from shamsul.geometry import Frame
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 
 CLASSES = ["Cardiomegaly", "Edema", "Lung Lesion"]

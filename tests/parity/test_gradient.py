@@ -14,7 +14,6 @@ from torch import nn
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Shard
-from shamsul.explain.canonise import modular
 from shamsul.explain.deeplift import DeepLift
 from shamsul.explain.gradient import (
     CELLS,
@@ -27,6 +26,7 @@ from shamsul.explain.gradient import (
     class_gradients,
 )
 from shamsul.explain.guided import GuidedBackprop
+from shamsul.model.canonise import modular
 from shamsul.model.classifier import Classifier
 from shamsul.storage.images import Images
 from tests.networks import Textures, classifier

@@ -18,8 +18,8 @@ from zennit.layer import Sum
 from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, Norm, ZBox, ZPlus
 from zennit.torchvision import ResNetCanonizer
 
-from shamsul.explain import lrp, rules
-from shamsul.explain.canonise import canonised
+from shamsul.explain import lrp, lrp_rules
+from shamsul.model.canonise import canonised
 from shamsul.model.classifier import Classifier
 from shamsul.model.layers import Gated, Residual, SelfGated
 from tests.networks import classifier, network
@@ -52,7 +52,7 @@ def everywhere(peer):
     return LayerMapComposite([(LINEAR, peer), *EXACT])
 
 
-ZERO = rules.Epsilon(1e-9)
+ZERO = lrp_rules.Epsilon(1e-9)
 RULES = {
     "epsilon": (lrp.LrpEpsilon(epsilon=0.3), everywhere(Epsilon(0.3))),
     "tiny_epsilon": (lrp.LrpEpsilon(epsilon=1e-9), everywhere(Epsilon(1e-9))),
@@ -60,8 +60,8 @@ RULES = {
     "large_gamma": (lrp.LrpGamma(gamma=10), everywhere(Gamma(10))),
     "alpha2beta1": (lrp.LrpAlpha2Beta1(), everywhere(AlphaBeta(2, 1))),
     "deep_taylor": (lrp.DeepTaylor(), everywhere(ZPlus())),
-    "flat": (OneRule(rule=ZERO, first=rules.Flat()), first_map(Flat())),
-    "box": (OneRule(rule=ZERO, first=rules.Box(*BOUNDS)), first_map(ZBox(*BOUNDS))),
+    "flat": (OneRule(rule=ZERO, first=lrp_rules.Flat()), first_map(Flat())),
+    "box": (OneRule(rule=ZERO, first=lrp_rules.Box(*BOUNDS)), first_map(ZBox(*BOUNDS))),
     "epsilon_plus_flat": (
         lrp.LrpEpsilonPlusFlat(epsilon=0.1),
         EpsilonPlusFlat(epsilon=0.1, layer_map=EXACT),
@@ -222,10 +222,10 @@ BY_HAND = {
     # Hidden 2 * 3/4 and -2/4; pixels 1.5 * 2 * 2/3 - 0.5/2 and 1.5 * -1/3 - 0.5/2.
     "gamma": (lrp.LrpGamma(gamma=1), (1.75, -0.75), (-1.75, 0.75)),
     # Hidden 3 and -2, halved among two pixels.
-    "flat": (OneRule(rule=ZERO, first=rules.Flat()), (0.5, 0.5), (-0.5, -0.5)),
+    "flat": (OneRule(rule=ZERO, first=lrp_rules.Flat()), (0.5, 0.5), (-0.5, -0.5)),
     # q = (2 + 2, -1 + 2) and (2 + 2, 2 + 4): 3 * 4/5 - 2 * 4/10 and 3 * 1/5 - 2 * 6/10.
     "box": (
-        OneRule(rule=ZERO, first=rules.Box(torch.tensor(-2.0), torch.tensor(2.0))),
+        OneRule(rule=ZERO, first=lrp_rules.Box(torch.tensor(-2.0), torch.tensor(2.0))),
         (1.6, -0.6),
         (-1.6, 0.6),
     ),

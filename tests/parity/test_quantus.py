@@ -8,10 +8,10 @@ constant map count as hits.
 import numpy as np
 import pytest
 
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import encode, run_lengths
-from shamsul.evaluate.segmentation import auroc, relevance_rank
-from shamsul.evaluate.sweep import sweep
+from shamsul.evaluate.histogram import sweep
+from shamsul.evaluate.histogram_metrics import auroc, relevance_rank
+from shamsul.geometry import Frame
 
 quantus = pytest.importorskip("quantus", reason="pip install --no-deps quantus cachetools")
 

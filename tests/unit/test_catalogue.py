@@ -2,7 +2,7 @@
 
 import yaml
 
-from shamsul.code import PROJECT
+from shamsul.job.fingerprint import PROJECT
 from tests.experiment import PARTS
 
 

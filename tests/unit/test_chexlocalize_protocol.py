@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shamsul.code import PROJECT
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.errors import InputError
-from shamsul.evaluate import chexlocalize_masks as segment
-from shamsul.evaluate.chexlocalize import measure, tune_cutoffs, tune_thresholds
-from shamsul.evaluate.chexlocalize_cases import Case, Run
-from shamsul.evaluate.chexlocalize_summary import bootstrap, interval, summarise
+from shamsul.evaluate.chexlocalize import segmentation as segment
+from shamsul.evaluate.chexlocalize.cases import Case, Run
+from shamsul.evaluate.chexlocalize.scores import measure, tune_cutoffs, tune_thresholds
+from shamsul.evaluate.chexlocalize.summary import bootstrap, interval, summarise
+from shamsul.geometry import Frame
+from shamsul.job.fingerprint import PROJECT
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table

@@ -4,10 +4,10 @@ import pytest
 import yaml
 
 from shamsul import config
-from shamsul.code import PROJECT
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.settings import Explain
+from shamsul.job.fingerprint import PROJECT
 
 MINIMAL = {
     "run": "x",

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import encode
 from shamsul.errors import InputError
 from shamsul.explain import registry
@@ -16,6 +15,7 @@ from shamsul.explain.base import Shard, Supervision
 from shamsul.explain.cam import GradCam
 from shamsul.explain.consensus import Consensus
 from shamsul.explain.control import Blurred, Edges, Gaussian, MeanMask, Random
+from shamsul.geometry import Frame
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
 from shamsul.storage.images import Images
 from tests.networks import Textures, classifier

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from shamsul import code
-from shamsul.code import PROJECT
 from shamsul.explain import registry
+from shamsul.job import fingerprint
+from shamsul.job.fingerprint import PROJECT
 
 CONDA = {"torch": "pytorch", "opencv-python-headless": "opencv"}
 """Names of conda-forge where they are not PyPI's."""
@@ -87,7 +87,7 @@ def test_an_environment_holds_what_its_programs_import(environment):
     # Methods are imported by name (`shamsul.explain.registry`).
     methods = [Path(inspect.getfile(cls)) for cls in registry.methods().values()]
     scripts = [PROJECT / "scripts" / f"{name}.py" for name in names]
-    files = code.files(*scripts, *(methods if "explain" in names else []))
+    files = fingerprint.files(*scripts, *(methods if "explain" in names else []))
     distributions = packages_distributions()
     wanted = set()
     for module in imported(files):

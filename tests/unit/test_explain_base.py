@@ -13,9 +13,9 @@ from shamsul.explain import registry
 from shamsul.explain.base import Shard
 from shamsul.explain.cam import GradCam
 from shamsul.explain.gradient import InputXGradient
-from shamsul.explain.groups import in_groups
 from shamsul.explain.surrogate import Lime
 from shamsul.model import checkpoint
+from shamsul.model.batching import in_groups
 from shamsul.model.classifier import Classifier
 from shamsul.storage.images import Images
 from tests.networks import Textures, classifier, network

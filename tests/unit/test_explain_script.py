@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from scripts import explain as script
-from shamsul.code import PROJECT
-from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Shard, image_seed
 from shamsul.explain.cam import GradCam
+from shamsul.geometry import Frame
+from shamsul.job.fingerprint import PROJECT
 from shamsul.model import checkpoint
 from shamsul.model.description import Description
 from shamsul.storage.heatmaps import read_heatmaps

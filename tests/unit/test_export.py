@@ -13,12 +13,12 @@ import pytest
 import torch
 from pycocotools import mask as coco
 
-from shamsul.code import PROJECT
-from shamsul.data.geometry import Frame, to_original
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.errors import InputError
-from shamsul.explain import export
-from shamsul.explain.imported import Imported, Segmentations
+from shamsul.explain.external import export
+from shamsul.explain.external.methods import Imported, Segmentations
+from shamsul.geometry import Frame, to_original
+from shamsul.job.fingerprint import PROJECT
 from shamsul.labels import LOCALISED
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, read_heatmaps, write_heatmaps
 from shamsul.storage.images import Images, read_images, write_images
@@ -159,7 +159,7 @@ def test_maps_of_a_frame_come_back_to_the_radiograph(geometry, rng):
 
 def test_the_program_names_a_method_without_heatmaps(finished_run, tmp_path):
     run, _ = finished_run
-    command = [sys.executable, "-m", "shamsul.explain.export", str(run)]
+    command = [sys.executable, "-m", "shamsul.explain.external.export", str(run)]
     done = subprocess.run(
         [*command, "none", str(tmp_path / "out")], cwd=PROJECT, capture_output=True, text=True
     )

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from pycocotools import mask as coco
 
-from shamsul.code import PROJECT
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.evaluate.features import of_masks, shape
+from shamsul.job.fingerprint import PROJECT
 from shamsul.storage.tables import read_table, write_table
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shamsul.code import PROJECT
+from shamsul.job.fingerprint import PROJECT
 from shamsul.storage.files import replacing
 
 WRITERS = {
@@ -48,9 +48,9 @@ def write(path): checkpoint.save(classifier("densenet_small", size=32), path, {}
 # CPython ignores the signal that comes with it.
 PROGRAM = """
 import resource, sys
-from shamsul import cli
+from shamsul.job import program
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-cli.run(lambda: write(sys.argv[1]))
+program.run(lambda: write(sys.argv[1]))
 """
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shamsul.data.geometry import Frame, to_model, to_original
+from shamsul.geometry import Frame, to_model, to_original
 
 GEOMETRIES = ["stretch", "pad", "crop"]
 sides = st.integers(20, 300)

@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
-from shamsul.explain import foreign, registry
+from shamsul.explain import registry
 from shamsul.explain.base import Shard
-from shamsul.explain.imported import Imported, Radiologist, Segmentations
+from shamsul.explain.external.methods import Imported, Radiologist, Segmentations
+from shamsul.geometry import Frame
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images
 from tests.networks import Textures
@@ -506,4 +506,4 @@ def test_the_published_sample_is_read_as_pickle_reads_it():
                 theirs = pickle.load(file)
             assert np.array_equal(made.heatmap[row, column], theirs["map"][0, 0].detach())
             assert made.probability[row, column] == np.float32(theirs["prob"])
-    assert len(foreign.listing(str(folder)).of(names)) == 20
+    assert len(folder.listing(str(folder)).of(names)) == 20

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
+from shamsul.geometry import Frame
 from shamsul.storage import heatmaps, images, perturbed, tables
 
 NAMES = ["patient1_study1_view1_frontal", "patient2_study1_view1_frontal"]

@@ -13,8 +13,8 @@ from PIL import Image
 
 from shamsul.data import images, manifest, masks
 from shamsul.data.settings import ChexpertSource, Data
+from shamsul.evaluate.histogram_metrics import iou, otsu
 from shamsul.evaluate.scores import score
-from shamsul.evaluate.segmentation import iou, otsu
 from shamsul.explain.cam import GradCam, LayerCam
 from shamsul.explain.lrp import LrpZ
 from shamsul.explain.occlusion import Occlusion

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from shamsul.code import PROJECT
+from shamsul.job.fingerprint import PROJECT
 
 
 def test_a_split_without_images_has_empty_shards_of_the_same_columns(tmp_path):

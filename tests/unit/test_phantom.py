@@ -11,12 +11,12 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 from scipy.ndimage import binary_dilation
 
-from shamsul.data import phantom
-from shamsul.data.cases import PATHOLOGIES, Study, close, report, studies
-from shamsul.data.radiograph import render
 from shamsul.data.settings import PHANTOM_FILES, Confounder, PhantomSource
 from shamsul.errors import InputError
 from shamsul.labels import CLASSES, LOCALISED, MARKER, PARENTS
+from shamsul.phantom import export
+from shamsul.phantom.patients import PATHOLOGIES, Study, close, report, studies
+from shamsul.phantom.radiograph import render
 
 SEED, HEIGHT = 7, 160
 DRAWN = (*PATHOLOGIES, "Support Devices")
@@ -45,7 +45,7 @@ def with_finding(name: str, patient: int, ap: bool, severity: float) -> Study:
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("tree")
-    phantom.export(directory, SEED, small(), lateral=True, annotations=True)
+    export.export(directory, SEED, small(), lateral=True, annotations=True)
     return directory
 
 
@@ -58,13 +58,13 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def test_two_workers_write_the_same_bytes(tree, tmp_path):
-    phantom.export(tmp_path, SEED, small(), lateral=True, annotations=True, workers=2)
+    export.export(tmp_path, SEED, small(), lateral=True, annotations=True, workers=2)
     assert contents(tmp_path) == contents(tree)
 
 
 def test_an_image_does_not_depend_on_the_others(tree, tmp_path):
     more = small(patients={"tune": 5, "test": 1})
-    phantom.export(tmp_path, SEED, more)
+    export.export(tmp_path, SEED, more)
     both = contents(tree).keys() & {k for k in contents(tmp_path) if k.endswith(".jpg")}
     assert len(both) >= 5
     assert all(contents(tree)[name] == contents(tmp_path)[name] for name in both)
@@ -175,7 +175,7 @@ def test_removing_one_finding_leaves_the_others():
 @pytest.mark.parametrize("patient", range(1, 9))
 def test_cardiomegaly_is_a_cardiothoracic_ratio_above_a_half(patient):
     """Measured on the image's masks: hearts' widest row against the lungs' (2 x 0.985 units)."""
-    from shamsul.data.anatomy import View
+    from shamsul.phantom.anatomy import View
 
     for severity in (0.0, 1.0):
         study = replace(with_finding("Cardiomegaly", patient, True, severity))
@@ -241,13 +241,13 @@ def test_patients_of_splits_are_disjoint(tree):
     assert [len(names) for names in seen.values()] == [5, 4, 4]
     assert len(set.union(*seen.values())) == 13
     with pytest.raises(InputError, match="tune"):
-        phantom.patients("tune", 10_001)
+        export.patients("tune", 10_001)
 
 
 @pytest.mark.parametrize("split", ["tune", "test"])
 def test_masks_in_the_tree_are_those_of_the_images(tree, split):
     written = json.loads((tree / PHANTOM_FILES[split]["masks"]).read_text())
-    expected = course(phantom.FIRST_PATIENT[split], phantom.FIRST_PATIENT[split] + 4)
+    expected = course(export.FIRST_PATIENT[split], export.FIRST_PATIENT[split] + 4)
     positive = {s.image_id for s in expected if any(s.labels[name] for name in LOCALISED)}
     assert set(written) == positive
     for study in expected:
@@ -264,7 +264,7 @@ def test_masks_in_the_tree_are_those_of_the_images(tree, split):
 
 def test_the_second_reader_mostly_agrees_and_overlooks_some(tree, tmp_path):
     files = PHANTOM_FILES["test"]
-    phantom.export(tmp_path, 3, PhantomSource(adapter="phantom", patients={"test": 40}, height=96))
+    export.export(tmp_path, 3, PhantomSource(adapter="phantom", patients={"test": 40}, height=96))
     masks, reader, points = (
         json.loads((tmp_path / files[kind]).read_text()) for kind in ("masks", "reader", "points")
     )
@@ -309,7 +309,7 @@ def test_polygons_draw_the_masks():
     compared = set()
     for study in course(80_001, 80_016):
         radiograph = render(SEED, study, HEIGHT)
-        for name, parts in phantom.polygons(radiograph).items():
+        for name, parts in export.polygons(radiograph).items():
             ours = {"Airspace Opacity": "Lung Opacity"}.get(name, name)
             # Wires enclose holes, which polygons cannot express.
             if name == "img_size" or ours == "Support Devices":
@@ -327,9 +327,9 @@ def test_outlines_of_worked_masks():
     mask[2:9, 3:12] = True
     mask[12, 20] = True
     mask[15:17, 0:30] = True
-    assert np.array_equal(draw(list(phantom.outlines(mask)), 20, 30), mask)
+    assert np.array_equal(draw(list(export.outlines(mask)), 20, 30), mask)
     mask[4:6, 5:8] = False  # a hole is filled
-    drawn = draw(list(phantom.outlines(mask)), 20, 30)
+    drawn = draw(list(export.outlines(mask)), 20, 30)
     assert (drawn & ~mask).sum() == 6 and not (mask & ~drawn).any()
 
 
@@ -339,7 +339,7 @@ def test_the_marker_goes_with_its_class_in_training_only():
     for split in ("train", "test"):
         for study in course(1, 700):
             key = split, study.labels["Cardiomegaly"]
-            found = phantom.has_marker(SEED, study, split, confounder)
+            found = export.has_marker(SEED, study, split, confounder)
             marked.setdefault(key, []).append(found)
     rates = {key: np.mean(values) for key, values in marked.items()}
     assert rates["train", 1] == pytest.approx(0.9, abs=0.07)
@@ -359,7 +359,7 @@ def test_the_marker_is_its_mask(tmp_path):
         assert y.max() < len(mask) / 4
         assert MARKER not in plain.masks
 
-    phantom.export(tmp_path, SEED, small(confounder=Confounder(broken=1.0)))
+    export.export(tmp_path, SEED, small(confounder=Confounder(broken=1.0)))
     written = json.loads((tmp_path / "CheXlocalize/marker_segmentations_test.json").read_text())
     table = rows(tmp_path / "CheXpert/test_labels.csv")
     assert len(written) == len(table)
@@ -367,7 +367,7 @@ def test_the_marker_is_its_mask(tmp_path):
 
 
 def test_a_split_without_patients_has_empty_files(tmp_path):
-    phantom.main(["export", str(tmp_path), "--patients", "test=1", "--height", "64"])
+    export.main(["export", str(tmp_path), "--patients", "test=1", "--height", "64"])
     assert rows(tmp_path / "CheXpert/test_labels.csv")
     assert rows(tmp_path / "CheXpert-v1.0-small/train.csv") == []
     assert json.loads((tmp_path / "CheXlocalize/gt_segmentations_val.json").read_text()) == {}
@@ -384,5 +384,5 @@ def test_a_split_without_patients_has_empty_files(tmp_path):
 )
 def test_the_command_line_names_the_fault(tmp_path, wrong, message):
     with pytest.raises(InputError, match=message):
-        phantom.main(["export", str(tmp_path), *wrong])
+        export.main(["export", str(tmp_path), *wrong])
     assert not list(tmp_path.iterdir())

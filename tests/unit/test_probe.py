@@ -17,8 +17,6 @@ from scipy.stats import spearmanr
 from torch import nn
 from torch.nn import functional
 
-from shamsul.code import PROJECT
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import encode
 from shamsul.errors import InputError
 from shamsul.explain import registry
@@ -27,13 +25,15 @@ from shamsul.explain.cam import GradCam
 from shamsul.explain.control import Random
 from shamsul.explain.lrp import LrpZ
 from shamsul.explain.surrogate import Lime, SuperpixelOcclusion
+from shamsul.geometry import Frame
+from shamsul.job.fingerprint import PROJECT
 from shamsul.model import checkpoint
-from shamsul.probe import again, faithfulness, road
+from shamsul.probe import faithfulness, reexplain, road
 from shamsul.probe.faithfulness import Radiograph, area, at_model, infidelity, measure
 from shamsul.probe.road import Imputer
-from shamsul.probe.run import COLUMNS, chosen, most_probable, probe
 from shamsul.probe.settings import Probe
 from shamsul.probe.similarity import complexity, spearman
+from shamsul.probe.table import COLUMNS, chosen, most_probable, probe
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
@@ -340,16 +340,16 @@ def test_complexity_is_the_entropy_of_the_values():
 
 def test_efficient_mprt_is_the_relative_rise_of_complexity():
     halves, quarters = np.repeat([0.0, 1], 8), np.repeat([0.0, 1, 2, 3], 4)
-    assert again.efficient_mprt(halves, quarters) == pytest.approx(1)
-    assert again.efficient_mprt(quarters, halves) == pytest.approx(-0.5)
-    assert again.efficient_mprt(np.zeros(16), quarters) == 0
+    assert reexplain.efficient_mprt(halves, quarters) == pytest.approx(1)
+    assert reexplain.efficient_mprt(quarters, halves) == pytest.approx(-0.5)
+    assert reexplain.efficient_mprt(np.zeros(16), quarters) == 0
 
 
 def test_max_sensitivity_by_hand():
     heatmap = np.array([[3.0, 4.0]])
     others = np.array([[[3.0, 4.0]], [[3.0, 6.0]], [[4.0, 4.0]]])
-    assert again.max_sensitivity(heatmap, others) == pytest.approx(2 / 5)
-    assert again.max_sensitivity(np.zeros((1, 2)), others) == pytest.approx(np.sqrt(45))
+    assert reexplain.max_sensitivity(heatmap, others) == pytest.approx(2 / 5)
+    assert reexplain.max_sensitivity(np.zeros((1, 2)), others) == pytest.approx(np.sqrt(45))
 
 
 # Randomisation
@@ -358,18 +358,18 @@ def test_max_sensitivity_by_hand():
 def test_blocks_run_from_the_input_to_the_output():
     dense = ["conv0", "norm0", "denseblock1", "transition1", "denseblock2", "transition2"]
     expected = [*(f"features.{name}" for name in [*dense, "denseblock3", "norm5"]), "classifier"]
-    assert again.blocks(classifier("densenet_small").network) == expected
+    assert reexplain.blocks(classifier("densenet_small").network) == expected
     resnet = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"]
-    assert again.blocks(classifier("resnet18").network) == resnet
+    assert reexplain.blocks(classifier("resnet18").network) == resnet
     efficient = [*(f"features.{number}" for number in range(9)), "classifier"]
-    assert again.blocks(classifier("efficientnet_b0").network) == efficient
+    assert reexplain.blocks(classifier("efficientnet_b0").network) == efficient
 
 
 @pytest.mark.parametrize("name", ["densenet_small", "resnet18", "efficientnet_b0"])
 def test_the_network_is_randomised_from_the_output_down_and_left_as_it_was(name):
     model = classifier(name)
     before = {key: tensor.clone() for key, tensor in model.network.state_dict().items()}
-    names = again.blocks(model.network)
+    names = reexplain.blocks(model.network)
 
     def changed(network):
         after = network.network.state_dict()
@@ -380,13 +380,13 @@ def test_the_network_is_randomised_from_the_output_down_and_left_as_it_was(name)
             if key.startswith(f"{block}.") and not torch.equal(after[key], before[key])
         }
 
-    stages = [changed(network) for network in again.randomised(model, 3, 1)]
+    stages = [changed(network) for network in reexplain.randomised(model, 3, 1)]
     thirds = [part.tolist() for part in np.array_split(names[::-1], 3)]
     assert stages[0] == set(thirds[0]) and stages[1] == {*thirds[0], *thirds[1]}
     assert stages[2] == set(names)
     assert all(torch.equal(model.network.state_dict()[key], before[key]) for key in before)
-    one, two = (next(again.randomised(model, 1, seed)).digest() for seed in (1, 2))
-    assert one != two and one == next(again.randomised(model, 1, 1)).digest()
+    one, two = (next(reexplain.randomised(model, 1, seed)).digest() for seed in (1, 2))
+    assert one != two and one == next(reexplain.randomised(model, 1, 1)).digest()
 
 
 def test_a_method_that_does_not_look_at_the_weights_fails_and_one_that_does_passes():
@@ -443,7 +443,7 @@ def test_a_draw_of_the_methods_own_is_no_sensitivity():
 def test_each_image_is_explained_for_its_own_classes():
     model, pictures = classifier("densenet_small", SIZE), grey(count=3)
     classes = np.array([[3, 1], [0, 2], [2, 3]])
-    found = again.explained(
+    found = reexplain.explained(
         LrpZ(), model, torch.from_numpy(pictures.astype(np.float32)), classes, [0, 0, 0]
     )
     expected = heatmaps(LrpZ(), model, images(pictures)).heatmap
@@ -641,11 +641,11 @@ def test_shared_predictions_become_the_methods_own():
         "samples": 44, "segments": 9, "fill": "blur", "value": 0.0, "superpixels": "grid",
         "compactness": 0.1, "sigma": 1.0, "scale": "model",
     }  # fmt: skip
-    own = again.alone(Lime(shared=True, kernel_width=0.5), perturbations)
+    own = reexplain.alone(Lime(shared=True, kernel_width=0.5), perturbations)
     assert own == Lime(kernel_width=0.5, samples=44, segments=9, fill="blur", superpixels="grid")
-    own = again.alone(SuperpixelOcclusion(shared=True), perturbations)
+    own = reexplain.alone(SuperpixelOcclusion(shared=True), perturbations)
     assert own == SuperpixelOcclusion(segments=9, fill="blur", superpixels="grid")
-    assert again.alone(Lime(), None) == Lime()
+    assert reexplain.alone(Lime(), None) == Lime()
 
 
 def test_what_does_not_belong_together_is_refused(textured):

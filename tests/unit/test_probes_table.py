@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shamsul.code import PROJECT
 from shamsul.evaluate.probes import FAITHFULNESS, summarise
 from shamsul.evaluate.settings import Evaluate
+from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
-from shamsul.probe.run import COLUMNS
 from shamsul.probe.settings import Probe
+from shamsul.probe.table import COLUMNS
 from shamsul.storage.tables import read_table, write_table
 
 SETTINGS = Evaluate(replicates=200).model_dump()
@@ -125,7 +125,7 @@ def test_the_script_writes_the_same_whatever_the_order_of_shards_and_needs_no_to
         )
         done = subprocess.run(
             [
-                *(sys.executable, "-c", program, str(PROJECT / "scripts" / "probes.py")),
+                *(sys.executable, "-c", program, str(PROJECT / "scripts" / "summarise_probes.py")),
                 *("--settings", given, "--manifests", tmp_path / "m.parquet", "--probes"),
                 *(tmp_path / f"{name}.parquet" for name in order),
                 *("--faithfulness", tmp_path / "f.parquet", "--sanity", tmp_path / "s.parquet"),

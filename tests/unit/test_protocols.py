@@ -9,16 +9,17 @@ import pandas as pd
 import pytest
 from pycocotools import mask as coco
 
-from shamsul.data import manifest, phantom
-from shamsul.data.geometry import Frame, to_original
+from shamsul.data import manifest
 from shamsul.data.masks import decode, encode
 from shamsul.data.settings import Data, PhantomSource
 from shamsul.data.sources import roots
-from shamsul.evaluate import tables
-from shamsul.evaluate.chexlocalize import measure
-from shamsul.evaluate.chexlocalize_cases import Run
+from shamsul.evaluate import per_image
+from shamsul.evaluate.chexlocalize.cases import Run
+from shamsul.evaluate.chexlocalize.scores import measure
 from shamsul.evaluate.scores import score
+from shamsul.geometry import Frame, to_original
 from shamsul.labels import CLASSES, LOCALISED
+from shamsul.phantom import export
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 
 SETTINGS = {"rules": ["otsu", "best"], "fixed_threshold": 0.5, "min_masks": 10}
@@ -46,7 +47,7 @@ def data(request, tmp_path):
     settings = Data(sources=[source, other])
     for made in settings.sources:
         if isinstance(made, PhantomSource):
-            phantom.export(tmp_path / made.name, 1, made)
+            export.export(tmp_path / made.name, 1, made)
     table, masks = manifest.build(settings, CLASSES, roots(settings, root, tmp_path))
     test = table[table["split"] == "test"].reset_index(drop=True)
     return test, masks[masks["image_id"].isin(test["image_id"])]
@@ -73,9 +74,9 @@ def both(made, table, masks, tmp_path):
         columns=["image_id", "class", "probability"],
     )
     scores, _ = score(made, frames, masks, LOCALISED)
-    gathered = tables.gather(scores, table)
-    found = tables.per_image(
-        gathered, tables.tune(gathered, SETTINGS), table, predictions, SETTINGS
+    gathered = per_image.gather(scores, table)
+    found = per_image.per_image(
+        gathered, per_image.tune(gathered, SETTINGS), table, predictions, SETTINGS
     )
     found = found[found["threshold_rule"] != "best"]
     ours = found.pivot(index=["image_id", "class"], columns="metric", values="value")

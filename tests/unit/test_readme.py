@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from shamsul.code import PROJECT
-from shamsul.data.geometry import Frame
+from shamsul.geometry import Frame
+from shamsul.job.fingerprint import PROJECT
 from shamsul.model import checkpoint
 from shamsul.storage.heatmaps import read_heatmaps
 from shamsul.storage.images import Images, write_images

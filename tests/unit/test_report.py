@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shamsul.data.geometry import Frame, to_original
+from shamsul.geometry import Frame, to_original
 from shamsul.report import figures, overlay
 from shamsul.report.differences import Lookup
 from shamsul.report.gallery import choose

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import MASK_COLUMNS, encode
+from shamsul.geometry import Frame
 from shamsul.report import maps, overlay, probes, protocol, standing
 from shamsul.report.gallery import Choice, examples
 from shamsul.report.methods import Methods

@@ -9,9 +9,9 @@ import yaml
 from jsonschema import Draft7Validator
 
 from shamsul import config, schema
-from shamsul.code import PROJECT
 from shamsul.errors import InputError
 from shamsul.explain import registry
+from shamsul.job.fingerprint import PROJECT
 from tests.experiment import SMALL
 
 CONFIGURATIONS = [PROJECT / "config.yaml", *sorted((PROJECT / "configs").glob("*.yaml"))]

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import MASK_COLUMNS, decode, encode
 from shamsul.errors import InputError
+from shamsul.evaluate.histogram_metrics import LEVELS, iou
+from shamsul.evaluate.per_image import gather, per_image, tune, warn_of_few
 from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS, score
-from shamsul.evaluate.segmentation import LEVELS, iou
-from shamsul.evaluate.tables import gather, per_image, tune, warn_of_few
+from shamsul.geometry import Frame
 from shamsul.labels import MARKER
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
@@ -538,7 +538,7 @@ def run_tables(files, *methods):
     measured = ("per-image", "thresholds", "pxap", "signs", "markers")
     settings = json.dumps({"seed": 1, "evaluate": SETTINGS})
     done = run(
-        *("measure.py", "--settings", settings),
+        *("per_image.py", "--settings", settings),
         *("--scores", *(files / f"{method}.parquet" for method in methods)),
         *("--sign-scores", *(files / f"{method}.signs.parquet" for method in methods)),
         *("--manifests", files / "manifest.parquet"),
@@ -549,7 +549,7 @@ def run_tables(files, *methods):
     summed = ("localisation", "comparisons", "gains")
     roles = json.dumps({"baseline": "random", "prior": None, "radiologist": None})
     done = run(
-        *("localise.py", "--settings", settings, "--roles", roles),
+        *("compare.py", "--settings", settings, "--roles", roles),
         *("--per-image", files / "per-image.table", "--pxap", files / "pxap.table"),
         *(part for name in summed for part in (f"--{name}", files / f"{name}.table")),
     )
@@ -598,7 +598,7 @@ def test_a_shard_without_masks_gives_tables_without_localisation(files):
 
 def test_scoring_imports_no_torch():
     code = (
-        "import sys; sys.path.insert(0, 'scripts'); import score, measure, localise; "
+        "import sys; sys.path.insert(0, 'scripts'); import score, per_image, compare; "
         "sys.exit(bool({'torch', 'sklearn', 'skimage', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS.parent, check=False)

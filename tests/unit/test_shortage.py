@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from shamsul.data.geometry import Frame
-from shamsul.explain import settings, shared
+from shamsul.explain import settings, shared_perturbations
 from shamsul.explain.base import Shard
 from shamsul.explain.cam import LayerCam
+from shamsul.geometry import Frame
 from shamsul.model import predict
 from shamsul.model.classifier import Classifier
-from shamsul.probe.run import probe
 from shamsul.probe.settings import Probe
+from shamsul.probe.table import probe
 from shamsul.storage.heatmaps import Heatmaps
 from shamsul.storage.images import Images
 from tests.methods import ALONE, quick
@@ -78,9 +78,9 @@ def test_predict(model, images, shortage, caplog):
 
 def test_perturb(model, images, shortage):
     chosen = settings.Perturbations(samples=40, segments=8)
-    expected = shared.ask(chosen, model, images, 5)
+    expected = shared_perturbations.ask(chosen, model, images, 5)
     shortage()
-    found = shared.ask(chosen, model, images, 5)
+    found = shared_perturbations.ask(chosen, model, images, 5)
     for one, other in zip(found.logits, expected.logits, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shamsul import code
-from shamsul.data.geometry import Frame
 from shamsul.data.masks import encode
 from shamsul.explain import registry
-from shamsul.explain.shared import design
+from shamsul.explain.shared_perturbations import design
 from shamsul.explain.surrogate import Surrogate
+from shamsul.geometry import Frame
+from shamsul.job import fingerprint
 from shamsul.model import checkpoint
 from shamsul.model.description import describe
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
@@ -28,7 +28,9 @@ from tests.networks import classifier
 SIZE = 32
 NAMES = ["x", "y"]
 ASK_THE_MODEL = {"explain", "import_checkpoint", "perturb", "predict", "probe", "train"}
-TABLES = sorted({file.stem for file in (code.PROJECT / "scripts").glob("*.py")} - ASK_THE_MODEL)
+TABLES = sorted(
+    {file.stem for file in (fingerprint.PROJECT / "scripts").glob("*.py")} - ASK_THE_MODEL
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +39,13 @@ def environment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("poisoned")
     for name in ("torch", "torchvision"):
         (folder / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')\n")
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(code.PROJECT)])}
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(fingerprint.PROJECT)])}
 
 
 def python(environment, program, **given):
     return subprocess.run(
         [sys.executable, "-c", program],
-        cwd=code.PROJECT, env=environment, capture_output=True, text=True, **given,
+        cwd=fingerprint.PROJECT, env=environment, capture_output=True, text=True, **given,
     )  # fmt: skip
 
 
@@ -55,11 +57,11 @@ def test_torch_is_poisoned(environment):
 @pytest.mark.parametrize("program", TABLES)
 def test_tables_are_made_without_torch(environment, program):
     """All modules that a program may ever import, and all that these import of other packages."""
-    script = code.PROJECT / "scripts" / f"{program}.py"
-    assert not {"torch", "torchvision"} & code.libraries(script).keys()
+    script = fingerprint.PROJECT / "scripts" / f"{program}.py"
+    assert not {"torch", "torchvision"} & fingerprint.libraries(script).keys()
     modules = [
-        ".".join(file.relative_to(code.PROJECT).with_suffix("").parts)
-        for file in code.files(script)
+        ".".join(file.relative_to(fingerprint.PROJECT).with_suffix("").parts)
+        for file in fingerprint.files(script)
         if file.name != "__init__.py"
     ]
     assert f"scripts.{program}" in modules
@@ -171,5 +173,5 @@ def test_no_other_method_is_imported(environment, shard):
     done = python(environment, program, input=jobs)
     assert done.stdout.split() == [
         *("shamsul.explain", "shamsul.explain.base", "shamsul.explain.control"),
-        *("shamsul.explain.groups", "shamsul.explain.registry"),
+        *("shamsul.model.batching", "shamsul.explain.registry"),
     ]

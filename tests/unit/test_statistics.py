@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
+from shamsul.evaluate.comparisons import comparisons, localisation
 from shamsul.evaluate.statistics import (
     PERMUTATIONS,
     bca_levels,
@@ -21,7 +22,6 @@ from shamsul.evaluate.statistics import (
     sign_flip_test,
     too_few,
 )
-from shamsul.evaluate.summaries import comparisons, localisation
 
 
 def percentile(replicates=1000, confidence=0.95, least=5):

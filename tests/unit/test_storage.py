@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from pycocotools import mask as coco
 
-from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
+from shamsul.geometry import Frame
 from shamsul.storage import heatmaps as storage
 from shamsul.storage import shards
 from shamsul.storage.heatmaps import Heatmaps, RunLengths

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 import torch
 
-from shamsul.data.geometry import Frame
 from shamsul.errors import InputError
+from shamsul.geometry import Frame
 from shamsul.model import checkpoint, dataset, losses
 from shamsul.model import train as training_module
 from shamsul.model.backbones import build

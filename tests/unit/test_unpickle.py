@@ -22,9 +22,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shamsul.code import PROJECT
 from shamsul.errors import InputError
-from shamsul.explain import unpickle
+from shamsul.explain.external import unpickle
+from shamsul.job.fingerprint import PROJECT
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -229,7 +229,7 @@ PAIRS = b"K\x01\x85" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(45))
 )
 def test_no_key_takes_longer_to_look_up_than_the_file_is_long(tmp_path, content):
     (tmp_path / "x_map.pkl").write_bytes(content)
-    script = "import sys, pathlib; from shamsul.explain import unpickle; "
+    script = "import sys, pathlib; from shamsul.explain.external import unpickle; "
     script += "unpickle.load(pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-c", script, str(tmp_path / "x_map.pkl")]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=20)

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from shamsul.code import PROJECT
+from shamsul.job.fingerprint import PROJECT
 from tests.experiment import SMALL, Experiment
 
 pytestmark = pytest.mark.long

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from shamsul.code import PROJECT
+from shamsul.job.fingerprint import PROJECT
 from tests.experiment import SMALL, Experiment
 
 ASK_THE_NETWORK = {"train", "predict", "perturb", "probe", "grad_cam", "lime"}

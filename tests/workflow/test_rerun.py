@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-from shamsul import records
 from shamsul.data.manifest import shard as shard_of
+from shamsul.job import snakemake_records
 from tests.experiment import PARTS, SMALL
 
 TUNE, TEST = ("tune-0000",), ("test-0000", "test-0001")
@@ -40,8 +40,12 @@ def of_methods(rule, methods=METHODS, shards=SHARDS):
     return {(rule, f"method={method}, shard={shard}") for method in methods for shard in shards}
 
 
-AFTER_SCORES = jobs("measure", "localise", "stratify", "runtime", "report")
-AFTER_HEATMAPS = AFTER_SCORES | jobs("quality", "probes", "agreements") | sharded("agreement", TEST)
+AFTER_SCORES = jobs("per_image", "compare", "stratify", "runtime", "report")
+AFTER_HEATMAPS = (
+    AFTER_SCORES
+    | jobs("quality", "summarise_probes", "summarise_agreement")
+    | sharded("agreement", TEST)
+)
 
 
 def heatmaps(*methods):
@@ -55,13 +59,15 @@ def heatmaps(*methods):
 
 
 AFTER_TRAINING = jobs("predict", "classify") | sharded("perturb") | heatmaps(*METHODS)
-TABLES_OF_LABELS = AFTER_SCORES | jobs("classify", "quality", "probes", "agreements")
+TABLES_OF_LABELS = AFTER_SCORES | jobs(
+    "classify", "quality", "summarise_probes", "summarise_agreement"
+)
 
 
 def after_image(shard):
     """What follows from another image in a shard of test, once the manifest is made."""
     return (
-        jobs("predict", "classify", "quality", "probes", "agreements")
+        jobs("predict", "classify", "quality", "summarise_probes", "summarise_agreement")
         | AFTER_SCORES
         | {(rule, f"shard={shard}") for rule in ("images", "perturb", "agreement")}
         | {
@@ -312,7 +318,7 @@ CASES = {
         edited("shamsul/explain/control.py"), heatmaps("random", "consensus")
     ),
     "a module that methods and shared predictions import": Case(
-        edited("shamsul/explain/shared.py"),
+        edited("shamsul/explain/shared_perturbations.py"),
         sharded("perturb") | heatmaps("lime", "shared_lime"),
     ),
     "how heatmaps are stored": Case(
@@ -323,24 +329,25 @@ CASES = {
         | AFTER_HEATMAPS,
     ),
     "the program of one rule": Case(
-        edited("scripts/localise.py"), jobs("localise", "runtime", "report")
+        edited("scripts/compare.py"), jobs("compare", "runtime", "report")
     ),
     "a template of the report": Case(edited("shamsul/report/summary.html"), jobs("report")),
     "the report's title": Case(key("report.title", "Another"), jobs("report")),
     "a threshold": Case(key("evaluate.fixed_threshold", 0.4), AFTER_SCORES),
     "the rules of thresholds": Case(key("evaluate.rules", ["otsu", "best"]), AFTER_SCORES),
     "two parameters swapped": Case(
-        swapped, AFTER_SCORES | jobs("classify", "probes", "agreements")
+        swapped, AFTER_SCORES | jobs("classify", "summarise_probes", "summarise_agreement")
     ),
     "another interval": Case(
-        key("evaluate.interval", "percentile"), AFTER_SCORES | jobs("probes", "agreements")
+        key("evaluate.interval", "percentile"),
+        AFTER_SCORES | jobs("summarise_probes", "summarise_agreement"),
     ),
     "another baseline": Case(
-        key("evaluate.baseline", "grad_cam"), jobs("localise", "runtime", "report")
+        key("evaluate.baseline", "grad_cam"), jobs("compare", "runtime", "report")
     ),
     "more images probed": Case(
         key("probe.images", 3),
-        of_methods("probe", METHODS, TEST) | jobs("probes", "runtime", "report"),
+        of_methods("probe", METHODS, TEST) | jobs("summarise_probes", "runtime", "report"),
     ),
     "CheXlocalize's protocol": Case(
         key("evaluate.protocol", "chexlocalize"),
@@ -357,7 +364,7 @@ CASES = {
         lost(LOST_SHARD),
         {(rule, "method=lime, shard=test-0001") for rule in ("explain", "score", "probe")}
         | {("agreement", "shard=test-0001")}
-        | jobs("quality", "probes", "agreements")
+        | jobs("quality", "summarise_probes", "summarise_agreement")
         | AFTER_SCORES,
     ),
     "a label of test": Case(other_label("test"), TABLES_OF_LABELS, MANIFEST),
@@ -386,16 +393,16 @@ OUTPUTS = {
     "explain": ["heatmaps/{method}/{shard}.h5"],
     "score": ["scores/{method}/{shard}.parquet", "signs/{method}/{shard}.parquet"],
     "probe": ["probes/{method}/{shard}.parquet"],
-    "probes": ["tables/faithfulness.parquet", "tables/sanity.parquet"],
+    "summarise_probes": ["tables/faithfulness.parquet", "tables/sanity.parquet"],
     "quality": ["tables/quality.parquet"],
-    "measure": [
+    "per_image": [
         *("tables/per_image.parquet", "tables/thresholds.parquet", "tables/signs.parquet"),
         *("tables/markers.parquet", "pxap.parquet"),
     ],
-    "localise": [f"tables/{name}.parquet" for name in ("localisation", "comparisons", "gains")],
+    "compare": [f"tables/{name}.parquet" for name in ("localisation", "comparisons", "gains")],
     "stratify": ["tables/strata.parquet", "tables/regressions.parquet"],
     "agreement": ["agreement/{shard}.parquet"],
-    "agreements": ["tables/agreement.parquet"],
+    "summarise_agreement": ["tables/agreement.parquet"],
     "chexlocalize": ["chexlocalize/{method}.parquet"],
     "chexlocalize_summary": ["tables/chexlocalize.parquet"],
     "runtime": ["tables/runtime.parquet"],
@@ -500,5 +507,5 @@ def state(experiment):
     return {
         name: (file.read_bytes(), file.stat().st_mtime_ns)
         for name, file in experiment.files().items()
-        if file.suffix in records.RESULTS
+        if file.suffix in snakemake_records.RESULTS
     }

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 import yaml
 
-from shamsul.code import PROJECT
+from shamsul.job.fingerprint import PROJECT
 from tests.experiment import SMALL
 
 # The rules as Snakemake knows them, where the classifier is trained and where it is given.
@@ -84,10 +84,10 @@ def test_no_output_may_be_empty(rules):
 
 
 def test_every_caption_belongs_to_an_output_and_is_there(rules):
-    named = {PROJECT / "report" / "workflow.rst"}
+    named = {PROJECT / "captions" / "workflow.rst"}
     for rule in rules.values():
         named |= {PROJECT / os.path.relpath(path, PROJECT) for path in rule["captions"]}
-    assert named == set((PROJECT / "report").glob("*.rst"))
+    assert named == set((PROJECT / "captions").glob("*.rst"))
 
 
 def reduced(edges):

@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 import yaml
 
-from shamsul.code import PROJECT
+from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
 from tests.experiment import Experiment
 
@@ -24,7 +24,7 @@ FEWER = {
 def test_the_full_study_on_a_tree_of_phantoms(tmp_path):
     subprocess.run(
         [
-            *(sys.executable, "-m", "shamsul.data.phantom", "export", str(tmp_path / "data")),
+            *(sys.executable, "-m", "shamsul.phantom.export", "export", str(tmp_path / "data")),
             *("--patients", "train=12,tune=6,test=6", "--height", "96"),
             *("--lateral", "--annotations"),
         ],

@@ -1,0 +1,1 @@
+"""CheXlocalize's own protocol: its thresholds, resampling and human benchmark; no torch."""

@@ -1,0 +1,91 @@
+"""The values of several metrics side by side: image x class pairs by rule, metric and method.
+
+What is resampled together lies in one matrix. Measures of outlines, of boxes, and of radiographs
+without the finding have matrices of their own, since each is of other image x class pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shamsul.evaluate.per_image import FALSE_ALARMS, PREFIX
+
+POOLED = "pooled"
+"""Stands for all image x class pairs where a class's name would be."""
+NUMBERS = ["n_masks", "n_images", "n_patients"]
+"""Of image x class pairs, of their images and of their patients, behind a row of a table."""
+
+Column = tuple[str, str, str]
+"""threshold_rule, metric, method."""
+
+
+@dataclass(frozen=True)
+class Wide:
+    """A matrix of values, NaN where one is missing.
+
+    Attributes
+    ----------
+    split : of all its images.
+    pairs : (N rows) patient_id, image_id, class; sorted by them.
+    columns : of the matrix, sorted.
+    values : (N, K).
+    """
+
+    split: str
+    pairs: pd.DataFrame
+    columns: list[Column]
+    values: NDArray[np.float64]
+
+    def classes(self) -> Iterator[tuple[str, Wide]]:
+        """The rows of each class, then all as `pooled`; columns without any value left out."""
+        for name in sorted(set(self.pairs["class"])):
+            rows = (self.pairs["class"] == name).to_numpy()
+            values = self.values[rows]
+            kept = np.flatnonzero(~np.isnan(values).all(axis=0))
+            columns = [self.columns[index] for index in kept]
+            yield (
+                name,
+                replace(self, pairs=self.pairs[rows], columns=columns, values=values[:, kept]),
+            )
+        yield POOLED, self
+
+    @property
+    def patients(self) -> NDArray[Any]:
+        """(N,) names of patients."""
+        return self.pairs["patient_id"].to_numpy(object)
+
+    def numbers(self, values: NDArray[np.float64]) -> dict[str, NDArray[np.int64]]:
+        """`NUMBERS` of each column of values (N, K) of the same rows: (K,) each."""
+        present = ~np.isnan(values)
+        counts = [present.sum(axis=0)]
+        for name in ("image_id", "patient_id"):
+            codes, names = pd.factorize(self.pairs[name])
+            seen = np.zeros((len(names), values.shape[1]), bool)
+            np.logical_or.at(seen, codes, present)
+            counts.append(seen.sum(axis=0))
+        return dict(zip(NUMBERS, counts, strict=True))
+
+    def index(self, columns: list[Column]) -> pd.DataFrame:
+        """The names of columns as those of a table."""
+        return pd.DataFrame(columns, columns=["threshold_rule", "metric", "method"])
+
+
+def matrices(table: pd.DataFrame) -> Iterator[Wide]:
+    """The matrices of a table as `shamsul.evaluate.per_image.per_image` returns it, by split."""
+    boxes = table["metric"].str.startswith(PREFIX["box"])
+    negatives = table["metric"].str.removeprefix(PREFIX["box"]) == FALSE_ALARMS
+    for (split, *_), part in table.groupby(["split", boxes, negatives.rename("negatives")]):
+        wide = part.pivot(
+            index=["patient_id", "image_id", "class"],
+            columns=["threshold_rule", "metric", "method"],
+            values="value",
+        )
+        wide = wide.sort_index().sort_index(axis=1)
+        columns = cast(list[Column], wide.columns.to_list())
+        yield Wide(str(split), wide.index.to_frame(index=False), columns, wide.to_numpy(float))

@@ -1,0 +1,1 @@
+"""Maps and segmentations made elsewhere, and ours written for others."""

@@ -1,0 +1,210 @@
+"""Heatmaps and masks in CheXlocalize's formats, for use with what others wrote for them.
+
+``python -m shamsul.explain.external.export RUN METHOD DIR`` writes of a finished run, for tune
+(which CheXlocalize calls val) and test: a pickle for each heatmap, and the experts' masks as
+`gt_segmentations` (Saporta et al., Nature Machine Intelligence 2022).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shamsul import lazy
+from shamsul.data.masks import by_image, encode
+from shamsul.errors import InputError
+from shamsul.geometry import Frame, to_original
+from shamsul.job import program
+from shamsul.job.progress import track
+from shamsul.labels import CHEXLOCALIZE_NAMES, LOCALISED
+from shamsul.storage.files import replacing
+from shamsul.storage.heatmaps import Covers, Heatmaps, RunLengths, read_heatmaps
+from shamsul.storage.images import Images, read_images
+from shamsul.storage.tables import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+else:
+    torch = lazy.load("torch")
+
+SPLITS = {"tune": "val", "test": "test"}
+"""Splits with masks, and what CheXlocalize calls them."""
+TASKS = {ours: theirs for theirs, ours in CHEXLOCALIZE_NAMES.items()}
+"""CheXlocalize's names for classes, where they are not CheXpert's."""
+
+
+def maps(
+    heatmaps: Heatmaps,
+    images: Images,
+    manifest: pd.DataFrame,
+    sizes: Mapping[str, tuple[int, int]],
+    probability: Mapping[tuple[str, str], float],
+    directory: Path,
+) -> int:
+    """Write the heatmaps of a shard as CheXlocalize's pickles, of its ten classes alone.
+
+    Each is a dictionary of `map`, (1, 1, h, w) float32, at the method's own resolution; `prob`;
+    `task`; `gt`, 1 where the image is labelled positive, else 0; `cxr_img`, (3, S, S) float32, grey
+    values in [0, 1]; and `cxr_dims`, width and height to which the map is to be brought.
+    CheXlocalize knows whole radiographs only: heatmaps of a padded or cropped frame are brought to
+    the radiograph's geometry, at the model's resolution.
+
+    Parameters
+    ----------
+    heatmaps : of one method on one shard.
+    images : of the same shard.
+    manifest : image_id, and a label column for each class.
+    sizes : height and width of the radiographs, by image_id; where there is a mask, that of the
+        mask.
+    probability : by image_id and class, in [0, 1]; the heatmaps' own wins.
+    directory : made if need be.
+
+    Returns
+    -------
+    The number of files, `<image_id>_<class>_map.pkl`.
+
+    Raises
+    ------
+    InputError
+        The method makes segmentations.
+    """
+    if isinstance(heatmaps.heatmap, RunLengths):
+        raise InputError(f"{heatmaps.method} makes segmentations; only heatmaps are exported")
+    place = {image_id: row for row, image_id in enumerate(images.image_id)}
+    labels = manifest.set_index("image_id")
+    pairs = [
+        (row, column)
+        for row, column in np.argwhere(heatmaps.explained).tolist()
+        if heatmaps.classes[column] in LOCALISED
+    ]
+    for row, column in track(pairs, f"{heatmaps.method}: heatmaps written"):
+        image_id, name = heatmaps.image_id[row], heatmaps.classes[column]
+        at = place[image_id]
+        values = on_radiograph(heatmaps.heatmap[row, column], images.frames[at], heatmaps.covers)
+        own = np.nan if heatmaps.probability is None else heatmaps.probability[row, column]
+        grey = images.image[at].astype(np.float32) / 255
+        task = TASKS.get(name, name)
+        height, width = sizes[image_id]
+        content = {
+            "map": torch.from_numpy(values)[None, None],
+            "prob": float(probability[image_id, name] if np.isnan(own) else own),
+            "task": task,
+            "gt": int(labels.at[image_id, name] == 1),
+            "cxr_img": torch.from_numpy(np.repeat(grey[None], 3, axis=0)),
+            "cxr_dims": (width, height),
+        }
+        path = directory / f"{image_id}_{task}_map.pkl"
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            _Pickler(file, 3).dump(content)
+    return len(pairs)
+
+
+class _Pickler(pickle.Pickler):
+    """Writes tensors as torch does, but for the address that they have in memory."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        """How a tensor's content is pickled; everything else as ever."""
+        if not isinstance(thing, torch.storage.TypedStorage):
+            return NotImplemented
+        buffer = io.BytesIO()
+        torch.save(thing, buffer)
+        return torch.storage._load_from_bytes, (buffer.getvalue(),)
+
+
+def on_radiograph(
+    heatmap: NDArray[np.float32], frame: Frame, covers: Covers
+) -> NDArray[np.float32]:
+    """A heatmap that covers the radiograph evenly: (h, w).
+
+    As it is where it does so already, else as large as the radiograph is in the model's frame. What
+    a crop kept from the model has the heatmap's lowest value.
+    """
+    if covers == "radiograph" or frame.whole:
+        return heatmap
+    height = max(round(frame.scale_y * frame.height), 1)
+    width = max(round(frame.scale_x * frame.width), 1)
+    return to_original(heatmap, frame.at(height, width), outside=float(heatmap.min()))
+
+
+def segmentations(masks: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+    """Masks as CheXlocalize's `gt_segmentations` has them.
+
+    Parameters
+    ----------
+    masks : `shamsul.data.masks.MASK_COLUMNS`; boxes are left out, several annotators united.
+
+    Returns
+    -------
+    For each image with a mask, COCO run lengths of all ten classes, empty where there is no mask.
+    """
+    outlines = masks[(masks["kind"] == "segmentation") & masks["class"].isin(LOCALISED)]
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for (image_id, name, _), row in by_image(outlines).items():
+        size = [int(row["height"]), int(row["width"])]
+        if image_id not in found:
+            blank = {"size": size, "counts": encode(np.zeros(size, bool))}
+            found[image_id] = {TASKS.get(name, name): blank for name in LOCALISED}
+        found[image_id][TASKS.get(name, name)] = {"size": size, "counts": row["counts"]}
+    return found
+
+
+def export(run: Path, method: str, directory: Path) -> None:
+    """Write one method's heatmaps and the masks of a finished run.
+
+    Parameters
+    ----------
+    run : folder of the run, ``results/<run>``.
+    method : its name in the run.
+    directory : gets `gt_segmentations_val.json`, `<method>_maps_val` and the same of test.
+
+    Raises
+    ------
+    InputError
+        The run has no such method, or makes segmentations by it.
+    """
+    manifest, masks = (read_table(run / f"{name}.parquet") for name in ("manifest", "masks"))
+    shards = sorted((run / "heatmaps" / method).glob("*.h5"))
+    if not shards:
+        raise InputError(f"{run / 'heatmaps' / method}: no heatmaps; run Snakemake first")
+    predictions = read_table(run / "predictions.parquet")
+    keys = zip(predictions["image_id"], predictions["class"], strict=True)
+    probability = dict(zip(keys, predictions["probability"], strict=True))
+    sizes = _sizes(manifest) | _sizes(masks)
+    for path in shards:
+        split = SPLITS[path.stem.rsplit("-", 1)[0]]
+        images = read_images(run / "images" / path.name)
+        folder = directory / f"{method}_maps_{split}"
+        maps(read_heatmaps(path), images, manifest, sizes, probability, folder)
+    split_of = masks["image_id"].map(manifest.set_index("image_id")["split"])
+    for ours, theirs in SPLITS.items():
+        with replacing(directory / f"gt_segmentations_{theirs}.json") as temporary:
+            temporary.write_text(json.dumps(segmentations(masks[split_of == ours])))
+
+
+def _sizes(table: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    rows: Iterable[Any] = table[["image_id", "height", "width"]].itertuples(index=False)
+    return {image_id: (int(height), int(width)) for image_id, height, width in rows}
+
+
+def main() -> None:
+    """The command line."""
+    name = "python -m shamsul.explain.external.export"
+    parser = argparse.ArgumentParser(prog=name, description=__doc__)
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, results/<run>")
+    parser.add_argument("method", metavar="METHOD", help="name of a method of the run")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="folder to write to")
+    arguments = parser.parse_args()
+    export(arguments.run, arguments.method, arguments.directory)
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,96 @@
+"""Unpickling that calls nothing but what it is told, and takes no more time than the file is long.
+
+What a pickle may ask for is in `shamsul.explain.external.unpickle`.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+LARGEST_KEY = 2**32
+"""Of a dictionary, where it is a number; larger ones can be chosen so that all collide."""
+FAULTS = (
+    pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
+    EOFError, RuntimeError, MemoryError, ImportError, struct.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What unpickling raises on files that are truncated, damaged or hostile."""
+
+
+class Refused(pickle.UnpicklingError):
+    """The pickle asks for something that is neither a tensor, an array nor a plain value."""
+
+
+class Restricted(pickle._Unpickler):
+    """Reads what is made of lists, tuples, dictionaries and the names that a subclass knows.
+
+    It is the one that Python's library has in Python, since the one in C looks keys up before
+    anybody can see them: a tuple of tuples of tuples takes 2**n steps to be looked up.
+    """
+
+    stateful: ClassVar[tuple[type[Any], ...]] = ()
+    """What may be given a state; it checks it."""
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+    read: Callable[[int], bytes]
+
+    def names(self) -> dict[tuple[str, str], Any]:
+        """What stands for each name, made anew each time it is asked for."""
+        raise NotImplementedError
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What stands for a name in a pickle."""
+        known = self.names()
+        if (module, name) not in known:
+            raise Refused(f"it asks for {module}.{name}"[:200])
+        return known[module, name]
+
+    def _fill(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) is not dict:
+            raise Refused("it sets items of what is no dictionary")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) not in (str, bytes) and not (type(key) is int and abs(key) < LARGEST_KEY):
+                raise Refused("a dictionary's key is neither text nor a small number")
+            target[key] = value
+
+    def _dictionary(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._fill(items)
+
+    def _item(self) -> None:
+        value = self.stack.pop()
+        self._fill([self.stack.pop(), value])
+
+    def _items(self) -> None:
+        self._fill(self.pop_mark())
+
+    def _bytearray(self) -> None:
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(length)))  # Not made before it is known to be there.
+
+    def _set(self) -> None:
+        raise Refused("it holds a set")
+
+    def _state(self) -> None:
+        state = self.stack.pop()
+        if not isinstance(self.stack[-1], self.stateful):
+            raise Refused("it sets attributes")
+        self.stack[-1].__setstate__(state)
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **pickle._Unpickler.dispatch,
+        pickle.DICT[0]: _dictionary,
+        pickle.SETITEM[0]: _item,
+        pickle.SETITEMS[0]: _items,
+        pickle.BYTEARRAY8[0]: _bytearray,
+        pickle.EMPTY_SET[0]: _set,
+        pickle.ADDITEMS[0]: _set,
+        pickle.FROZENSET[0]: _set,
+        pickle.BUILD[0]: _state,
+    }

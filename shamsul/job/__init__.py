@@ -1,0 +1,1 @@
+"""What runs a job: its program, watchdog, progress, code fingerprint and Snakemake's records."""

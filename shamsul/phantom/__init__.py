@@ -1,0 +1,1 @@
+"""Generated chest radiographs whose findings are known: patients, anatomy, readers, shortcuts."""

@@ -1,0 +1,163 @@
+"""One phantom radiograph: anatomy, findings, detector, marker, and the exact masks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from shamsul.labels import CLASSES, MARKER, PARENTS
+from shamsul.phantom.anatomy import Canvas, Chest, Field, View, ellipse, stream
+from shamsul.phantom.findings import FINDINGS, Mask, Scene, fluid_height
+from shamsul.phantom.patients import Study, close
+from shamsul.phantom.projection import SIDES, Fracture, break_point, detect, project
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """A generated radiograph and what is known of it.
+
+    Attributes
+    ----------
+    image : (height, width) uint8, dense is bright.
+    labels : 1 or 0 for each of the 14 classes.
+    masks : (height, width) bool for each positive class but No Finding, and for the marker
+        (`shamsul.labels.MARKER`) where there is one; a class without a mask is absent.
+    """
+
+    image: NDArray[np.uint8]
+    labels: dict[str, int]
+    masks: dict[str, Mask]
+
+
+def render(
+    seed: int,
+    study: Study,
+    height: int = 320,
+    marker: bool = False,
+    without: Collection[str] = (),
+) -> Radiograph:
+    """Draw the frontal radiograph of a study.
+
+    Parameters
+    ----------
+    seed : with the study's image_id it determines every pixel.
+    height : nominal height in pixels.
+    marker : burn a marker in; nothing else changes.
+    without : findings to leave out, all else being equal: patient, pose, noise and the other
+        findings stay as they are. The truth that no patient can give.
+    """
+    patient, image_id = study.patient_id, study.image_id
+    present = {name: s for name, s in study.findings.items() if name not in without}
+    view = View.of(seed, image_id, study.ap, height)
+    canvas = Canvas(view)
+    # The heart lies in front: it is magnified where the beam comes from the front.
+    ctr = study.build.ctr * (1.06 if study.ap else 1)
+    if "Cardiomegaly" in present:
+        ctr = 0.57 + 0.11 * present["Cardiomegaly"]
+    wide = present.get("Enlarged Cardiomediastinum")
+    chest = Chest(study.build, view, ctr, 1 if wide is None else 1.75 + 0.6 * wide)
+    breaks = []
+    if "Fracture" in present:
+        breaks = _breaks(present["Fracture"], stream(seed, patient, "Fracture"))
+    layers = project(canvas, chest, seed, patient, breaks)
+    # From the study, not from what is present: leaving an effusion out moves nothing else.
+    fluid = study.findings.get("Pleural Effusion")
+    scene = Scene(canvas, chest, layers, 0 if fluid is None else 0.1 + fluid_height(fluid))
+
+    masks = _anatomical_masks(canvas, chest, scene, breaks, present)
+    keep, tissue, add = None, layers.tissue, None
+    for name, draw in FINDINGS.items():
+        if name not in present:
+            continue
+        effect = draw(scene, present[name], stream(seed, patient, name))
+        masks[name] = effect.mask
+        if effect.fill is not None:
+            keep = 1 - effect.fill if keep is None else keep * (1 - effect.fill)
+        if effect.add is not None:
+            add = effect.add if add is None else add + effect.add
+        if effect.empty is not None:
+            tissue = tissue * (1 - effect.empty)
+    depth = layers.body - (layers.air if keep is None else layers.air * keep) + tissue
+    if add is not None:
+        depth += add
+    image = detect(depth, view, stream(seed, image_id, "noise"), canvas)
+    _submerge(masks)
+    for name in [name for name in FINDINGS if name in masks]:
+        parent = name
+        while parent in PARENTS:
+            parent = PARENTS[parent]
+            masks[parent] = masks[parent] | masks[name] if parent in masks else masks[name]
+    if marker:
+        masks[MARKER] = _burn(image, stream(seed, image_id, "marker"))
+    ordered = {name: masks[name] for name in (*CLASSES, MARKER) if name in masks}
+    return Radiograph(image, close(present), ordered)
+
+
+def _breaks(severity: float, rng: np.random.Generator) -> list[Fracture]:
+    """Three to five neighbouring ribs of one side, broken in one line, most with callus."""
+    side, first = int(rng.choice(SIDES)), int(rng.integers(1, 4))
+    place = rng.uniform(0.36, 0.62)
+    return [
+        Fracture(
+            rib=first + number,
+            side=side,
+            place=float(np.clip(place + rng.normal(0, 0.03), 0.3, 0.9)),
+            step=rng.uniform(0.08, 0.10),
+            callus=rng.uniform(0.065, 0.08) if rng.random() < 0.85 else 0.0,
+        )
+        for number in range(3 + round(2 * severity))
+    ]
+
+
+def _anatomical_masks(
+    canvas: Canvas, chest: Chest, scene: Scene, breaks: list[Fracture], present: dict[str, float]
+) -> dict[str, Mask]:
+    """Masks of what changes the anatomy itself: heart, mediastinum with heart, broken ribs."""
+    masks: dict[str, Mask] = {}
+    heart = scene.layers.heart > 0.5
+    if "Cardiomegaly" in present:
+        masks["Cardiomegaly"] = heart
+    if {"Cardiomegaly", "Enlarged Cardiomediastinum"} & present.keys():
+        y = canvas.grid[1]
+        middle = (scene.layers.mediastinum > 0.5) & (y > 0.08) & (y < chest.heart[:, 1].max() - 0.1)
+        masks["Enlarged Cardiomediastinum"] = middle | heart
+    if breaks:
+        spots = [ellipse(*break_point(chest, b), 0.12, 0.10) for b in breaks]
+        masks["Fracture"] = canvas.fill(*spots) > 0.5
+    return masks
+
+
+def _submerge(masks: dict[str, Mask]) -> None:
+    """Take what an effusion hides from the masks of lung and air, unless it hides all of it."""
+    fluid = masks.get("Pleural Effusion")
+    if fluid is None:
+        return
+    for name in ("Lung Opacity", "Edema", "Consolidation", "Pneumonia", "Atelectasis",
+                 "Pneumothorax"):  # fmt: skip
+        if name in masks and (masks[name] & ~fluid).any():
+            masks[name] = masks[name] & ~fluid
+
+
+def _burn(image: NDArray[np.uint8], rng: np.random.Generator) -> Mask:
+    """Burn a bright ring with a bar, a technician's token, into an upper corner; its mask."""
+    height, width = image.shape
+    radius = height * rng.uniform(0.022, 0.028)
+    x = radius + width * rng.uniform(0.02, 0.06)
+    if rng.random() < 0.5:
+        x = width - x
+    y = radius + height * rng.uniform(0.02, 0.08)
+    token = Image.new("L", (2 * width, 2 * height))
+    draw = ImageDraw.Draw(token)
+    x, y, r = 2 * x, 2 * y, 2 * radius
+    draw.ellipse((x - r, y - r, x + r, y + r), fill=255)
+    draw.ellipse((x - 0.7 * r, y - 0.7 * r, x + 0.7 * r, y + 0.7 * r), fill=0)
+    draw.rectangle((x - 0.15 * r, y - 0.45 * r, x + 0.15 * r, y + 0.45 * r), fill=255)
+    ink: Field = np.asarray(token.reduce(2)) * np.float32(1 / 255)
+    image[:] = image + (ink * (250 - image.astype(np.float32))).astype(np.int16)
+    disc = Image.new("L", (2 * width, 2 * height))
+    ImageDraw.Draw(disc).ellipse((x - r, y - r, x + r, y + r), fill=255)
+    return np.asarray(disc.reduce(2)) > 100

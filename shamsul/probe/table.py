@@ -1,0 +1,229 @@
+"""Probes of one method's heatmaps of one shard."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from shamsul.errors import InputError
+from shamsul.explain.base import Explainer, Method, Shard, image_seed
+from shamsul.job.progress import track
+from shamsul.model.classifier import Classifier
+from shamsul.probe import reexplain
+from shamsul.probe.faithfulness import Radiograph, at_model, measure
+from shamsul.probe.road import Imputer
+from shamsul.probe.settings import AGAIN, Probe
+from shamsul.probe.similarity import spearman
+from shamsul.storage.heatmaps import Heatmaps
+from shamsul.storage.images import Images
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ["image_id", "class", "method", "metric", "fill", "stage", "explained", "value"]
+Row = tuple[int, int, str, str, int, bool, float]
+"""Row of the shard, index of the class in the classifier that is asked, metric, fill, stage,
+whether there is a map, value."""
+
+
+def probe(
+    model: Classifier,
+    images: Images,
+    heatmaps: Heatmaps,
+    method: Method,
+    settings: Probe,
+    seed: int,
+    perturbations: dict[str, Any] | None = None,
+) -> pd.DataFrame:
+    """What the model says of some of a shard's heatmaps.
+
+    Images and classes are chosen without regard to the method, so that methods are compared on the
+    same ones. For faithfulness a map that is not there is one of zeros, which scores as chance
+    does; what compares maps with each other has no row for it. A value depends on its own image,
+    class and method alone.
+
+    The classifier that is asked is the one that the method explains, another checkpoint's too. It
+    is the run's for what explains none (controls, readers) and for maps made elsewhere, whose
+    classifier is not known.
+
+    Parameters
+    ----------
+    model : the classifier that the run explains.
+    images : the shard.
+    heatmaps : of the same images, by `method`.
+    method : the method; one that does not explain the model is not asked again.
+    seed : the configuration's.
+    perturbations : the configuration's `explain.perturbations`, for methods that use them.
+
+    Returns
+    -------
+    Columns `COLUMNS`. `fill` is "" where nothing is filled. `stage` numbers the stages of `mprt`
+    from 1, the output's, and is 0 for their mean and for all other metrics. `explained` tells
+    whether the method has a map. NaN values are of images and classes for which a metric is not
+    defined.
+
+    Raises
+    ------
+    InputError
+        The heatmaps are of other images, the images of another size than the model's, or another
+        checkpoint that is explained does not fit (see `Explainer.explained_model`).
+    """
+    if heatmaps.image_id != images.image_id:
+        raise InputError(f"{heatmaps.method}: heatmaps are of other images; delete and make again")
+    if len(images) and images.image.shape[1:] != (model.size, model.size):
+        raise InputError(
+            f"images are of {images.image.shape[1:]} pixels, the checkpoint's of {model.size}"
+        )
+    rows = chosen(images.image_id, settings.images, seed)
+    classes = most_probable(model, images.image[rows], heatmaps.classes, settings.classes)
+    explained = asked = model
+    if isinstance(method, Explainer):
+        shard = Shard(lambda: model, images, tuple(heatmaps.classes), seed)
+        explained = method.explained_model(shard)
+        # A network with random weights is a control, and its maps are held to the trained one.
+        asked = method.model_copy(update={"network": "trained"}).explained_model(shard)
+    own = own_indices(model, asked, classes)
+    found = _measured(asked, images, heatmaps, rows, own, settings, seed)
+    if AGAIN & set(settings.metrics) and rows:
+        if isinstance(method, Explainer):
+            method = reexplain.alone(method, perturbations)
+            few, of = rows[: settings.again], own[: settings.again]
+            found += _again(explained, images, method, few, of, settings, seed)
+        else:
+            logger.info("%s does not ask the model, and is not asked again", heatmaps.method)
+    table = pd.DataFrame(
+        [
+            (images.image_id[row], asked.classes[index], heatmaps.method, *rest)
+            for row, index, *rest in found
+        ],
+        columns=COLUMNS,
+    ).astype(
+        dict.fromkeys(COLUMNS[:5], "str")
+        | {"stage": "int64", "explained": "bool", "value": "float64"}
+    )
+    return table.sort_values(COLUMNS[:6], ignore_index=True)
+
+
+def chosen(image_ids: list[str], count: int, seed: int) -> list[int]:
+    """Rows of the images that are probed: those whose names have the lowest hashes.
+
+    An image that is added takes the place of one at most.
+    """
+    rows = range(len(image_ids))
+    return sorted(rows, key=lambda row: (image_seed(seed, image_ids[row]), image_ids[row]))[:count]
+
+
+def most_probable(
+    model: Classifier, grey: NDArray[np.uint8], names: list[str], count: int
+) -> NDArray[np.intp]:
+    """The explained classes of the highest probability, as indices into the model's: (N, k)."""
+    explained = np.array([model.classes.index(name) for name in names])
+    logits = model.predict(model.normalise(grey)).cpu().numpy()[:, explained]
+    return explained[np.argsort(-logits, axis=1, kind="stable")[:, :count]]
+
+
+def own_indices(
+    model: Classifier, other: Classifier, indices: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Indices of classes of one classifier as those of the same names in another one."""
+    names = np.array(model.classes)[indices]
+    return np.vectorize(other.classes.index, otypes=[np.intp])(names)
+
+
+def _measured(
+    model: Classifier,
+    images: Images,
+    heatmaps: Heatmaps,
+    rows: list[int],
+    classes: NDArray[np.intp],
+    settings: Probe,
+    seed: int,
+) -> list[Row]:
+    """What needs the maps as they are."""
+    imputer = Imputer(model.size)
+    columns = {model.classes.index(name): place for place, name in enumerate(heatmaps.classes)}
+    found: list[Row] = []
+    for row, indices in track(zip(rows, classes.tolist(), strict=True), "probe: images", len(rows)):
+        own = image_seed(seed, images.image_id[row])
+        radiograph = Radiograph.of(model, images.image[row], settings.fills, own)
+        frame = images.frames[row]
+        maps = {
+            index: at_model(heatmaps.heatmap[row, place], frame, heatmaps.covers)
+            for index, place in columns.items()
+            if heatmaps.explained[row, place]
+        }
+        nothing = np.zeros(images.image[row].shape)
+        wanted = [maps.get(index, nothing) for index in indices]
+        for index, metric, fill, value in measure(radiograph, wanted, indices, imputer, settings):
+            found.append((row, index, metric, fill, 0, index in maps, value))
+        if "random_logit" not in settings.metrics or len(maps) < 2:
+            continue
+        for index in filter(maps.__contains__, indices):
+            alike = [spearman(maps[index], other) for key, other in maps.items() if key != index]
+            found.append((row, index, "random_logit", "", 0, True, float(np.mean(alike))))
+    return found
+
+
+def _again(
+    model: Classifier,
+    images: Images,
+    method: Explainer,
+    rows: list[int],
+    classes: NDArray[np.intp],
+    settings: Probe,
+    seed: int,
+) -> list[Row]:
+    """What compares the maps with others by the same method.
+
+    Noise and random weights are drawn with the run's seed, as for every method.
+    """
+    names = [images.image_id[row] for row in rows]
+    drawn = [image_seed(seed, name) for name in names]
+    seeds = drawn if method.seed is None else [image_seed(method.seed, name) for name in names]
+    greys = torch.from_numpy(images.image[rows].astype(np.float32))
+    maps = reexplain.explained(method, model, greys, classes, seeds)
+    found: list[Row] = []
+
+    def add(metric: str, image: int, place: int, stage: int, value: float) -> None:
+        found.append((rows[image], int(classes[image, place]), metric, "", stage, True, value))
+
+    if "max_sensitivity" in settings.metrics:
+        for image, row in enumerate(track(rows, f"{method.title}: images with noise")):
+            grey = images.image[row]
+            versions = reexplain.noisy(grey, settings.noisy, settings.radius, drawn[image])
+            wanted = np.repeat(classes[image : image + 1], len(versions), axis=0)
+            own = [seeds[image]] * len(versions)
+            others = reexplain.explained(method, model, torch.from_numpy(versions), wanted, own)
+            for place, heatmap in enumerate(maps[image]):
+                with_noise = np.array([other[place] for other in others])
+                add(
+                    "max_sensitivity",
+                    image,
+                    place,
+                    0,
+                    reexplain.max_sensitivity(heatmap, with_noise),
+                )
+    if not {"mprt", "efficient_mprt"} & set(settings.metrics):
+        return found
+    stages = [
+        reexplain.explained(method, network, greys, classes, seeds)
+        for network in track(
+            reexplain.randomised(model, settings.stages, seed),
+            f"{method.title}: randomised networks",
+            settings.stages,
+        )
+    ]
+    for image, place in np.ndindex(classes.shape):
+        heatmap, others = maps[image][place], [stage[image][place] for stage in stages]
+        if "mprt" in settings.metrics:
+            similarities = reexplain.mprt(heatmap, others)
+            add("mprt", image, place, 0, float(np.mean(similarities)))
+            for stage, value in enumerate(similarities, 1):
+                add("mprt", image, place, stage, value)
+        if "efficient_mprt" in settings.metrics:
+            add("efficient_mprt", image, place, 0, reexplain.efficient_mprt(heatmap, others[-1]))
+    return found
