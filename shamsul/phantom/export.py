@@ -24,7 +24,7 @@ from pycocotools import mask as coco
 from pydantic import ValidationError
 from skimage.measure import find_contours
 
-from shamsul.data.settings import PHANTOM_FILES, Confounder, PhantomSource
+from shamsul.data.adapters.phantom import PHANTOM_FILES, Confounder, PhantomSource
 from shamsul.errors import InputError
 from shamsul.job import program
 from shamsul.job.progress import track
@@ -88,9 +88,9 @@ def export(
 ) -> None:
     """Write the phantoms of a source as a CheXpert and CheXlocalize tree.
 
-    The files are those of `shamsul.data.settings.PHANTOM_FILES`, and the JPEG images that they
-    name; a split without patients has its files, without entries. Equal arguments give equal
-    bytes, whatever the number of workers.
+    The files are those of `PHANTOM_FILES`, and the JPEG images that they name; a split without
+    patients has its files, without entries. Equal arguments give equal bytes, whatever the number
+    of workers.
 
     Parameters
     ----------

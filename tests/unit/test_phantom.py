@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 from scipy.ndimage import binary_dilation
 
-from shamsul.data.settings import PHANTOM_FILES, Confounder, PhantomSource
+from shamsul.data.adapters.phantom import PHANTOM_FILES, Confounder, PhantomSource
 from shamsul.errors import InputError
 from shamsul.labels import CLASSES, LOCALISED, MARKER, PARENTS
 from shamsul.phantom import export

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from shamsul import lazy
-from shamsul.data.chexpert import read_json, read_run_lengths
+from shamsul.data.mask_files import read_json, read_run_lengths
 from shamsul.data.masks import run_lengths
 from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Maps, Method, Shard
