@@ -43,7 +43,7 @@ An entry `{method: NAME, ...}` with these parameters:
 """
 
 
-class Untitled(GenerateJsonSchema):
+class UntitledSchema(GenerateJsonSchema):
     """Gives fields no titles: they would be their names again."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
@@ -53,7 +53,7 @@ class Untitled(GenerateJsonSchema):
 
 def schema() -> JsonSchema:
     """The JSON schema (draft 7) of a configuration file, one variant for each method."""
-    whole = Config.model_json_schema(schema_generator=Untitled)
+    whole = Config.model_json_schema(schema_generator=UntitledSchema)
     variants = [_variant(cls) for cls in registry.methods().values()]
     whole["$defs"]["Explain"]["properties"]["methods"]["items"] = {"oneOf": variants}
     draft = {"$schema": "http://json-schema.org/draft-07/schema#"}
@@ -62,7 +62,7 @@ def schema() -> JsonSchema:
 
 def _variant(cls: type[Method]) -> JsonSchema:
     """An entry of `explain.methods`: its method, what every entry may have, and its parameters."""
-    own = cls.model_json_schema(schema_generator=Untitled)
+    own = cls.model_json_schema(schema_generator=UntitledSchema)
     properties: JsonSchema = {
         "method": {"const": cls.method, "description": f"{cls.title} ({cls.citation})"},
         "name": {
