@@ -19,7 +19,7 @@ from shamsul.job.fingerprint import PROJECT
 
 SCHEMA = PROJECT / "docs" / "config.schema.json"
 TABLES = PROJECT / "config" / "README.md"
-"""Where Snakemake's workflow catalogue looks for instructions."""
+"""Page of all keys; Snakemake's workflow catalogue looks for instructions there."""
 
 JsonSchema = dict[str, Any]
 Row = tuple[str, str, str, str]
@@ -44,15 +44,15 @@ An entry `{method: NAME, ...}` with these parameters:
 
 
 class UntitledSchema(GenerateJsonSchema):
-    """Gives fields no titles: they would be their names again."""
+    """A schema whose fields have no titles, which would be their names again."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Never."""
+        """Return False."""
         return False
 
 
 def schema() -> JsonSchema:
-    """The JSON schema (draft 7) of a configuration file, one variant for each method."""
+    """Return the JSON schema (draft 7) of a configuration file, one variant for each method."""
     whole = Config.model_json_schema(schema_generator=UntitledSchema)
     variants = [_variant(cls) for cls in registry.methods().values()]
     whole["$defs"]["Explain"]["properties"]["methods"]["items"] = {"oneOf": variants}
@@ -61,7 +61,7 @@ def schema() -> JsonSchema:
 
 
 def _variant(cls: type[Method]) -> JsonSchema:
-    """An entry of `explain.methods`: its method, what every entry may have, and its parameters."""
+    """Return the schema of an entry of `explain.methods`: method, name, preset, parameters."""
     own = cls.model_json_schema(schema_generator=UntitledSchema)
     properties: JsonSchema = {
         "method": {"const": cls.method, "description": f"{cls.title} ({cls.citation})"},
@@ -85,7 +85,7 @@ def _variant(cls: type[Method]) -> JsonSchema:
 
 
 def tables() -> str:
-    """The page of all keys, as Markdown."""
+    """Return the page of all keys, as Markdown."""
     whole = schema()
     fields = whole["properties"]
     sections = {name: section for name in fields if (section := _section(fields[name], whole))}
@@ -107,7 +107,7 @@ def tables() -> str:
 
 
 def _parameters(variants: list[JsonSchema], whole: JsonSchema) -> str:
-    """A table of the methods' parameters, those of most methods first."""
+    """Return a table of the methods' parameters, those of most methods first."""
     methods = [variant["properties"]["method"]["const"] for variant in variants]
     owners: dict[Row, list[str]] = {}
     for method, variant in zip(methods, variants, strict=True):
@@ -129,7 +129,7 @@ def _table(rows: Iterator[Row]) -> str:
 
 
 def _rows(section: JsonSchema, whole: JsonSchema, prefix: str = "") -> Iterator[Row]:
-    """A row for each key of a section and of the sections in it, but for what tells variants."""
+    """Yield a row for each key of a section and of the sections in it, but for fixed values."""
     for name, field in section["properties"].items():
         if "const" in field:
             continue
@@ -150,7 +150,7 @@ def _resolved(field: JsonSchema, whole: JsonSchema) -> JsonSchema:
 
 
 def _section(field: JsonSchema, whole: JsonSchema) -> JsonSchema | None:
-    """The section that a field is, or is where it is not absent."""
+    """Return the section that a field is, or is where it is not absent."""
     for option in (field, *field.get("anyOf", ())):
         if "properties" in (found := _resolved(option, whole)):
             return found
@@ -168,7 +168,7 @@ def _value(value: Any) -> str:
 
 
 def _type(field: JsonSchema) -> str:
-    """What a field may be, in words."""
+    """Return the type of a field in words."""
     match field:
         case {"enum": values}:
             return _either([f"`{value}`" for value in values])
