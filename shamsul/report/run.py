@@ -83,7 +83,7 @@ class Run:
         return self.results.tables[name]
 
     def optional(self, name: str) -> pd.DataFrame | None:
-        """Return a table that only some configurations ask for, None where it is absent or empty."""
+        """Return a table that not every run has, None where it is absent or empty."""
         table = self.results.tables.get(name)
         return None if table is None or table.empty else table
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 INPUTS = ("predictions", "manifest", "masks", "heatmaps", "images", "roots", "provenance")
 """Inputs of the report that are no tables of `shamsul.tables`."""
+DECLARED = ("TITLE", "AFTER", "NEEDS")
+"""Constants that every section's module declares."""
 HEAD = ("localisation", "comparisons", "per_image", "manifest")
 """Tables that the head of the page and the choice of the main view read."""
 
@@ -75,9 +77,12 @@ def declared(file: Path) -> Section:
     found = {}
     for node in ast.parse(file.read_text(encoding="utf-8"), filename=str(file)).body:
         match node:
-            case ast.Assign(targets=[ast.Name(id="TITLE" | "AFTER" | "NEEDS" as name)], value=value):
-                found[name] = ast.literal_eval(value)
-    if lost := {"TITLE", "AFTER", "NEEDS"} - found.keys():
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in DECLARED:
+                try:
+                    found[name] = ast.literal_eval(value)
+                except ValueError:
+                    raise ValueError(f"{file}: {name} is to be a literal") from None
+    if lost := set(DECLARED) - found.keys():
         raise ValueError(f"{file}: a section declares {', '.join(sorted(lost))}")
     if unknown := set(found["NEEDS"]) - TABLES.keys() - set(INPUTS):
         raise ValueError(f"{file}: NEEDS: no such table or input: {', '.join(sorted(unknown))}")
@@ -111,12 +116,10 @@ def arranged(sections: Iterable[Section]) -> tuple[Section, ...]:
     return tuple(found)
 
 
-SECTIONS = arranged(
-    declared(file) for file in FOLDER.glob("*.py") if not file.name.startswith("_")
-)
+SECTIONS = arranged(declared(file) for file in FOLDER.glob("*.py") if not file.name.startswith("_"))
 """All sections in the order of the page."""
 
 
-def needed(sections: Iterable[Section] = SECTIONS) -> Mapping[str, None]:
+def needed(sections: Iterable[Section] = SECTIONS) -> list[str]:
     """Return the tables and inputs that the report reads, once each, in the order of the page."""
-    return dict.fromkeys([*HEAD, *(name for section in sections for name in section.needs)])
+    return list(dict.fromkeys([*HEAD, *(name for one in sections for name in one.needs)]))

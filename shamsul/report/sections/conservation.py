@@ -20,7 +20,7 @@ def context(run: Run) -> dict[str, Any]:
 
 
 def conservation(table: pd.DataFrame, methods: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the error of each method's sums on test: the median, and the class where it is largest."""
+    """Return the median error of each method's sums on test, and the class where it is largest."""
     rows = []
     for method in methods:
         chosen = (table["method"] == method) & (table["quality"] == "conservation_error")

@@ -42,7 +42,7 @@ def context(run: Run) -> dict[str, Any]:
 
 
 def pooled_gains(gains: pd.DataFrame, view: View, methods: Methods, alpha: float) -> Grid | None:
-    """Return methods by references: the difference, and what the radiologist has more, in percent."""
+    """Return differences, methods by references, and the distance to the radiologist in percent."""
     own = pooled_of(gains, view)
     if own.empty:
         return None

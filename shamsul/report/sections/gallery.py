@@ -26,8 +26,15 @@ from shamsul.storage.images import read_frames
 TITLE = "Gallery"
 AFTER = "sanity"
 NEEDS = (
-    *("localisation", "comparisons", "per_image", "predictions", "manifest", "masks"),
-    *("heatmaps", "images", "roots"),
+    "localisation",
+    "comparisons",
+    "per_image",
+    "predictions",
+    "manifest",
+    "masks",
+    "heatmaps",
+    "images",
+    "roots",
 )
 
 

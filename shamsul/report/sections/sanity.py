@@ -31,7 +31,7 @@ def context(run: Run) -> dict[str, Any]:
 
 
 def sanity(table: pd.DataFrame, methods: Methods) -> Grid | None:
-    """Return methods by metrics of robustness and randomisation; all stages of the latter averaged."""
+    """Return methods by metrics of robustness and randomisation, all stages averaged."""
     own = pooled_test(table)
     own = own[own["stage"] == 0]
     columns = [(name,) for name in SANITY if name in set(own["metric"])]
