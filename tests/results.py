@@ -181,40 +181,40 @@ def make(
         ],
         columns=["rule", "job", "seconds", "cpu_seconds", "max_rss_mb"],
     )
-    tables = dict(
-        classification=classification,
-        history=history,
-        localisation=pd.concat(
+    tables = {
+        "classification": classification,
+        "history": history,
+        "localisation": pd.concat(
             [comparisons.localisation(measured, settings, seed), pxap(gathered, settings, seed)],
             ignore_index=True,
         ),
-        per_image=measured,
-        comparisons=comparisons.comparisons(measured, settings, seed),
-        thresholds=thresholds,
-        gains=gains(measured, settings, roles, seed),
-        strata=strata(measured, manifest, shapes, settings, seed),
-        regressions=regressions(measured, shapes, settings, roles, seed),
-        signs=sign_treatments.summarise(
+        "per_image": measured,
+        "comparisons": comparisons.comparisons(measured, settings, seed),
+        "thresholds": thresholds,
+        "gains": gains(measured, settings, roles, seed),
+        "strata": strata(measured, manifest, shapes, settings, seed),
+        "regressions": regressions(measured, shapes, settings, roles, seed),
+        "signs": sign_treatments.summarise(
             pd.concat([s for _, s in scored]), manifest, settings, seed
         ),
-        agreement=(
+        "agreement": (
             agreement.summarise(agreed, manifest, settings, seed)
             if len(agreed)
             else pd.DataFrame(columns=agreement.SUMMARY)
         ),
-        markers=markers.summarise(gathered, manifest, settings, seed),
-        faithfulness=faithfulness,
-        sanity=sanity,
-        chexlocalize=theirs(methods, classes),
-        quality=pd.DataFrame(
+        "markers": markers.summarise(gathered, manifest, settings, seed),
+        "faithfulness": faithfulness,
+        "sanity": sanity,
+        "chexlocalize": theirs(methods, classes),
+        "quality": pd.DataFrame(
             [("test", c, methods[-1], "conservation_error", 9, 0.02, 0.2, 0.3) for c in classes],
             columns=quality.COLUMNS,
         ),
-        runtime=runtime,
-        predictions=predictions,
-        manifest=manifest,
-        masks=table,
-    )
+        "runtime": runtime,
+        "predictions": predictions,
+        "manifest": manifest,
+        "masks": table,
+    }
     results = Results(
         tables,
         heatmaps=sorted(path for path in folder.glob("*.h5") if path.name != "images.h5"),
