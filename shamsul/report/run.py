@@ -113,12 +113,15 @@ class Run:
         summary = self.table("localisation")
         metrics = set(only(summary, split="test")["metric"])
         kinds = [kind for kind in PREFIX if PREFIX[kind] + "hit_rate" in metrics]
-        tables = summary, self.table("comparisons"), self.table("per_image")
-        rest = self.methods, self.classes, self.evaluate["rules"], self.alpha
         return [
-            Localised(kind, kind == kinds[0], views(*tables, kind, kind == kinds[0], *rest))
-            for kind in kinds
+            Localised(kind, kind == kinds[0], self._views(kind, kind == kinds[0])) for kind in kinds
         ]
+
+    def _views(self, kind: str, alarms: bool) -> list[View]:
+        names = ("localisation", "comparisons", "per_image")
+        localisation, comparisons, per_image = map(self.table, names)
+        tables = localisation, comparisons, per_image, kind, alarms
+        return views(*tables, self.methods, self.classes, self.evaluate["rules"], self.alpha)
 
     @cached_property
     def main(self) -> View | None:
