@@ -80,7 +80,9 @@ def _method(cls: type[Method]) -> Iterator[str]:
     if refused:
         facts.append(f"**Not for:** {', '.join(refused)}")
     if cls.presets:
-        facts.append("**Presets:** " + "; ".join(_preset(*preset) for preset in cls.presets.items()))
+        facts.append(
+            "**Presets:** " + "; ".join(_preset(*preset) for preset in cls.presets.items())
+        )
     yield from (f"- {fact}" for fact in facts)
     yield ""
     variant = schema.variant(cls)
