@@ -32,7 +32,7 @@ KINDS = {
 """What may be done with a block: `run` it; run it with Snakemake's `--dry-run`; run it where the
 small experiment has its `results`; read it as a part of a `configuration`; or use it as the
 example of a `method`, which `test_readme.py` does."""
-_BLOCK = re.compile(r"((?:^<!-- .* -->\n)?)^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"((?:^<!-- [^\n]* -->\n)?)^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _TEST = re.compile(r"<!-- test: ([\w-]+) -->\n")
 _NOT_RUN = re.compile(r"<!-- not run: \S.* -->\n")
 
