@@ -90,8 +90,8 @@ def variant(cls: type[Method]) -> JsonSchema:
 
 def parameters(cls: type[Method]) -> list[Row]:
     """Return name, type, default and meaning of each key of a method's entry, as Markdown."""
-    variant = _variant(cls)
-    return list(_rows(variant, variant))
+    own = variant(cls)
+    return list(rows(own, own))
 
 
 def tables() -> str:
