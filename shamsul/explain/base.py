@@ -40,21 +40,21 @@ else:
     torch = lazy.load("torch")
 
 Cost = Literal["forward", "backward", "sampling", "none"]
-"""What a method spends its time on: one forward pass for all classes, a backward pass per class,
-hundreds of forward passes per image, or nothing of the model's."""
+"""Dominant cost of a method: one forward pass for all classes, a backward pass per class, hundreds
+of forward passes per image, or nothing of the model's."""
 
 TOGETHER: dict[Cost, int] = {"forward": 16, "backward": 4, "sampling": 1, "none": 1}
-"""Images of 224 x 224 explained together; the last ones are repeated to make up the number. It is
-fixed because sums are rounded differently in batches of different sizes. Sampling methods have
-batches of their own, of perturbed images."""
+"""Images of 224 x 224 explained together, by cost. The last images are repeated to make up the
+number. It is fixed because sums are rounded differently in batches of different sizes. Sampling
+methods have batches of their own, of perturbed images."""
 
 Quality = dict[str, NDArray[np.float32]]
-"""By name, (N, C): how far each heatmap is from what its method promises."""
+"""Deviations (N, C) of each heatmap from what its method promises, by name."""
 
 
 @dataclass(frozen=True)
 class Maps:
-    """What a method has to say of N images and C classes.
+    """The heatmaps of N images and C classes, with what the method reports of them.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Supervision:
 
 @dataclass(frozen=True)
 class Shard:
-    """What a method is asked to explain, and what it may look at.
+    """The images that a method is asked to explain, and all that it may look at.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Shard:
 
     @functools.cached_property
     def model(self) -> Classifier:
-        """The classifier, in evaluation mode.
+        """Return the classifier, in evaluation mode.
 
         It is read when it is first asked for: torch takes seconds to import, and many methods need
         no model.
@@ -128,20 +128,20 @@ class Shard:
 
     @property
     def size(self) -> int:
-        """Side S in pixels of the model's frame."""
+        """Return the side S in pixels of the model's frame."""
         return int(self.images.image.shape[-1])
 
     def seeds(self) -> list[int]:
-        """One for each image, whatever shard it is in."""
+        """Return one seed per image, the same whatever shard the image is in."""
         return [image_seed(self.seed, image_id) for image_id in self.images.image_id]
 
     def empty(self) -> bool:
-        """Whether there is nothing to explain."""
+        """Return whether the shard has no images."""
         return len(self.images) == 0
 
 
 class Method(BaseModel):
-    """What makes heatmaps. Subclasses set the class variables and write `heatmaps`.
+    """An explanation method. Subclasses set the class variables and write `heatmaps`.
 
     Attributes
     ----------
@@ -167,26 +167,28 @@ class Method(BaseModel):
 
     @classmethod
     def unsuited(cls, backbone: str) -> str | None:
-        """Why the method cannot explain this backbone, or None where it can."""
+        """Return why the method cannot explain this backbone, or None where it can."""
         return None
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Names of the methods of the same run whose heatmaps this one is made of."""
+        """Return the names of the methods of the same run whose heatmaps this one combines."""
         return ()
 
     @property
     def supervised(self) -> bool:
-        """Whether it learns from the experts' masks of the tune split."""
+        """Return whether the method learns from the experts' masks of the tune split."""
         return False
 
     @property
     def uses_shared(self) -> bool:
-        """Whether it reads the run's shared perturbed predictions instead of making its own."""
+        """Return whether the method reads the run's shared perturbed predictions instead of making
+        its own.
+        """
         return False
 
     def check_files(self, made: Collection[Path] = ()) -> None:
-        """Raise an InputError where it reads files and they are not there, before any job starts.
+        """Check, before any job starts, that the files which the method reads exist.
 
         Parameters
         ----------
@@ -194,27 +196,32 @@ class Method(BaseModel):
         """
 
     def files(self, image_ids: Sequence[str]) -> list[Path]:
-        """Files that the heatmaps of these images are read from, besides the run's own; sorted."""
+        """Return the files, sorted, that the heatmaps of these images are read from, besides the
+        run's own.
+        """
         return []
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """Heatmaps of all images of a shard, each of its own image, class and seed alone."""
+        """Make the heatmaps of all images of a shard, each from its own image, class and seed
+        alone.
+        """
         raise NotImplementedError
 
 
 class Explainer(Method):
-    """A method that needs the model and the image. Subclasses write `explain`."""
+    """A method that needs the model and the image alone. Subclasses write `explain`."""
 
     network: Literal["trained", "untrained"] = "trained"
-    """`untrained`: explain the same network with random weights instead, as a control. What a map
-    of a network that has learned nothing scores is not owed to what the trained one has learned
-    (Adebayo et al., NeurIPS 2018)."""
+    """Network to explain. `untrained` is a control: the same architecture with random weights. A
+    score that its maps reach too is not owed to what the trained network has learned (Adebayo et
+    al., NeurIPS 2018)."""
     checkpoint: str | None = None
-    """Explain these weights instead of the run's: another run's `model/checkpoint.pt`. The same
-    architecture trained with another seed makes agreement a test of repeatability, another
+    """Checkpoint to explain instead of the run's own, such as another run's `model/checkpoint.pt`.
+    The same architecture trained with another seed makes agreement a test of repeatability, another
     architecture one of reproducibility (Arun et al., Radiology: Artificial Intelligence 2021)."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
-    """Instead of the configuration's, to see how much a method with random draws repeats itself."""
+    """Seed of this method's random draws, instead of the configuration's. Two entries that differ
+    in it show how far a method with random draws repeats itself."""
 
     @model_validator(mode="after")
     def _shares_what_it_can(self) -> Explainer:
@@ -223,12 +230,12 @@ class Explainer(Method):
         return self
 
     def check_files(self, made: Collection[Path] = ()) -> None:
-        """The checkpoint must be there, where one is given."""
+        """Raise an InputError where a checkpoint is given and does not exist."""
         if self.checkpoint and not Path(self.checkpoint).is_file():
             raise InputError(f"checkpoint: {self.checkpoint} does not exist")
 
     def explained_model(self, shard: Shard) -> Classifier:
-        """The classifier that is explained.
+        """Return the classifier that is explained.
 
         Raises
         ------
@@ -252,7 +259,7 @@ class Explainer(Method):
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Heatmaps of all asked classes of all images, in one call.
+        """Make the heatmaps of all asked classes of all images in one call.
 
         Parameters
         ----------
@@ -269,11 +276,12 @@ class Explainer(Method):
         raise NotImplementedError
 
     def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor | None:
-        """What each map should sum to, (N, C), or None where the method promises no sum."""
+        """Return what each map should sum to, (N, C), or None where the method promises no sum."""
         return None
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """As `Method.heatmaps`; quality `conservation_error` where `expected_sum` says so.
+        """Make the heatmaps with `explain`, and quality `conservation_error` where `expected_sum`
+        gives a sum.
 
         It is ``|sum(map) - expected| / |expected|``: relevance that biases absorbed, or an
         approximation's error.
@@ -314,7 +322,7 @@ class Explainer(Method):
 
 
 def image_seed(seed: int, image_id: str) -> int:
-    """The seed of one image under the configuration's seed: 32 bits, whatever shard it is in."""
+    """Return the seed of one image: 32 bits, the same whatever shard the image is in."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{image_id}".encode()).digest()[:4], "big")
 
 

@@ -48,14 +48,14 @@ else:
     torch = lazy.load("torch")
 
 IMAGES_AT_ONCE = 4
-"""Images whose activations are kept at a time, for the backward passes of all classes."""
+"""Number of images whose activations are kept at a time, for all classes' backward passes."""
 
 Seed = Literal["logit", "probability"]
 
 
 @dataclass(frozen=True)
 class Composite:
-    """Which rule is for which layer.
+    """The assignment of rules to layers.
 
     Attributes
     ----------
@@ -70,12 +70,12 @@ class Composite:
 
     @classmethod
     def everywhere(cls, rule: Rule) -> Composite:
-        """One rule for all layers."""
+        """Return the composite of one rule for all layers."""
         return cls(first=rule, convolutions=rule, linear=rule)
 
 
 class LayerwiseRelevance(Explainer):
-    """What all LRP methods share; subclasses write `composite`."""
+    """The base of all LRP methods; subclasses write `composite`."""
 
     cost: ClassVar[Cost] = "backward"
     signed: ClassVar[bool] = True
@@ -83,20 +83,23 @@ class LayerwiseRelevance(Explainer):
 
     seed_with: Seed = "logit"
     """Relevance of the class at the output: its logit or its probability. iNNvestigate takes what
-    the model returns, in the studies the probability, although the last layer's outputs are
-    logits; where a logit is negative, that turns all signs."""
+    the model returns, which in the studies is the probability, although the last layer's outputs
+    are logits. Where a logit is negative, the choice turns all signs."""
 
     @classmethod
     def unsuited(cls, backbone: str) -> str | None:
-        """Networks that cannot be canonised have layers without rules."""
+        """Return why the backbone cannot be canonised and so has layers without rules, or None
+        where it can.
+        """
         return unsuited(backbone)
 
     def composite(self, model: Classifier) -> Composite:
-        """The rules."""
+        """Return the rule of each kind of layer."""
         raise NotImplementedError
 
     def prepared(self, model: Classifier, images: Tensor) -> tuple[nn.Module, Tensor]:
-        """The network, of the same outputs, and a tensor of which ``leaf * G`` is relevance.
+        """Return a network of the same outputs, and a leaf tensor such that ``leaf * G`` is
+        relevance.
 
         Parameters
         ----------
@@ -121,12 +124,12 @@ class LayerwiseRelevance(Explainer):
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Relevance of pixels, summed over the three input channels: (N, C, H, W)."""
+        """Return the relevance of pixels, summed over the three input channels: (N, C, H, W)."""
         parts = images.split(IMAGES_AT_ONCE)
         return torch.cat([self._relevance(model, part, classes) for part in parts])
 
     def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
-        """The seeds (N, C); what biases and epsilon absorb is missing from a map."""
+        """Return the seeds (N, C). A map lacks what biases and epsilon absorb."""
         with torch.no_grad():
             logits = model(images)[:, classes]
         return logits.sigmoid() if self.seed_with == "probability" else logits
@@ -151,7 +154,10 @@ class LayerwiseRelevance(Explainer):
 
 
 class LrpZ(LayerwiseRelevance):
-    """LRP-0, also called LRP-z: inputs share relevance as they contribute to ``z``.
+    """LRP-0, also called LRP-z: ``R_i = sum_j x_i w_ij R_j / z_j``.
+
+    Inputs share relevance as they contribute to ``z`` (Bach et al., PLOS ONE 2015, Eq. 56). Maps
+    (N, C, H, W), signed.
 
     On networks of ReLU, pooling and linear layers this is input times gradient (Shrikumar et al.,
     2016, arXiv 1605.01713), whatever becomes of batch norms, and is computed as such. Noisy in
@@ -163,7 +169,9 @@ class LrpZ(LayerwiseRelevance):
     citation: ClassVar[str] = "Bach et al., PLOS ONE 2015, Eq. 56"
 
     def prepared(self, model: Classifier, images: Tensor) -> tuple[nn.Module, Tensor]:
-        """The network itself and the images, or where gates are to be constants canonised."""
+        """Return the network itself, or its canonised form where gates must be constants, and the
+        images.
+        """
         gated = any(isinstance(module, torch.nn.SiLU) for module in model.network.modules())
         return canonised(model.network) if gated else model.network, images.requires_grad_()
 
@@ -179,15 +187,20 @@ class LrpEpsilon(LayerwiseRelevance):
     }
 
     epsilon: Annotated[float, Field(gt=0)] = 1.0
-    """Added to the size of every output that relevance is divided by; 1 in the study."""
+    """Stabiliser added to the size of every output that relevance is divided by; 1 in the study."""
 
     def composite(self, model: Classifier) -> Composite:
-        """Epsilon at every layer."""
+        """Return epsilon at every layer."""
         return Composite.everywhere(Epsilon(self.epsilon))
 
 
 class LrpGamma(LayerwiseRelevance):
-    """LRP-gamma: as LRP-z, with contributions of an output's own sign favoured."""
+    """LRP-gamma, where contributions of an output's own sign count ``1 + gamma`` times.
+
+    ``R_i = sum_j x_i (w_ij + gamma w_ij+) / sum_i x_i (w_ij + gamma w_ij+) R_j`` for ``x >= 0``
+    (Montavon et al., Explainable AI 2019, Sect. 10.2); in general as Andéol et al. (2021, arXiv
+    2106.04427) have it, see `lrp_rules.Gamma`. Maps (N, C, H, W), signed.
+    """
 
     method: ClassVar[str] = "lrp_gamma"
     title: ClassVar[str] = "LRP-γ"
@@ -197,15 +210,18 @@ class LrpGamma(LayerwiseRelevance):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     gamma: Annotated[float, Field(ge=0)] = 0.25
-    """How much more such contributions count; 0 is LRP-z."""
+    """Additional weight of contributions of the output's own sign; 0 is LRP-z."""
 
     def composite(self, model: Classifier) -> Composite:
-        """Gamma at every layer."""
+        """Return gamma at every layer."""
         return Composite.everywhere(Gamma(self.gamma))
 
 
 class LrpAlpha2Beta1(LayerwiseRelevance):
-    """LRP-alpha-beta: positive contributions count twice, negative ones once, against them.
+    """LRP-alpha-beta with alpha 2 and beta 1 (Bach et al., PLOS ONE 2015, Eq. 60).
+
+    ``R_i = sum_j (2 (x_i w_ij)+ / z_j+ - (x_i w_ij)- / z_j-) R_j``: positive contributions count
+    twice, negative ones once, against them. Maps (N, C, H, W), signed.
 
     Both kinds are normalised by themselves, positive (negative) part of the bias included;
     iNNvestigate puts the whole bias in both. Mind that the rule hands on the sign of what it
@@ -219,12 +235,15 @@ class LrpAlpha2Beta1(LayerwiseRelevance):
     citation: ClassVar[str] = "Bach et al., PLOS ONE 2015, Eq. 60"
 
     def composite(self, model: Classifier) -> Composite:
-        """Alpha 2, beta 1 at every layer."""
+        """Return alpha 2, beta 1 at every layer."""
         return Composite.everywhere(AlphaBeta(2, 1))
 
 
 class DeepTaylor(LayerwiseRelevance):
     """Deep Taylor decomposition by the z+ rule (alpha 1, beta 0) at every layer.
+
+    ``R_i = sum_j (x_i w_ij)+ / z_j+ R_j`` (Montavon et al., Pattern Recognition 2017). Maps
+    (N, C, H, W).
 
     Only positive contributions receive relevance, in the first layer also those of negative pixels
     through negative weights: the pixels' bounds (the paper's z-B rule) are not used. The study's
@@ -239,12 +258,15 @@ class DeepTaylor(LayerwiseRelevance):
     citation: ClassVar[str] = "Montavon et al., Pattern Recognition 2017"
 
     def composite(self, model: Classifier) -> Composite:
-        """The z+ rule at every layer."""
+        """Return the z+ rule at every layer."""
         return Composite.everywhere(ZPlus())
 
 
 class LrpEpsilonPlusFlat(LayerwiseRelevance):
-    """Epsilon in the classifier, z+ in the convolutions, flat in the first layer.
+    """Composite of epsilon in the classifier, z+ in the convolutions and flat in the first layer.
+
+    Lapuschkin et al., Nat. Commun. 2019; Kohlbrenner et al., IJCNN 2020. The rules' formulas are in
+    `lrp_rules`. Maps (N, C, H, W), signed.
 
     The composite that deep convolutional networks are commonly explained with. Evidence against
     the class enters at the classifier, where the sign of relevance is decided.
@@ -256,15 +278,18 @@ class LrpEpsilonPlusFlat(LayerwiseRelevance):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     epsilon: Annotated[float, Field(gt=0)] = 1e-6
-    """Added to the size of outputs of linear layers that relevance is divided by."""
+    """Stabiliser added to the size of linear layers' outputs that relevance is divided by."""
 
     def composite(self, model: Classifier) -> Composite:
-        """Epsilon, z+ and flat."""
+        """Return flat, z+ and epsilon, from the first layer to the classifier."""
         return Composite(first=Flat(), convolutions=ZPlus(), linear=Epsilon(self.epsilon))
 
 
 class LrpEpsilonGammaBox(LayerwiseRelevance):
-    """Epsilon in the classifier, gamma in the convolutions, z-B in the first layer.
+    """Composite of epsilon in the classifier, gamma in the convolutions and z-B in the first layer.
+
+    Montavon et al., Explainable AI 2019; Montavon et al., Pattern Recognition 2017. The rules'
+    formulas are in `lrp_rules`. Maps (N, C, H, W), signed.
 
     The box's bounds are black and white as the model sees them, channel by channel.
     """
@@ -277,12 +302,12 @@ class LrpEpsilonGammaBox(LayerwiseRelevance):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     epsilon: Annotated[float, Field(gt=0)] = 1e-6
-    """Added to the size of outputs of linear layers that relevance is divided by."""
+    """Stabiliser added to the size of linear layers' outputs that relevance is divided by."""
     gamma: Annotated[float, Field(ge=0)] = 0.25
-    """How much more contributions of an output's own sign count."""
+    """Additional weight of contributions of the output's own sign, in the convolutions."""
 
     def composite(self, model: Classifier) -> Composite:
-        """Epsilon, gamma and box."""
+        """Return z-B, gamma and epsilon, from the first layer to the classifier."""
         black, white = (
             model.normalise(torch.full((1, 1, 1), grey, dtype=torch.uint8)) for grey in (0, 255)
         )
@@ -294,7 +319,9 @@ class LrpEpsilonGammaBox(LayerwiseRelevance):
 
 
 def _altered(rule: Rule, leaf: Tensor | None = None) -> Callable[..., Tensor]:
-    """A hook that gives a layer the rule's gradient, for its inputs or for a leaf instead."""
+    """Return a hook that gives a layer the rule's gradient, for its inputs or for a leaf
+    instead.
+    """
 
     def hook(layer: Any, inputs: tuple[Tensor], z: Tensor) -> Tensor:
         if not torch.is_grad_enabled():  # Inside a gate that is a constant.
@@ -306,5 +333,5 @@ def _altered(rule: Rule, leaf: Tensor | None = None) -> Callable[..., Tensor]:
 
 
 def _sign(x: Tensor) -> Tensor:
-    """The sign, with that of zero positive."""
+    """Return the sign, with that of zero positive."""
     return torch.where(x < 0, -1.0, 1.0)

@@ -40,8 +40,8 @@ from shamsul.storage.files import replacing
 logger = logging.getLogger(__name__)
 
 HISTORY_COLUMNS = ["epoch", "learning_rate", "train_loss", "tune_loss", "tune_auroc", "seconds"]
-"""`learning_rate` is the epoch's last; `seconds`, wall time, is the only one that two equal runs
-do not share."""
+"""Columns of the training history. `learning_rate` is the epoch's last; `seconds`, wall time, is
+the only one that two equal runs do not share."""
 
 
 def fit(
@@ -113,13 +113,13 @@ def fit(
 
 
 def selection(history: pd.DataFrame) -> dict[str, float]:
-    """The epoch whose weights were kept, and its mean AUROC on tune."""
+    """Return the epoch whose weights were kept, and its mean AUROC on the tune split."""
     best = history.loc[history["tune_auroc"].idxmax()]
     return {"epoch": int(best["epoch"]), "tune_auroc": float(best["tune_auroc"])}
 
 
 def mean_auroc(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> float:
-    """Mean AUROC over the classes that have positives and negatives.
+    """Return the mean AUROC over the classes that have positives and negatives.
 
     Labels other than 0 and 1 are left out of their class. NaN where no class has both.
     """
@@ -150,7 +150,7 @@ def _check(train: Dataset, tune: Dataset) -> None:
 
 
 class _Run:
-    """A training run between two epochs."""
+    """The state of a training run between two epochs."""
 
     def __init__(
         self, classifier: Classifier, train: Dataset, tune: Dataset, settings: Train, seed: int
@@ -184,11 +184,13 @@ class _Run:
         self.best: dict[str, torch.Tensor] = {}
 
     def best_epoch(self) -> int:
-        """Number of the epoch with the highest AUROC on tune, the first of equal ones."""
+        """Return the number of the epoch with the highest AUROC on tune, the first of equal
+        ones.
+        """
         return 1 + int(np.argmax([row["tune_auroc"] for row in self.history]))
 
     def is_stale(self) -> bool:
-        """Whether it is time to stop early."""
+        """Return whether it is time to stop early."""
         patience = self.settings.early_stopping
         if patience is None or not self.history:
             return False
@@ -230,7 +232,7 @@ class _Run:
             self.best = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
 
     def _learn(self, epoch: int) -> float:
-        """One pass over the training images; returns the mean loss per label."""
+        """Train for one pass over the training images; return the mean loss per label."""
         settings = self.settings
         reach = round(settings.shift * self.classifier.size)
         plan = Plan.draw(self.seed, epoch, self.train.labels, self.policy, settings.flip, reach)
@@ -269,7 +271,7 @@ class _Run:
 
 
 def _fingerprint(run: _Run, code: str) -> str:
-    """What a state must have come from to be gone on from."""
+    """Return a digest of all that a saved state must agree with to be continued from."""
     facts = {
         "code": code,
         "settings": run.settings.model_dump(),
@@ -299,7 +301,7 @@ def _save(run: _Run, state: Path, fingerprint: str) -> None:
 
 
 def _resume(run: _Run, state: Path, fingerprint: str) -> None:
-    """Bring a run to where `state` left it, or leave it at its beginning."""
+    """Restore a run from `state`, or leave it at its beginning."""
     for leftover in state.parent.glob(f".{state.name}.*"):
         leftover.unlink(missing_ok=True)  # of a run that was killed while it wrote
     if not state.exists():
