@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from shamsul.errors import InputError
-from shamsul.explain.base import Cost, Maps, Method, Shard
+from shamsul.explain.base import Cost, Method
 from shamsul.explain.control import masks_in_frame
+from shamsul.explain.shard import Maps, Shard
 from shamsul.job.progress import track
 from shamsul.storage.heatmaps import Heatmaps
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from shamsul.errors import InputError
-from shamsul.explain.base import Cost, Maps, Method, Shard, Supervision, image_seed
+from shamsul.explain.base import Cost, Method
+from shamsul.explain.shard import Maps, Shard, Supervision, image_seed
 from shamsul.storage.heatmaps import RunLengths
 
 if TYPE_CHECKING:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.gradient import Baseline, baseline_images, class_gradients, no_relu, rise
+from shamsul.explain.input_gradients import (
+    Baseline,
+    baseline_images,
+    class_gradients,
+    no_relu,
+    rise,
+)
 from shamsul.model.canonise import modular
 
 if TYPE_CHECKING:

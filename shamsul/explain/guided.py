@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.gradient import class_gradients, no_relu, strength
+from shamsul.explain.input_gradients import class_gradients, no_relu, strength
 from shamsul.model.canonise import modular
 
 if TYPE_CHECKING:

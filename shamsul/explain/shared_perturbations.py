@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.explain.base import image_seed
 from shamsul.explain.perturbation import Perturbed, Perturber
+from shamsul.explain.shard import image_seed
 from shamsul.job.progress import track
 from shamsul.storage.images import Images
 from shamsul.storage.perturbed import PerturbedPredictions, read_perturbed

@@ -19,8 +19,9 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from shamsul import lazy
 from shamsul.explain import shapley
-from shamsul.explain.base import Cost, Explainer, Maps, Shard
+from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.perturbation import Perturbed, Perturber, Segmented
+from shamsul.explain.shard import Maps, Shard
 from shamsul.explain.shared_perturbations import chance, read
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from shamsul import lazy
 from shamsul.data.chexpert import read_json, read_run_lengths
 from shamsul.data.masks import run_lengths
 from shamsul.errors import InputError
-from shamsul.explain.base import Cost, Maps, Method, Shard
+from shamsul.explain.base import Cost, Method
 from shamsul.explain.external.folder import listing
+from shamsul.explain.shard import Maps, Shard
 from shamsul.geometry import Frame
 from shamsul.job.progress import track
 from shamsul.labels import CHEXLOCALIZE_NAMES
