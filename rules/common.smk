@@ -51,6 +51,7 @@ from shamsul.explain.base import Method
 from shamsul.explain.external.methods import Imported, Segmentations
 from shamsul.settings import EXPLAINED, SPLITS
 from shamsul.storage.files import remove_leftovers
+from shamsul.tables import TABLES, existing
 
 try:
     CONFIG = shamsul.config.load(config)
@@ -246,13 +247,14 @@ def shard_tables(kind, *splits):
     return paths
 
 
-def table(name, category, subcategory=None):
+def table(name):
     """Output: a table, which is never empty and has its place and caption in Snakemake's report."""
+    declared = TABLES[name]
     return report(
         ensure(f"{RUN}/tables/{name}.parquet", non_empty=True),
         caption=f"../captions/{name}.rst",
-        category=category,
-        subcategory=subcategory,
+        category=declared.category,
+        subcategory=declared.subcategory,
         labels={"table": name},
     )
 

@@ -9,27 +9,41 @@ import pandas as pd
 
 from shamsul.evaluate.chexlocalize.summary import AVERAGE
 from shamsul.evaluate.value_matrix import POOLED
+from shamsul.report.filters import only
 from shamsul.report.formatting import interval, number
-from shamsul.report.localisation import only
 from shamsul.report.method_table import Cell, Grid, Heading, lay
 from shamsul.report.methods import Methods, ordered
+from shamsul.report.run import Run
 
+TITLE = "CheXlocalize"
+AFTER = "markers"
+NEEDS = ("chexlocalize", "localisation")
 KEY = ["method", "metric", "class"]
 METRICS = {"iou": "IoU", "hit_rate": "Hit rate"}
 SIDES = ("CheXlocalize", "here")
 
 
+def context(run: Run) -> dict[str, Any] | None:
+    """Return both figures, None where the configuration does not ask for their protocol."""
+    table = run.optional("chexlocalize")
+    if table is None:
+        return None
+    rule = run.evaluate["chexlocalize"]["threshold"]
+    tables = table, run.table("localisation"), rule, run.methods
+    return {"theirs": side_by_side(*tables), "by_class": by_class(*tables, run.classes)}
+
+
 def side_by_side(
     theirs: pd.DataFrame, localisation: pd.DataFrame, rule: str, methods: Methods
 ) -> Grid:
-    """Means over classes: CheXlocalize's, and the report's of the same classes and rule.
+    """Return means over classes: CheXlocalize's, and the report's of the same classes and rule.
 
     Parameters
     ----------
     theirs : as `shamsul.evaluate.chexlocalize.summary.summarise` returns it.
-    localisation : table of the evaluation.
+    localisation : table `localisation`.
     rule : threshold rule of their protocol, `otsu` or `tuned`.
-    methods : of the run.
+    methods : the methods of the run.
     """
     both = _both(theirs, localisation, rule)
     # Where theirs is not a number, neither mean nor decrease counts the class.
@@ -64,7 +78,7 @@ def by_class(
     methods: Methods,
     classes: Sequence[str],
 ) -> list[tuple[str, Grid]]:
-    """For each metric its name, and both figures for each class."""
+    """Return for each metric its name, and both figures for each class."""
     both = _both(theirs, localisation, rule)
     found = []
     for metric, title in METRICS.items():
@@ -78,7 +92,7 @@ def by_class(
 
 
 def _both(theirs: pd.DataFrame, localisation: pd.DataFrame, rule: str) -> pd.DataFrame:
-    """method, metric, class, side, mean, low, high, n: all of theirs, and what is here of them."""
+    """Return method, metric, class, side, mean, low, high, n: all of theirs, and ours of these."""
     own = theirs[theirs["class"] != AVERAGE].rename(columns={"lower": "low", "upper": "high"})
     here = localisation[(localisation["split"] == "test") & (localisation["class"] != POOLED)]
     wanted = ((here["metric"] == "iou") & (here["threshold_rule"] == rule)) | (

@@ -1,4 +1,4 @@
-"""Parts of the test set, and regressions on shape and confidence."""
+"""Strata: parts of the test set, and regressions on shape and confidence."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from shamsul.evaluate.per_image import PREFIX
 from shamsul.evaluate.strata import VARIABLES
 from shamsul.evaluate.value_matrix import POOLED
 from shamsul.metrics import METRICS
+from shamsul.report.filters import only, pooled_of
 from shamsul.report.formatting import RULES, interval, number, p_says, signed
-from shamsul.report.localisation import View, only
 from shamsul.report.method_table import Cell, Grid, Heading, lay
 from shamsul.report.methods import Methods
+from shamsul.report.run import Run
+from shamsul.report.views import View
 
+TITLE = "Strata"
+AFTER = "gains"
+NEEDS = ("strata", "regressions", "localisation", "comparisons", "per_image")
 TITLES = {
     "labels": "Images with one label and with several",
     "findings": "One label and several, without those that another one implies",
@@ -30,9 +35,9 @@ TITLES = {
     "sex": "Sex",
     "age": "Age",
 }
-"""What the variables of the strata are called."""
+"""Names of the variables of the strata."""
 FIRST = ("labels", "findings")
-"""The study's question, which is shown first."""
+"""Variables of the study's question, which are shown first."""
 PREDICTORS = {
     "instances": "Outlines",
     "area_ratio": "Area",
@@ -40,7 +45,7 @@ PREDICTORS = {
     "irrectangularity": "Irrectangularity",
     "probability": "Probability",
 }
-"""What the predictors of the regressions are called, in the order of the report."""
+"""Names of the predictors of the regressions, in the order of the report."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,26 @@ class Parts:
     grid: Grid
 
 
+def context(run: Run) -> dict[str, Any]:
+    """Return the strata and the regressions of the main metric."""
+    main, methods = run.main, run.methods
+    return {
+        "strata": parts(run.table("strata"), main, methods) if main else [],
+        "first": FIRST,
+        "regressions": lines(run.table("regressions"), main, methods) if main else [],
+    }
+
+
 def parts(strata: pd.DataFrame, view: View, methods: Methods) -> list[Parts]:
-    """The variables that divide the test set into two strata, and the first ones in any case.
+    """Return the variables that divide the test set in two, and the first ones in any case.
 
     Parameters
     ----------
-    strata : table of the evaluation.
-    view : of the main measure.
-    methods : of the run.
+    strata : table `strata`.
+    view : the view of the main metric.
+    methods : the methods of the run.
     """
-    own = only(strata, **{"metric": view.metric, "threshold_rule": view.rule, "class": POOLED})
+    own = pooled_of(strata, view)
     found = []
     for variable, definition in VARIABLES.items():
         table = only(own, variable=variable)
@@ -93,9 +108,9 @@ def _stratum(row: Mapping[Any, Any]) -> Cell:
 
 
 def lines(regressions: pd.DataFrame, view: View, methods: Methods) -> list[tuple[str, Grid]]:
-    """For each outcome its name and its slopes, methods by predictors; the main measure first."""
+    """Return for each outcome its name and its slopes, methods by predictors."""
     found = []
-    kind = PREFIX["box"] if view.metric.startswith(PREFIX["box"]) else ""
+    kind = PREFIX[view.kind]
     own = only(regressions, **{"class": POOLED})
     for outcome in (kind + name + gap for gap in ("", "_gap") for name in ("iou", "hit_rate")):
         table = only(own, outcome=outcome)

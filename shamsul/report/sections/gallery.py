@@ -1,4 +1,4 @@
-"""Examples of the report: a radiograph, the expert's mask and every method's heatmap."""
+"""Gallery: radiographs, the experts' masks and every method's heatmap."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,15 +15,37 @@ from numpy.typing import NDArray
 from shamsul.data.images import load
 from shamsul.data.masks import by_image, decode
 from shamsul.errors import InputError
+from shamsul.evaluate.per_image import PREFIX
 from shamsul.geometry import Frame
 from shamsul.report.overlay import OTHER, data_uri, outline, overlay, radiograph
+from shamsul.report.run import Run
+from shamsul.report.views import View
 from shamsul.storage.heatmaps import RunLengths, read_heatmaps
 from shamsul.storage.images import read_frames
+
+TITLE = "Gallery"
+AFTER = "sanity"
+NEEDS = (
+    "localisation",
+    "comparisons",
+    "per_image",
+    "predictions",
+    "manifest",
+    "masks",
+    "heatmaps",
+    "images",
+    "roots",
+)
+
+
+def context(run: Run) -> dict[str, Any]:
+    """Return the examples that the main view chooses."""
+    return {"examples": shown(run, run.main) if run.main else []}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An image and class to show, and why."""
+    """An image and class to show, and the reason."""
 
     image_id: str
     class_name: str
@@ -56,7 +79,7 @@ class Example:
 def choose(
     per_image: pd.DataFrame, metric: str, rule: str, counted: Collection[str], count: int
 ) -> list[Choice]:
-    """Typical and best cases of the classes with most masks, by a rule and not by eye.
+    """Return typical and best cases of the classes with most masks, by a rule and not by eye.
 
     Images of test are ranked by the metric's mean over the explanation methods. Class by class,
     most masks first, the middle one and the best one are taken; where more are asked for than
@@ -91,6 +114,32 @@ def choose(
     return [*typical_and_best, *worst][:count]
 
 
+def shown(run: Run, main: View) -> list[Example]:
+    """Return the pictures of the examples, with the methods' overlap and hit rate."""
+    methods, per_image = run.methods, run.table("per_image")
+    explanations = set(filter(methods.explains, methods.names))
+    choices = choose(
+        per_image, main.metric, main.rule, explanations, run.config["report"]["gallery"]
+    )
+    key = ["image_id", "class", "method"]
+    wanted = per_image[per_image["image_id"].isin({choice.image_id for choice in choices})]
+    overlap = wanted[(wanted["metric"] == main.metric) & (wanted["threshold_rule"] == main.rule)]
+    hits = wanted[wanted["metric"] == PREFIX[main.kind] + "hit_rate"]
+    both = overlap[[*key, "value"]].merge(hits[[*key, "value"]], on=key, suffixes=("", "_hit"))
+    return examples(
+        choices,
+        methods.names,
+        {tuple(row[:3]): tuple(row[3:]) for row in both.itertuples(index=False)},
+        run.table("predictions").set_index(["image_id", "class"])["probability"].to_dict(),
+        run.table("manifest"),
+        run.table("masks"),
+        main.kind,
+        run.results.heatmaps,
+        run.results.images,
+        run.results.roots,
+    )
+
+
 def examples(
     choices: Sequence[Choice],
     methods: Sequence[str],
@@ -103,7 +152,7 @@ def examples(
     images: Iterable[Path],
     roots: Mapping[str, Path],
 ) -> list[Example]:
-    """Pictures of the chosen examples.
+    """Return pictures of the chosen examples.
 
     Parameters
     ----------
@@ -169,13 +218,13 @@ def _frames(shards: Iterable[Path], chosen: set[str]) -> dict[str, Frame]:
 
 
 Maps = dict[tuple[str, str, str], tuple[NDArray[np.float32] | None, Frame]]
-"""By method, image and class: the map, None where it was not made, and its frame."""
+"""The map, None where it was not made, and its frame, by method, image and class."""
 
 
 def _heatmaps(
     shards: Iterable[Path], choices: Sequence[Choice], frames: Mapping[str, Frame]
 ) -> tuple[Maps, set[str], set[str]]:
-    """Maps, methods that have negative relevance anywhere, and methods of segmentations."""
+    """Return maps, methods that have negative relevance anywhere, and methods of segmentations."""
     found: Maps = {}
     signed: set[str] = set()
     outlined: set[str] = set()

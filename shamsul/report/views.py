@@ -1,4 +1,4 @@
-"""What the report says of localisation: one view for each metric and threshold rule."""
+"""Localisation: one view for each metric and threshold rule."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shamsul.evaluate.per_image import FALSE_ALARMS, PREFIX
 from shamsul.evaluate.value_matrix import POOLED
 from shamsul.report.differences import Difference, Lookup
 from shamsul.report.figures import box_plot, ramp
+from shamsul.report.filters import only
 from shamsul.report.formatting import RULES, measure, view_name
 from shamsul.report.methods import Methods, ordered
 
@@ -22,7 +23,7 @@ Rules = Sequence[str]
 
 @dataclass(frozen=True)
 class Shade:
-    """A coloured cell of the matrix: a method on a class."""
+    """A coloured cell of the matrix: one method on one class."""
 
     mean: float
     low: float
@@ -31,12 +32,12 @@ class Shade:
     text: str
     best: bool
     mark: str
-    """`better` or `worse` than the baseline, else empty."""
+    """Verdict against the baseline: `better`, `worse` or empty."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """Of the matrix: a class, or (first) all of them pooled."""
+    """A column of the matrix: a class, or (first) all of them pooled."""
 
     name: str
     n_masks: int
@@ -45,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Standing:
-    """A method's pooled mean, and how it compares; None where there is nothing to compare with."""
+    """A method's pooled mean and its differences, None where there is nothing to compare with."""
 
     method: str
     mean: float
@@ -61,7 +62,7 @@ class View:
 
     Attributes
     ----------
-    better : which way is better, `higher` or `lower`.
+    better : the direction that is better, `higher` or `lower`.
     columns, rows : of the matrix of classes and methods.
     extreme : the best mean in the matrix, which is the darkest.
     standings : of all methods, best first.
@@ -87,8 +88,13 @@ class View:
     class_plots: list[tuple[Column, Markup]]
 
     @property
+    def kind(self) -> str:
+        """Kind of the masks, `segmentation` or `box`."""
+        return "box" if self.metric.startswith(PREFIX["box"]) else "segmentation"
+
+    @property
     def tested(self) -> bool:
-        """Whether its methods were compared in pairs."""
+        """True where its methods were compared in pairs."""
         return any(row.to_control or row.to_best for row in self.standings)
 
 
@@ -103,16 +109,16 @@ def views(
     rules: Rules,
     alpha: float,
 ) -> list[View]:
-    """The views of one kind of mask that have any value on test.
+    """Return the views of one kind of mask that have any value on test.
 
     Parameters
     ----------
     localisation, comparisons, per_image : tables of the evaluation.
-    kind : of the masks.
-    alarms : whether the false alarms, which are of no kind of mask, are among them.
-    methods : of the run.
+    kind : kind of the masks, `segmentation` or `box`.
+    alarms : true to include the false alarms, which are of no kind of mask.
+    methods : the methods of the run.
     classes : in the order of the report; others follow by name.
-    rules : of the configuration.
+    rules : threshold rules of the configuration.
     alpha : level below which an adjusted p-value is said to distinguish.
     """
     summary = localisation[localisation["split"] == "test"]
@@ -128,7 +134,7 @@ def views(
 
 
 def _headline(kind: str, alarms: bool, rules: Rules) -> list[tuple[str, str]]:
-    """Metrics and rules that have a view; the other measures share one table."""
+    """Return metrics and rules that have a view; the other metrics share one table."""
     prefix = PREFIX[kind]
     overlap = [(prefix + "iou", rule) for rule in RULES if rule in rules]
     free = [(prefix + name, "none") for name in ("hit_rate", "relevance_mass", "pxap")]
@@ -196,7 +202,7 @@ def _standings(
     control: str | None,
     against: Lookup,
 ) -> list[Standing]:
-    """All methods, best first."""
+    """Return the standings of all methods, best first."""
     sign = 1 if better == "lower" else -1
     order = sorted(
         (name for name in names if (POOLED, name) in cells),
@@ -222,7 +228,7 @@ def _matrix(
     control: str | None,
     against: Lookup,
 ) -> list[tuple[str, list[Shade | None]]]:
-    """Methods by classes, darker where better."""
+    """Return the matrix of methods by classes, darker where better."""
     largest = max(row["mean"] for row in cells.values())
 
     def shade(name: str, method: str) -> Shade | None:
@@ -249,27 +255,3 @@ def _plot(
     samples = {name: group["value"].to_numpy() for name, group in values.groupby("method")}
     drawn = {name: samples[name] for name in methods if name in samples}
     return box_plot(drawn, muted, f"Box plots of {title} per image, by method")
-
-
-def threshold_matrix(
-    thresholds: pd.DataFrame, kind: str, methods: Methods, classes: Sequence[str]
-) -> tuple[list[str], list[tuple[str, list[dict[str, object] | None]]]]:
-    """Tuned thresholds of a kind of mask: classes, and for each method its row by class.
-
-    Readers have none: what they drew is the same under every threshold.
-    """
-    own = only(thresholds, kind=kind)
-    names = ordered(set(own["class"]), classes)
-    found = {(row["method"], row["class"]): row for row in own.to_dict("records")}
-    return names, [
-        (method, [found.get((method, name)) for name in names])
-        for method in methods.ordered(set(own["method"]))
-        if methods.kind(method) != "human"
-    ]
-
-
-def only(table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
-    """The rows whose columns have these values."""
-    for column, value in wanted.items():
-        table = table[table[column] == value]
-    return table

@@ -1,4 +1,4 @@
-"""How the methods stand against the prior, the radiologist and the baseline."""
+"""The summary: what may be said of the best explanation method, and the headline tables."""
 
 from __future__ import annotations
 
@@ -8,28 +8,36 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from shamsul.evaluate.value_matrix import POOLED
 from shamsul.report.differences import Difference
+from shamsul.report.filters import only, pooled_of
 from shamsul.report.formatting import interval, number, p_says, signed
-from shamsul.report.localisation import View, only
-from shamsul.report.method_table import Cell, Grid, Heading, difference, lay
-from shamsul.report.methods import Methods, ordered
+from shamsul.report.methods import REFERENCES, Methods
+from shamsul.report.run import Run
+from shamsul.report.views import View
 
-REFERENCES = {"prior": "position prior", "radiologist": "radiologist", "baseline": "baseline"}
-"""What the references are called, in the order of the report."""
+TITLE = "Summary"
+AFTER = None
+NEEDS = ("gains", "localisation", "comparisons", "per_image")
+
+
+def context(run: Run) -> dict[str, Any]:
+    """Return the sentences on the best method and the views of each kind of mask."""
+    main, gains = run.main, run.table("gains")
+    said = sentences(gains, main, run.methods, run.alpha) if main else []
+    return {"parts": run.localised, "sentences": said, "alpha": run.alpha}
 
 
 def sentences(gains: pd.DataFrame, view: View, methods: Methods, alpha: float) -> list[Markup]:
-    """What may be said of the best explanation method on the main measure.
+    """Return what may be said of the best explanation method on the main metric.
 
     Parameters
     ----------
-    gains : table of the evaluation.
-    view : of the main measure.
-    methods : of the run.
+    gains : table `gains`.
+    view : the view of the main metric.
+    methods : the methods of the run.
     alpha : level below which an adjusted p-value is said to distinguish.
     """
-    own = _pooled(gains, view)
+    own = pooled_of(gains, view)
     if view.best is None:
         return [Markup("No explanation method is among the methods, so none can be best.")]
     count = sum(methods.explains(row.method) for row in view.standings)
@@ -65,7 +73,7 @@ def sentences(gains: pd.DataFrame, view: View, methods: Methods, alpha: float) -
 def _against(
     reference: str, row: Mapping[Any, Any], explained: Sequence[Mapping[Any, Any]], alpha: float
 ) -> Markup:
-    """The sentences on one reference: the best method's difference, and how many beat it."""
+    """Return the sentences on one reference: the best method's difference, and how many beat it."""
     found = Difference.of(row, alpha)
     who = Markup("<b>{}</b>").format(row["reference_method"])
     numbers = f"{signed(found.value)}"
@@ -98,7 +106,7 @@ def _against(
 
 
 def _short(row: Mapping[Any, Any]) -> Markup:
-    """By how much the radiologist's mean is missed."""
+    """Return a sentence on the distance to the radiologist's mean."""
     percent, low, high = row["percent"], row["percent_low"], row["percent_high"]
     if percent != percent:
         return Markup("")
@@ -109,48 +117,3 @@ def _short(row: Mapping[Any, Any]) -> Markup:
     text = " It is {} %{} {} the radiologist's mean of {}."
     way = "above" if above else "short of"
     return Markup(text).format(number(percent, 0), within, way, number(row["reference_mean"]))
-
-
-def pooled_gains(gains: pd.DataFrame, view: View, methods: Methods, alpha: float) -> Grid | None:
-    """Methods by references: the difference, and what is missing to the radiologist in percent."""
-    own = _pooled(gains, view)
-    if own.empty:
-        return None
-    names = {row["reference"]: row["reference_method"] for row in own.to_dict("records")}
-    columns = [(reference,) for reference in REFERENCES if reference in names]
-    rows = lay(own, methods, ["reference"], columns, lambda row: difference(row, alpha))
-    headings = [Heading(f"minus {names[key]}", REFERENCES[key]) for (key,) in columns]
-    if "radiologist" in names:
-        headings.append(Heading("Missing to the radiologist", "percent of the radiologist's mean"))
-        percent = dict(lay(only(own, reference="radiologist"), methods, [], [()], _percent))
-        rows = [(name, [*cells, *percent.get(name, [None])]) for name, cells in rows]
-    return Grid(headings, rows)
-
-
-def _percent(row: Mapping[Any, Any]) -> Cell:
-    within = interval(row["percent_low"], row["percent_high"], 0)
-    return Cell(number(row["percent"], 0) + " %", (within,))
-
-
-def class_gains(
-    gains: pd.DataFrame, view: View, methods: Methods, classes: Sequence[str], alpha: float
-) -> list[tuple[str, Grid]]:
-    """For each reference its name and the differences of methods by classes."""
-    table = only(gains, metric=view.metric, threshold_rule=view.rule)
-    found = []
-    for reference, called in REFERENCES.items():
-        own = only(table, reference=reference)
-        own = own[own["class"] != POOLED]
-        if own.empty:
-            continue
-        columns = [(name,) for name in ordered(set(own["class"]), classes)]
-        n = own.groupby("class")["n_masks"].max()
-        headings = [Heading(name, f"{n[name]} masks") for (name,) in columns]
-        rows = lay(own, methods, ["class"], columns, lambda row: difference(row, alpha))
-        title = f"minus {own['reference_method'].iloc[0]} ({called})"
-        found.append((title, Grid(headings, rows)))
-    return found
-
-
-def _pooled(gains: pd.DataFrame, view: View) -> pd.DataFrame:
-    return only(gains, **{"metric": view.metric, "threshold_rule": view.rule, "class": POOLED})
