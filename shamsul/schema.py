@@ -88,6 +88,12 @@ def variant(cls: type[Method]) -> JsonSchema:
     }
 
 
+def parameters(cls: type[Method]) -> list[Row]:
+    """Return name, type, default and meaning of each key of a method's entry, as Markdown."""
+    variant = _variant(cls)
+    return list(_rows(variant, variant))
+
+
 def tables() -> str:
     """Return the page of all keys, as Markdown."""
     whole = schema()
