@@ -27,7 +27,7 @@ from shamsul.model.settings import (
 )
 from shamsul.probe.settings import Probe
 from shamsul.report.settings import Report
-from shamsul.settings import SPLITS, Name, Section, explain_errors, unknown
+from shamsul.settings import SPLITS, Name, Section, explain_errors, modernise, unknown
 
 
 class Compute(Section):
@@ -141,7 +141,7 @@ def load(raw: dict[str, Any]) -> Config:
         One line per fault: the key, what was found, what is allowed.
     """
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate(modernise(raw, Config))
     except ValidationError as error:
         raise InputError(*explain_errors(error, Config)) from None
 

@@ -28,7 +28,7 @@ _COST = {
     "forward": "one forward pass for all classes",
     "backward": "a backward pass per class",
     "sampling": "many forward passes per image",
-    "none": "does not ask the network",
+    "no_model": "does not ask the network",
 }
 _ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": "describes"}
 
@@ -52,8 +52,7 @@ def methods() -> str:
 
 
 def _cost(cls: type[Method]) -> str:
-    """Return the cost in words; a release may know more kinds of cost than there are words for."""
-    return _COST.get(cls.cost, cls.cost)
+    return _COST[cls.cost]
 
 
 def _module(cls: type[Method]) -> tuple[str, str]:

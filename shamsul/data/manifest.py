@@ -15,9 +15,10 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
+from shamsul.data.adapter import DiskSource
 from shamsul.data.images import FORMATS, UNREADABLE
-from shamsul.data.settings import ChexpertSource, Data, NihSource
-from shamsul.data.sources import ADAPTERS, expand
+from shamsul.data.settings import Data
+from shamsul.data.sources import expand
 from shamsul.errors import InputError
 from shamsul.job.progress import track
 from shamsul.labels import MARKER
@@ -75,8 +76,7 @@ def build(
     parts, masks = [], []
     for source in expand(data.sources):
         root = roots[source.name]
-        adapter = ADAPTERS[source.adapter]
-        images = adapter.read(source, root, classes)
+        images = source.read_images(root, classes)
         images = images[images["view"].isin(data.views) & ~images["image_id"].isin(data.exclude)]
         if images.empty:
             raise InputError(
@@ -87,7 +87,7 @@ def build(
         ).reset_index(drop=True)
         images = _with_files(images, root, threads)
         parts.append(images)
-        masks.append(adapter.masks(source, root, images))
+        masks.append(source.read_masks(root, images))
     manifest = pd.concat(parts, ignore_index=True)
     _check_disjoint(manifest)
     _check_present(manifest)
@@ -101,7 +101,7 @@ def build(
     )
 
 
-def assign(source: ChexpertSource | NihSource, patient_id: str) -> Split:
+def assign(source: DiskSource, patient_id: str) -> Split:
     """The split of a patient; under fractions by a hash of the name, whoever else there is."""
     if isinstance(source.split, str):
         return source.split

@@ -32,7 +32,7 @@ BLUR = 0.1
 """Width of the blur of `fill: blur`, as a fraction of the image's side."""
 
 
-class Filled(BaseModel):
+class FillOptions(BaseModel):
     """What stands where something is hidden."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -44,7 +44,7 @@ class Filled(BaseModel):
     """Of `fill: constant`, in the units of the model's input: 0 is ImageNet's mean colour."""
 
 
-class Segmented(Filled):
+class SuperpixelOptions(FillOptions):
     """How a radiograph is cut into superpixels, and what hides them."""
 
     superpixels: Superpixels = "slic"
@@ -111,7 +111,9 @@ class Perturber:
     seed : of noise, and of quickshift.
     """
 
-    def __init__(self, settings: Segmented, model: Classifier, image: Tensor, seed: int) -> None:
+    def __init__(
+        self, settings: SuperpixelOptions, model: Classifier, image: Tensor, seed: int
+    ) -> None:
         self.model = quick(model)
         grey = to_grey(model, image)
         self.labels = _superpixels(settings, grey.cpu().numpy(), seed)
@@ -136,7 +138,7 @@ class Perturber:
         return torch.cat(parts).double().cpu().numpy()
 
 
-def _superpixels(settings: Segmented, grey: NDArray[np.float32], seed: int) -> Labels:
+def _superpixels(settings: SuperpixelOptions, grey: NDArray[np.float32], seed: int) -> Labels:
     match settings.superpixels:
         case "slic":
             return slic(grey, settings.segments, settings.compactness, settings.sigma)
@@ -152,7 +154,9 @@ def to_grey(model: Classifier, image: Tensor) -> Tensor:
     return ((image - black) / (white - black)).mean(0)
 
 
-def filled(settings: Filled, model: Classifier, image: Tensor, labels: Labels, seed: int) -> Tensor:
+def filled(
+    settings: FillOptions, model: Classifier, image: Tensor, labels: Labels, seed: int
+) -> Tensor:
     """The image with everything hidden: (3, H, W).
 
     Parameters

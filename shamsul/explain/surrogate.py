@@ -20,7 +20,7 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 from shamsul import lazy
 from shamsul.explain import shapley
 from shamsul.explain.base import Cost, Explainer, Maps, Shard
-from shamsul.explain.perturbation import Perturbed, Perturber, Segmented
+from shamsul.explain.perturbation import Perturbed, Perturber, SuperpixelOptions
 from shamsul.explain.shared_perturbations import chance, read
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ else:
     torch = lazy.load("torch")
 
 
-class Surrogate(Segmented, Explainer):
+class Surrogate(SuperpixelOptions, Explainer):
     """What the methods on superpixels share; subclasses write `draw` and `values`."""
 
     cost: ClassVar[Cost] = "sampling"
@@ -49,7 +49,7 @@ class Surrogate(Segmented, Explainer):
         own = [
             name
             for name, declared in type(self).model_fields.items()
-            if (name == "samples" or name in Segmented.model_fields)
+            if (name == "samples" or name in SuperpixelOptions.model_fields)
             and getattr(self, name) != declared.default
         ]
         if self.shared and own:
@@ -111,14 +111,14 @@ class Surrogate(Segmented, Explainer):
         return chance(subsets)
 
 
-class Sampled(Surrogate):
+class SamplingSurrogate(Surrogate):
     """A surrogate whose subsets are drawn at random."""
 
     samples: PositiveInt = 1000
     """Perturbed images per radiograph; at least twice the number of segments."""
 
     @model_validator(mode="after")
-    def _enough_samples(self) -> Sampled:
+    def _enough_samples(self) -> SamplingSurrogate:
         if self.samples < 2 * self.segments:
             raise ValueError(
                 f"samples: must be at least twice the segments ({2 * self.segments}), "
@@ -127,7 +127,7 @@ class Sampled(Surrogate):
         return self
 
 
-class Lime(Sampled):
+class Lime(SamplingSurrogate):
     """LIME: ridge regression on random halves, weighted by their nearness to the whole image.
 
     As the lime package does by default: cosine distance, kernel width 0.25, ridge penalty 1; but
@@ -171,7 +171,7 @@ class Lime(Sampled):
         return np.atleast_2d(ridge.coef_).T  # Of a single class it has one dimension.
 
 
-class KernelShap(Sampled):
+class KernelShap(SamplingSurrogate):
     """SHAP: Shapley values of the superpixels, estimated from some of the subsets.
 
     Values sum to the difference of the outputs for the radiograph and for its fill.
@@ -231,7 +231,7 @@ class KernelShap(Sampled):
         return np.asarray(values)[0]
 
 
-class SuperpixelRise(Sampled):
+class SuperpixelRise(SamplingSurrogate):
     """RISE on superpixels: how much higher the output is, on average, where one is shown.
 
     ``E[v(S) | i in S] - E[v(S)]`` with every superpixel shown with probability 1/2: RISE's Eq. 5

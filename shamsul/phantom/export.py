@@ -24,7 +24,7 @@ from pycocotools import mask as coco
 from pydantic import ValidationError
 from skimage.measure import find_contours
 
-from shamsul.data.settings import PHANTOM_FILES, Confounder, PhantomSource
+from shamsul.data.adapters.phantom import PHANTOM_FILES, Confounder, PhantomSource
 from shamsul.errors import InputError
 from shamsul.job import program
 from shamsul.job.progress import track
@@ -32,9 +32,9 @@ from shamsul.labels import CHEXLOCALIZE_NAMES, CLASSES, LOCALISED, MARKER
 from shamsul.phantom.anatomy import stream
 from shamsul.phantom.findings import Mask
 from shamsul.phantom.lateral import render_lateral
-from shamsul.phantom.patients import Study, report, studies
+from shamsul.phantom.patients import Study, reported_labels, studies
 from shamsul.phantom.radiograph import Radiograph, render
-from shamsul.phantom.second_reader import Points, read
+from shamsul.phantom.second_reader import Points, second_reading
 from shamsul.settings import SPLITS, Split, explain_errors, unknown
 from shamsul.storage.files import replacing
 
@@ -51,7 +51,7 @@ ABOUT = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
 _TO_CHEXLOCALIZE = {ours: theirs for theirs, ours in CHEXLOCALIZE_NAMES.items()}
 
 
-def patients(split: Split, count: int) -> list[str]:
+def patient_names(split: Split, count: int) -> list[str]:
     """Names of a split's patients; no two splits share one.
 
     Raises
@@ -88,9 +88,9 @@ def export(
 ) -> None:
     """Write the phantoms of a source as a CheXpert and CheXlocalize tree.
 
-    The files are those of `shamsul.data.settings.PHANTOM_FILES`, and the JPEG images that they
-    name; a split without patients has its files, without entries. Equal arguments give equal
-    bytes, whatever the number of workers.
+    The files are those of `PHANTOM_FILES`, and the JPEG images that they name; a split without
+    patients has its files, without entries. Equal arguments give equal bytes, whatever the number
+    of workers.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def export(
     directory = Path(directory)
     if source.confounder is not None and source.confounder.class_name not in CLASSES:
         raise InputError(f"confounder.class_name: {unknown(source.confounder.class_name, CLASSES)}")
-    names = {split: patients(split, source.patients.get(split, 0)) for split in SPLITS}
+    names = {split: patient_names(split, source.patients.get(split, 0)) for split in SPLITS}
     for split in SPLITS:
         course = [study for name in names[split] for study in studies(seed, name)]
         make = partial(_write_study, directory, seed, split, source, lateral, annotations)
@@ -147,7 +147,7 @@ def _write_study(
     marked = has_marker(seed, study, split, source.confounder)
     radiograph = render(seed, study, source.height, marked)
     if split == "train":
-        labels = report(seed, study)
+        labels = reported_labels(seed, study)
     else:
         labels = {name: float(value) for name, value in study.labels.items()}
     folder, called = FOLDER[split]
@@ -170,13 +170,19 @@ def _write_study(
         segmentations(radiograph, LOCALISED) if positive else None,
         segmentations(radiograph, (MARKER,)) if marked else None,
         polygons(radiograph) if annotations and positive else None,
-        *(reading(seed, study, radiograph) if positive and split == "test" else (None, None)),
+        *(
+            human_benchmark(seed, study, radiograph)
+            if positive and split == "test"
+            else (None, None)
+        ),
     )
 
 
-def reading(seed: int, study: Study, radiograph: Radiograph) -> tuple[dict[str, Any], Points]:
+def human_benchmark(
+    seed: int, study: Study, radiograph: Radiograph
+) -> tuple[dict[str, Any], Points]:
     """A second reader's masks and points, as CheXlocalize's files of the human benchmark."""
-    again, points = read(seed, study.image_id, radiograph, LOCALISED)
+    again, points = second_reading(seed, study.image_id, radiograph, LOCALISED)
     named = {_TO_CHEXLOCALIZE.get(name, name): xy for name, xy in points.items()}
     return segmentations(again, LOCALISED), named
 

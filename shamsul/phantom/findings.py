@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from shamsul.phantom.anatomy import (
     LEFT,
     RIGHT,
-    Canvas,
     Chest,
     Field,
     Points,
@@ -24,6 +23,7 @@ from shamsul.phantom.anatomy import (
     tube,
     wall,
 )
+from shamsul.phantom.canvas import Canvas
 from shamsul.phantom.projection import SIDES, Layers
 from shamsul.phantom.support_devices import IN_BED, ON_FOOT
 

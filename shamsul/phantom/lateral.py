@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shamsul.phantom.anatomy import Canvas, View, curve, ellipse, stream, tube
+from shamsul.phantom.anatomy import View, curve, ellipse, stream, tube
+from shamsul.phantom.canvas import Canvas
 from shamsul.phantom.patients import Study
 from shamsul.phantom.projection import detect
 

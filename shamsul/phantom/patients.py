@@ -89,10 +89,10 @@ class Study:
     @property
     def labels(self) -> dict[str, int]:
         """1 or 0 for each of the 14 classes, hierarchy included."""
-        return close(self.findings)
+        return with_parents(self.findings)
 
 
-def close(findings: dict[str, float]) -> dict[str, int]:
+def with_parents(findings: dict[str, float]) -> dict[str, int]:
     """The complete labels of a set of findings: parents of what is there, and No Finding."""
     positive = set(findings)
     for name in findings:
@@ -150,7 +150,7 @@ def _follow_up(rng: np.random.Generator, findings: dict[str, float]) -> dict[str
     return after
 
 
-def report(seed: int, study: Study) -> dict[str, float | None]:
+def reported_labels(seed: int, study: Study) -> dict[str, float | None]:
     """The labels as mined from a report: 1, 0, -1 uncertain, None not mentioned.
 
     As in CheXpert's training file, No Finding is 1 or not mentioned, a positive finding's parents
@@ -171,7 +171,7 @@ def report(seed: int, study: Study) -> dict[str, float | None]:
         else:
             said[name] = float(positive)
     sure = {name: 1.0 for name, value in said.items() if value == 1 and name != "No Finding"}
-    for name, value in close(sure).items():
+    for name, value in with_parents(sure).items():
         if value and name != "No Finding":
             said[name] = 1.0
     return said

@@ -13,7 +13,6 @@ from scipy.special import erfinv
 from shamsul.phantom.anatomy import (
     LEFT,
     RIGHT,
-    Canvas,
     Chest,
     Field,
     Points,
@@ -23,6 +22,7 @@ from shamsul.phantom.anatomy import (
     stream,
     tube,
 )
+from shamsul.phantom.canvas import Canvas
 
 SIDES = (RIGHT, LEFT)
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from shamsul.labels import CLASSES, MARKER, PARENTS
-from shamsul.phantom.anatomy import Canvas, Chest, Field, View, ellipse, stream
+from shamsul.phantom.anatomy import Chest, Field, View, ellipse, stream
+from shamsul.phantom.canvas import Canvas
 from shamsul.phantom.findings import FINDINGS, Mask, Scene, fluid_height
-from shamsul.phantom.patients import Study, close
+from shamsul.phantom.patients import Study, with_parents
 from shamsul.phantom.projection import SIDES, Fracture, break_point, detect, project
 
 
@@ -94,7 +95,7 @@ def render(
     if marker:
         masks[MARKER] = _burn(image, stream(seed, image_id, "marker"))
     ordered = {name: masks[name] for name in (*CLASSES, MARKER) if name in masks}
-    return Radiograph(image, close(present), ordered)
+    return Radiograph(image, with_parents(present), ordered)
 
 
 def _breaks(severity: float, rng: np.random.Generator) -> list[Fracture]:

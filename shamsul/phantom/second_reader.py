@@ -29,7 +29,7 @@ GENEROSITY = 0.25, 0.65
 """Where the smoothed finding ends for the reader, as a fraction of its highest value."""
 
 
-def read(
+def second_reading(
     seed: int, image_id: str, radiograph: Radiograph, classes: Sequence[str]
 ) -> tuple[Radiograph, Points]:
     """What the reader draws.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from shamsul import lazy
-from shamsul.data.chexpert import read_json, read_run_lengths
+from shamsul.data.mask_files import read_json, read_run_lengths
 from shamsul.data.masks import run_lengths
 from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Maps, Method, Shard
@@ -63,7 +63,7 @@ class Imported(Method):
     method: ClassVar[str] = "imported"
     title: ClassVar[str] = "Imported heatmaps"
     citation: ClassVar[str] = "made elsewhere"
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = True
 
     path: str
@@ -156,10 +156,10 @@ def reduced(heatmap: NDArray[np.float32], largest: int) -> NDArray[np.float32]:
     return np.asarray(smaller, np.float32)
 
 
-class Outlined(Method):
+class SegmentationMethod(Method):
     """What is made of JSON files of segmentations."""
 
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = False
 
     @property
@@ -178,7 +178,7 @@ class Outlined(Method):
         return sorted(map(Path, self.paths))
 
 
-class Segmentations(Outlined):
+class Segmentations(SegmentationMethod):
     """Segmentations that were made elsewhere, such as CheXlocalize's `pred_segmentations`.
 
     COCO run lengths (Lin et al., ECCV 2014), scored as they are: no threshold changes them.
@@ -193,7 +193,7 @@ class Segmentations(Outlined):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """As `Outlined.paths`."""
+        """As `SegmentationMethod.paths`."""
         return self.path
 
     def heatmaps(self, shard: Shard) -> Maps:
@@ -207,7 +207,7 @@ class Segmentations(Outlined):
         return outlines(self.path, shard)
 
 
-class Radiologist(Outlined):
+class Radiologist(SegmentationMethod):
     """A human reader: what CheXlocalize calls the human benchmark.
 
     Segmentations, and the points that the reader named the most representative of each finding.
@@ -227,7 +227,7 @@ class Radiologist(Outlined):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """As `Outlined.paths`."""
+        """As `SegmentationMethod.paths`."""
         return self.segmentations + (self.points or ())
 
     def heatmaps(self, shard: Shard) -> Maps:
