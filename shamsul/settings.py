@@ -41,7 +41,7 @@ class Section(BaseModel):
 
 
 class Variants:
-    """Marks a field whose value is one of several sections, told apart by one key.
+    """A mark of a field whose value is one of several sections, told apart by one key.
 
     The sections are looked for when the field is first used, so that nobody lists them by hand.
 

@@ -18,7 +18,7 @@ else:
 
 
 def header(path: Path) -> list[str]:
-    """Column names of a CSV file."""
+    """Read the column names of a CSV file."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return next(csv.reader(file), [])
@@ -51,7 +51,7 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def numbers(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
-    """A column of numbers, missing where blank; a cell that is neither is an InputError."""
+    """Return a column as numbers, missing where blank; a cell that is neither is an InputError."""
     text = table[column].str.strip()
     values = pd.to_numeric(text.where(text != ""), errors="coerce")
     wrong = values.isna() & (text != "")

@@ -41,24 +41,24 @@ MANIFEST_COLUMNS = [
     "sex",
     "age",
 ]
-"""Of the manifest, before one column per class; see `shamsul.data.adapter.COLUMNS`."""
+"""Columns of the manifest, before one per class; see `shamsul.data.adapter.COLUMNS`."""
 
 
 FILE_COLUMNS = ["image_id", "source", "path", "height", "width", "sha256"]
-"""Of the manifest: what the pixels depend on."""
+"""Columns of the manifest that the pixels depend on."""
 PATIENT_COLUMNS = ["image_id", "patient_id", "view", "split"]
-"""Of the manifest: what methods that learn from masks, and CheXlocalize's protocol, depend on."""
+"""Columns that methods which learn from masks, and CheXlocalize's protocol, depend on."""
 
 
 def build(
     data: Data, classes: tuple[str, ...], roots: dict[str, Path], threads: int = 1
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The manifest and the masks of all sources.
+    """Make the manifest and the masks of all sources.
 
     Parameters
     ----------
     data : configuration of the data.
-    classes : what the model predicts; one label column each.
+    classes : names of the classes that the model predicts; one label column each.
     roots : folder of each source by its name.
     threads : files read at once.
 
@@ -102,7 +102,7 @@ def build(
 
 
 def assign(source: DiskSource, patient_id: str) -> Split:
-    """The split of a patient; under fractions by a hash of the name, whoever else there is."""
+    """Return the split of a patient; under fractions it follows from a hash of the name."""
     if isinstance(source.split, str):
         return source.split
     at = _hash(patient_id) / 2**64
@@ -114,7 +114,7 @@ def assign(source: DiskSource, patient_id: str) -> Split:
 
 
 def shard(image_id: str, shards: int) -> int:
-    """The shard of an image: a hash of its name, so that adding an image moves no other."""
+    """Return the shard of an image, a hash of its name: adding an image moves no other."""
     return _hash(image_id) % shards
 
 

@@ -17,7 +17,7 @@ LARGEST_SIDE = 16384
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds; anything else in it is an InputError."""
+    """Read the object that a JSON file holds; anything else in it is an InputError."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -28,7 +28,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _size(sides: Any) -> tuple[int, int]:
-    """Height and width of a mask, refused where drawing it would fill the memory."""
+    """Return height and width of a mask; a ValueError where drawing it would fill the memory."""
     height, width = (int(side) for side in sides)
     if not (0 < height <= LARGEST_SIDE and 0 < width <= LARGEST_SIDE):
         raise ValueError(f"{height} x {width} pixels are no radiograph's size")
@@ -36,13 +36,13 @@ def _size(sides: Any) -> tuple[int, int]:
 
 
 def _row(name: str, height: int, width: int, counts: str, instances: int) -> dict[str, Any]:
-    """One mask, under CheXpert's name for its class."""
+    """Return one mask, under CheXpert's name for its class."""
     values = (CHEXLOCALIZE_NAMES.get(name, name), height, width, counts, instances)
     return dict(zip(MASK_ROW, values, strict=True))
 
 
 def read_run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
-    """Mask rows of one image in CheXlocalize's form.
+    """Read the mask rows of one image in CheXlocalize's form.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def read_run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
 
 
 def read_polygons(entry: Any, place: str) -> list[dict[str, Any]]:
-    """Mask rows of one image in the form of CheXlocalize's annotations.
+    """Read the mask rows of one image in the form of CheXlocalize's annotations.
 
     Parameters
     ----------

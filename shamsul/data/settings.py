@@ -12,7 +12,7 @@ from shamsul.settings import SPLITS, Section, Split, Variants
 
 
 class Data(Section):
-    """Where radiographs come from and how they are brought to the model's frame."""
+    """Sources of radiographs, and the way to the model's frame."""
 
     # The adapters are looked for when a configuration is read, not when this module is imported.
     model_config = ConfigDict(defer_build=True)

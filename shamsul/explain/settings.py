@@ -14,7 +14,7 @@ class Perturbations(SuperpixelOptions, Section):
     """Perturbed predictions that the methods with `shared: true` have in common."""
 
     samples: PositiveInt = 1200
-    """Perturbed images per radiograph: 1.2 times those of one method do for all of them."""
+    """Perturbed images per radiograph; 1.2 times as many as one method needs are enough for all."""
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Perturbations:
@@ -27,18 +27,19 @@ class Perturbations(SuperpixelOptions, Section):
 
 
 class Explain(Section):
-    """Which methods explain which classes."""
+    """The methods, and the classes that they explain."""
 
     methods: tuple[dict[str, Any], ...]
-    """Each `{method: NAME, ...its parameters}`, with `name:` where a method appears twice. In a
-    parameter `{run}` stands for the run's folder of results and `{data}` for `data.root`."""
+    """List of methods, each `{method: NAME, ...its parameters}`, with `name:` where a method
+    appears twice. In a parameter `{run}` stands for the run's folder of results and `{data}` for
+    `data.root`."""
     classes: tuple[str, ...] | None = None
     """Classes to explain; all of them when absent."""
     perturbations: Perturbations | None = None
-    """Needed where a method says `shared: true`."""
+    """Perturbed predictions that methods share; required where a method says `shared: true`."""
 
     def placed(self, **folders: str) -> list[dict[str, Any]]:
-        """The methods, each `{name}` in their parameters replaced by the folder of that name."""
+        """Return the methods, each `{name}` in their parameters replaced by that folder."""
         return [_placed(entry, folders) for entry in self.methods]
 
 

@@ -26,7 +26,7 @@ class Canvas:
 
     @cached_property
     def grid(self) -> tuple[Field, Field]:
-        """Chest coordinates (x, y) of the pixels' centres."""
+        """The chest coordinates (x, y) of the pixels' centres."""
         inverse = np.linalg.inv(self._matrix).astype(np.float32)
         rows = np.arange(self.shape[0], dtype=np.float32) + np.float32(0.5 - self._offset[1])
         columns = np.arange(self.shape[1], dtype=np.float32) + np.float32(0.5 - self._offset[0])
@@ -35,11 +35,11 @@ class Canvas:
         return x, y
 
     def pixels(self, points: Points) -> Points:
-        """Chest coordinates (..., 2) as continuous pixel coordinates x, y."""
+        """Turn chest coordinates (..., 2) into continuous pixel coordinates x, y."""
         return points @ self._matrix + self._offset
 
     def layer(self, *shapes: tuple[Points, int]) -> Image.Image:
-        """Outlines (n, 2), or many (m, n, 2), filled with a grey value, later ones on top.
+        """Fill outlines (n, 2), or many (m, n, 2), each with a grey value, later ones on top.
 
         Drawn at twice the resolution and averaged, so that edges are smooth.
         """
@@ -53,15 +53,15 @@ class Canvas:
         return image.reduce(2)
 
     def field(self, *shapes: tuple[Points, int], weight: float = 1) -> Field:
-        """`layer` as numbers; grey value 255 is `weight`."""
+        """Return `layer` as numbers; grey value 255 is `weight`."""
         return np.asarray(self.layer(*shapes)) * np.float32(weight / 255)
 
     def fill(self, *outlines: Points) -> Field:
-        """1 within the outlines, 0 outside, between at the edge."""
+        """Return 1 within the outlines, 0 outside, a value between at the edge."""
         return self.field(*((outline, 255) for outline in outlines))
 
     def rounded(self, *outlines: Points, edge: float, depth: float) -> tuple[Field, Field]:
-        """Path length through a rounded body, and the mask of its shadow.
+        """Return the path length through a rounded body, and the mask of its shadow.
 
         Full resolution at the edge, where it is a share `edge` of its thickness; that grows
         inwards over about the distance `depth`.
@@ -77,13 +77,13 @@ class Canvas:
         return path, mask
 
     def enlarged(self, coarse: Field, pixel: int) -> Field:
-        """A coarse field whose pixels have that size spread over the radiograph, smoothly."""
+        """Spread a coarse field, whose pixels have that size, smoothly over the radiograph."""
         # Sparse, not BLAS: its threads would get in each other's way and may round differently.
         across = _spread(self.shape[1], coarse.shape[1], pixel) @ coarse.T
         return _spread(self.shape[0], coarse.shape[0], pixel) @ np.ascontiguousarray(across.T)
 
     def cloud(self, rng: np.random.Generator, size: float) -> Field:
-        """Smooth noise of about unit variance, whose grains have that size."""
+        """Draw smooth noise of about unit variance, whose grains have that size."""
         pixel = max(round(size * self.scale), 1)
         rows, columns = (n // pixel + 2 for n in self.shape)
         grains = rng.standard_normal((rows, columns), dtype=np.float32)
@@ -92,7 +92,7 @@ class Canvas:
 
 @lru_cache(maxsize=4096)
 def _spread(length: int, cells: int, pixel: int) -> csr_array:
-    """Sparse (length, cells) weights of quadratic B-splines, one a cell; the ends are repeated."""
+    """Return weights of quadratic B-splines, sparse (length, cells); the ends are repeated."""
     place = (np.arange(length) + 0.5) / pixel - 0.5
     nearest = np.floor(place + 0.5)
     t = place - nearest

@@ -39,20 +39,20 @@ from shamsul.settings import SPLITS, Split, explain_errors, unknown
 from shamsul.storage.files import replacing
 
 FIRST_PATIENT: dict[Split, int] = {"train": 1, "tune": 80_001, "test": 90_001}
-"""Each split's patients are numbered from here, up to the next split's or five digits."""
+"""Number of each split's first patient. Numbers go up to the next split's, or to five digits."""
 FOLDER: dict[Split, tuple[str, str]] = {
     "train": ("CheXpert-v1.0-small/train", "CheXpert-v1.0-small/train"),
     "tune": ("CheXpert/val", "CheXpert-v1.0/valid"),
     "test": ("CheXpert/test", "test"),
 }
-"""Folder of a split's images on disk, and what its CSV file calls it."""
+"""Folder of a split's images on disk, and its name in the CSV file."""
 ABOUT = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
 
 _TO_CHEXLOCALIZE = {ours: theirs for theirs, ours in CHEXLOCALIZE_NAMES.items()}
 
 
 def patient_names(split: Split, count: int) -> list[str]:
-    """Names of a split's patients; no two splits share one.
+    """Return the names of a split's patients; no two splits share one.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def patient_names(split: Split, count: int) -> list[str]:
 
 
 def has_marker(seed: int, study: Study, split: Split, confounder: Confounder | None) -> bool:
-    """Whether a radiograph bears the confounding marker."""
+    """Return whether a radiograph bears the confounding marker."""
     if confounder is None:
         return False
     if split != "test":
@@ -95,7 +95,7 @@ def export(
     Parameters
     ----------
     directory : made if need be; files of the same name are replaced, each at once.
-    seed : of everything; it is not taken from the source.
+    seed : seed of everything; it is not taken from the source.
     lateral : add a lateral view to every third study. Laterals have no masks.
     annotations : add `gt_annotations_*.json`, the masks as polygons. A polygon cannot express a
         hole: it is filled there.
@@ -124,7 +124,7 @@ def export(
 
 @dataclass(frozen=True)
 class _Written:
-    """What the tables say of one study."""
+    """The entries of one study in the tables."""
 
     image_id: str
     rows: list[dict[str, Any]]
@@ -181,14 +181,14 @@ def _write_study(
 def human_benchmark(
     seed: int, study: Study, radiograph: Radiograph
 ) -> tuple[dict[str, Any], Points]:
-    """A second reader's masks and points, as CheXlocalize's files of the human benchmark."""
+    """Return a second reader's masks and points, as CheXlocalize's human benchmark has them."""
     again, points = second_reading(seed, study.image_id, radiograph, LOCALISED)
     named = {_TO_CHEXLOCALIZE.get(name, name): xy for name, xy in points.items()}
     return segmentations(again, LOCALISED), named
 
 
 def segmentations(radiograph: Radiograph, classes: Sequence[str]) -> dict[str, Any]:
-    """Masks as CheXlocalize's `gt_segmentations` has them: compressed COCO run lengths by class."""
+    """Return masks as CheXlocalize's `gt_segmentations` has them: COCO run lengths by class."""
     masks = np.zeros((*radiograph.image.shape, len(classes)), np.uint8, order="F")
     for index, name in enumerate(classes):
         if name in radiograph.masks:
@@ -203,7 +203,7 @@ def segmentations(radiograph: Radiograph, classes: Sequence[str]) -> dict[str, A
 
 
 def polygons(radiograph: Radiograph) -> dict[str, Any]:
-    """Masks as CheXlocalize's `gt_annotations` has them: positive classes only."""
+    """Return masks as CheXlocalize's `gt_annotations` has them: positive classes only."""
     drawn = {
         _TO_CHEXLOCALIZE.get(name, name): list(outlines(radiograph.masks[name]))
         for name in LOCALISED
@@ -213,7 +213,7 @@ def polygons(radiograph: Radiograph) -> dict[str, Any]:
 
 
 def outlines(mask: Mask) -> Iterator[list[list[float]]]:
-    """Polygons [[x, y], ...] through the outermost pixels of each part of a mask.
+    """Yield polygons [[x, y], ...] through the outermost pixels of each part of a mask.
 
     PIL draws them back with ``polygon(outline=1, fill=1)``; holes are filled.
     """

@@ -12,7 +12,7 @@ from shamsul.phantom.projection import detect
 
 
 def render_lateral(seed: int, study: Study, height: int = 320) -> NDArray[np.uint8]:
-    """The lateral radiograph of a study, the patient facing left: (height, width) uint8.
+    """Draw the lateral radiograph of a study, the patient facing left: (height, width) uint8.
 
     Only the heart's size follows the study's findings; nothing else of them is drawn.
     """

@@ -126,7 +126,7 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _on_disk(folder: Path, path: str, file: Path, row: int) -> str:
-    """Where a CSV path lies under `folder`, whichever of its leading folders are missing there."""
+    """Return the place of a CSV path under `folder`, which may lack some of its leading folders."""
     parts = PurePosixPath(path).parts
     if ".." in parts or PurePosixPath(path).is_absolute():
         raise InputError(f"{file}: row {row + 2}: {path!r} leads out of the folder of images")
