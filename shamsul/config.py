@@ -144,7 +144,7 @@ def load(raw: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(modernise(raw, Config))
     except ValidationError as error:
-        raise InputError("; ".join(explain_errors(error, Config))) from None
+        raise InputError(*explain_errors(error, Config)) from None
 
 
 def roles(config: Config, methods: Mapping[str, Method]) -> dict[str, str | None]:
