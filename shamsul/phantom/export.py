@@ -267,7 +267,7 @@ def _counts(text: str) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line.
+    """Run the command line.
 
     Raises
     ------

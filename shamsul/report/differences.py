@@ -14,7 +14,7 @@ from shamsul.report.formatting import measure
 
 @dataclass(frozen=True)
 class Difference:
-    """Of a method's mean to another's, on the masks that both were scored on.
+    """A method's mean less another's, on the masks that both were scored on.
 
     Attributes
     ----------
@@ -33,14 +33,14 @@ class Difference:
 
     @classmethod
     def of(cls, row: Mapping[Any, Any], alpha: float, sign: int = 1) -> Difference:
-        """The difference of a row of `comparisons` or `gains`, turned round where sign is -1."""
+        """Return the difference of a row of `comparisons` or `gains`, reversed if sign is -1."""
         low, high = (row["low"], row["high"]) if sign > 0 else (-row["high"], -row["low"])
         better = measure(row["metric"]).better
         return cls(sign * row["difference"], low, high, row["p_adjusted"], alpha, better)
 
     @property
     def verdict(self) -> str:
-        """What may be said of it after the correction for multiple comparisons."""
+        """Verdict on the difference after the correction for multiple comparisons."""
         if math.isnan(self.p_adjusted):
             return "not tested"
         if self.p_adjusted >= self.alpha:

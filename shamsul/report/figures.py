@@ -29,7 +29,7 @@ def ramp(share: float) -> tuple[str, str]:
 
 
 def element(tag: str, *children: str, **attributes: object) -> Markup:
-    """An SVG element; `class_` and `stroke_width` stand for `class` and `stroke-width`."""
+    """Return an SVG element; `class_` and `stroke_width` stand for `class` and `stroke-width`."""
     names = (name.rstrip("_").replace("_", "-") for name in attributes)
     given = Markup("").join(
         Markup(' {}="{}"').format(name, f"{value:.1f}" if isinstance(value, float) else value)
@@ -39,7 +39,7 @@ def element(tag: str, *children: str, **attributes: object) -> Markup:
 
 
 def drawing(width: float, height: float, label: str, *children: str) -> Markup:
-    """An SVG drawing that screen readers announce by its label."""
+    """Return an SVG drawing that screen readers announce by its label."""
     return element(
         "svg",
         element("title", label),
@@ -53,7 +53,7 @@ def drawing(width: float, height: float, label: str, *children: str) -> Markup:
 
 
 def interval_bar(value: float, low: float, high: float, reference: float | None = None) -> Markup:
-    """A value in [0, 1] as a bar with its interval, and a tick where chance lies."""
+    """Draw a value in [0, 1] as a bar with its interval, and a tick where chance lies."""
     if math.isnan(value):
         return Markup("")
     width, height = 150.0, 16.0
@@ -98,7 +98,7 @@ class Box:
 
     @classmethod
     def of(cls, sample: ArrayLike) -> Box:
-        """The box of a sample of at least one value."""
+        """Return the box of a sample of at least one value."""
         values = np.asarray(sample, float)
         q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
         reach = 1.5 * (q3 - q1)
@@ -156,7 +156,7 @@ def box_plot(samples: Mapping[str, ArrayLike], muted: Collection[str], label: st
 def line_chart(
     series: Mapping[str, Sequence[float]], steps: Sequence[float], label: str, unit: str
 ) -> Markup:
-    """Lines over steps (epochs), each named at its right end."""
+    """Draw lines over steps (epochs), each named at its right end."""
     left, right, top, bottom, width = 44, 130, 8, 160, 460
     finite = [value for values in series.values() for value in values if math.isfinite(value)]
     if not finite or not len(steps):

@@ -37,7 +37,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Heading:
-    """Of a column: its name, and in small print a note."""
+    """Heading of a column: its name, and in small print a note."""
 
     name: str
     note: str = ""
@@ -64,12 +64,12 @@ class Grid:
 
 
 def estimate(row: Mapping[Any, Any]) -> Cell:
-    """The cell of a row's `mean`, `low` and `high`."""
+    """Return the cell of a row's `mean`, `low` and `high`."""
     return Cell(number(row["mean"]), _between(row["low"], row["high"], number))
 
 
 def difference(row: Mapping[Any, Any], alpha: float) -> Cell:
-    """The cell of a row of `gains`: interval, adjusted p and verdict."""
+    """Return the cell of a row of `gains`: interval, adjusted p and verdict."""
     found = Difference.of(row, alpha)
     lines = _between(found.low, found.high, signed)
     if found.verdict in ("better", "worse"):
@@ -93,7 +93,7 @@ def lay(
     better: Sequence[str] = (),
     enters: Callable[[Mapping[Any, Any]], bool] | None = None,
 ) -> list[Row]:
-    """Rows of a grid from those of a tidy table.
+    """Turn the rows of a tidy table into those of a grid.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ PACKAGES = ("snakemake", "torch", "torchvision", "lime", "shap", "numpy", "panda
 
 
 def provenance(files: Iterable[Path]) -> dict[str, str]:
-    """Names and values, in the order to be shown.
+    """Return names and values, in the order to be shown.
 
     Parameters
     ----------

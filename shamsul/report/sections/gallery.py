@@ -65,7 +65,7 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Example:
-    """What the gallery shows of a choice. `radiograph` and `expert` are data URIs."""
+    """A picture of the gallery. `radiograph` and `expert` are data URIs."""
 
     choice: Choice
     probability: float
