@@ -1,13 +1,12 @@
 """Heatmaps and masks in CheXlocalize's formats, for use with what others wrote for them.
 
-``python -m shamsul.explain.external.export RUN METHOD DIR`` writes of a finished run, for tune
-(which CheXlocalize calls val) and test: a pickle for each heatmap, and the experts' masks as
+``shamsul export RUN METHOD DIR`` writes of a finished run, for tune (which CheXlocalize calls val)
+and test: a pickle for each heatmap, and the experts' masks as
 `gt_segmentations` (Saporta et al., Nature Machine Intelligence 2022).
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import pickle
@@ -22,7 +21,6 @@ from shamsul import lazy
 from shamsul.data.masks import by_image, encode
 from shamsul.errors import InputError
 from shamsul.geometry import Frame, to_original
-from shamsul.job import program
 from shamsul.job.progress import track
 from shamsul.labels import CHEXLOCALIZE_NAMES, LOCALISED
 from shamsul.storage.files import replacing
@@ -193,18 +191,3 @@ def export(run: Path, method: str, directory: Path) -> None:
 def _sizes(table: pd.DataFrame) -> dict[str, tuple[int, int]]:
     rows: Iterable[Any] = table[["image_id", "height", "width"]].itertuples(index=False)
     return {image_id: (int(height), int(width)) for image_id, height, width in rows}
-
-
-def main() -> None:
-    """Run the command line."""
-    name = "python -m shamsul.explain.external.export"
-    parser = argparse.ArgumentParser(prog=name, description=__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, results/<run>")
-    parser.add_argument("method", metavar="METHOD", help="name of a method of the run")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="folder to write to")
-    arguments = parser.parse_args()
-    export(arguments.run, arguments.method, arguments.directory)
-
-
-if __name__ == "__main__":
-    program.run(main)
