@@ -93,6 +93,11 @@ class View:
         """Kind of the masks, `segmentation` or `box`."""
         return "box" if self.metric.startswith(PREFIX["box"]) else "segmentation"
 
+    def pooled(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the view's metric and threshold rule with all classes pooled."""
+        key = {"metric": self.metric, "threshold_rule": self.rule, "class": POOLED}
+        return only(table, **key)
+
     @property
     def tested(self) -> bool:
         """True where its methods were compared in pairs."""
