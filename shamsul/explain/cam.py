@@ -241,7 +241,7 @@ class EigenCam(Cam):
 
     ``map = ReLU(A v_1)``, where ``A`` has a row of K activations for each cell, less their mean
     over the cells, and ``v_1`` is its first right singular vector. The paper's equations subtract
-    no mean; pytorch-grad-cam does. A singular vector's sign is arbitrary. Here the map is correlated
+    no mean; pytorch-grad-cam does. A singular vector's sign is arbitrary. Here the map correlates
     with the activations' sum over channels, and not with its negative. The method is
     class-agnostic: no output is used, and every class has the same map. Maps (N, C, h, w), not
     negative (arXiv 2008.00299).
