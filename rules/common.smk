@@ -46,7 +46,7 @@ import shamsul.config
 import shamsul.job.snakemake_records
 from shamsul.data import sources
 from shamsul.data import image_changes
-from shamsul.data.settings import PHANTOM_FILES, PhantomSource
+from shamsul.data.adapters.phantom import PHANTOM_FILES, PhantomSource
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Method

@@ -7,12 +7,14 @@ writes these parts, the schema and the page of the configuration. A test fails w
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from shamsul import schema
 from shamsul.explain import registry
@@ -20,6 +22,7 @@ from shamsul.explain.base import Method
 from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
 from shamsul.model.settings import BACKBONES
+from shamsul.tables import TABLES, write_captions
 
 DOCS = PROJECT / "docs"
 
@@ -28,7 +31,7 @@ _COST = {
     "forward": "one forward pass for all classes",
     "backward": "a backward pass per class",
     "sampling": "many forward passes per image",
-    "none": "does not ask the network",
+    "no_model": "does not ask the network",
 }
 _ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": "describes"}
 
@@ -52,8 +55,7 @@ def methods() -> str:
 
 
 def _cost(cls: type[Method]) -> str:
-    """Return the cost in words; a release may know more kinds of cost than there are words for."""
-    return _COST.get(cls.cost, cls.cost)
+    return _COST[cls.cost]
 
 
 def _module(cls: type[Method]) -> tuple[str, str]:
@@ -120,9 +122,68 @@ def _bound(value: float) -> str:
     return f"{value:g}" if math.isfinite(value) else ("-∞" if value < 0 else "∞")
 
 
+def tables() -> str:
+    """Return an overview of all tables, and a section with the columns of each one."""
+    overview = ["| table | when | what a row is |", "|---|---|---|"]
+    details = []
+    for table in TABLES.values():
+        sentence = table.description.split(". ")[0].rstrip(".")
+        overview.append(
+            f"| [`{table.name}`](#{table.name}) | {table.condition or 'always'} | {sentence} |"
+        )
+        details += [f"### {table.name} {{: #{table.name} }}\n", f"{table.description}\n"]
+        if table.condition:
+            details.append(f"Condition: {table.condition}.\n")
+        details += ["| column | type | unit | range | meaning |", "|---|---|---|---|---|"]
+        for name, column in table.columns.items():
+            cells = [f"`{name}`", column.type, column.unit, column.range, column.meaning]
+            details.append(f"| {' | '.join(cells)} |")
+        details.append("")
+    return "\n".join([*overview, "", *details]).rstrip()
+
+
+def command_line() -> str:
+    """Return a section for each subcommand of `shamsul`: usage, help, arguments and options."""
+    # Here, since only this part needs the library of the command line.
+    import typer
+
+    from shamsul.command.app import app
+
+    return "\n".join(_commands(typer.main.get_command(app), ("shamsul",))).rstrip()
+
+
+def _commands(command: Any, words: tuple[str, ...]) -> Iterator[str]:
+    """Yield the lines of a command's section, or of the sections of its subcommands."""
+    inner = getattr(command, "commands", None)
+    if inner is not None:
+        for name, subcommand in inner.items():
+            yield from _commands(subcommand, (*words, name))
+        return
+    arguments = [item for item in command.params if item.param_type_name == "argument"]
+    options = [item for item in command.params if item.param_type_name == "option"]
+    usage = " ".join([*words, *map(_usage, arguments), *(["[OPTIONS]"] if options else [])])
+    yield f"### {' '.join(words)} {{: #{'-'.join(words)} }}\n"
+    yield f"```text\n{usage}\n```\n"
+    yield f"{inspect.cleandoc(command.help or '')}\n"
+    if arguments or options:
+        yield from ["| argument or option | meaning |", "|---|---|"]
+        for item in (*arguments, *options):
+            names = ", ".join(item.opts + item.secondary_opts)
+            told = f"`{_usage(item) if item in arguments else names}`"
+            yield f"| {told} | {' '.join((item.help or '').split()).replace('|', '&#124;')} |"
+        yield ""
+
+
+def _usage(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return name if argument.required else f"[{name}]"
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "methods": methods,
     "metrics": metrics,
+    "tables": tables,
+    "command-line": command_line,
 }
 """Generators of the parts of pages, by the name that stands in a page's comment."""
 
@@ -146,7 +207,8 @@ def files() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write what has changed."""
+    """Write what has changed, and the captions of the tables."""
+    write_captions()
     for path, text in files().items():
         if not path.exists() or path.read_text() != text:
             path.write_text(text)

@@ -44,7 +44,7 @@ An entry `{method: NAME, ...}` with these parameters:
 """
 
 
-class Untitled(GenerateJsonSchema):
+class UntitledSchema(GenerateJsonSchema):
     """Schema generator that gives fields no titles: they would be their names again."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
@@ -54,7 +54,7 @@ class Untitled(GenerateJsonSchema):
 
 def schema() -> JsonSchema:
     """Return the JSON schema (draft 7) of a configuration file, one variant for each method."""
-    whole = Config.model_json_schema(schema_generator=Untitled)
+    whole = Config.model_json_schema(schema_generator=UntitledSchema)
     variants = [variant(cls) for cls in registry.methods().values()]
     whole["$defs"]["Explain"]["properties"]["methods"]["items"] = {"oneOf": variants}
     draft = {"$schema": "http://json-schema.org/draft-07/schema#"}
@@ -66,7 +66,7 @@ def variant(cls: type[Method]) -> JsonSchema:
 
     It has the method, the keys that every entry may have, and the method's own parameters.
     """
-    own = cls.model_json_schema(schema_generator=Untitled)
+    own = cls.model_json_schema(schema_generator=UntitledSchema)
     properties: JsonSchema = {
         "method": {"const": cls.method, "description": f"{cls.title} ({cls.citation})"},
         "name": {
@@ -90,8 +90,8 @@ def variant(cls: type[Method]) -> JsonSchema:
 
 def parameters(cls: type[Method]) -> list[Row]:
     """Return name, type, default and meaning of each key of a method's entry, as Markdown."""
-    variant = _variant(cls)
-    return list(_rows(variant, variant))
+    own = variant(cls)
+    return list(rows(own, own))
 
 
 def tables() -> str:

@@ -159,18 +159,20 @@ def make(
     agreed = agreement.agree(shards, frames_of_test, classes)
     faithfulness, sanity = probes.summarise(probed(methods, manifest), manifest, settings, seed)
     classification = pd.DataFrame(
-        [("test", c, 0.8, 0.7, 0.88, 0.5, 0.4, 0.62, 5, 16) for c in classes],
+        [("test", c, 0.8, 0.7, 0.88, 0.5, 0.4, 0.62, 5, 16, 8, "") for c in classes],
         columns=[
             *("split", "class", "auroc", "auroc_low", "auroc_high"),
-            *("auprc", "auprc_low", "auprc_high", "n_positive", "n"),
+            *("auprc", "auprc_low", "auprc_high", "n_positive", "n", "n_patients", "note"),
         ],
     )
     history = pd.DataFrame(
         {
             "epoch": range(1, 9),
+            "learning_rate": 0.001,
             "train_loss": 0.2 + 0.4 / np.arange(1, 9),
             "tune_loss": 0.3 + 0.3 / np.arange(1, 9),
             "tune_auroc": 0.93 - 0.4 / np.arange(1, 9),
+            "seconds": 1.5,
         }
     )
     runtime = pd.DataFrame(
@@ -257,4 +259,5 @@ def theirs(methods, classes):
     ]
     names = ["method", "metric", "class", "n", "n_images", "lower", "mean", "upper"]
     table = pd.DataFrame(rows, columns=names)
+    table = table.assign(threshold="otsu", probability_cutoff=np.nan)
     return table.assign(percent_decrease=np.nan, percent_lower=np.nan, percent_upper=np.nan)

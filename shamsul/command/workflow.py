@@ -31,8 +31,8 @@ def run(
         typer.Argument(
             metavar="CONFIG] [SNAKEMAKE OPTIONS",
             show_default=False,
-            help="A configuration by its path or by the name of one that comes with shamsul "
-            "(`shamsul config list`), `phantom` if absent; then any options and targets of Snakemake.",
+            help="A configuration by its path, or by the name of one that comes with shamsul "
+            "(`shamsul config list`), `phantom` if absent; then options and targets of Snakemake.",
         ),
     ] = None,
 ) -> None:

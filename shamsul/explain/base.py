@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 else:
     torch = lazy.load("torch")
 
-Cost = Literal["forward", "backward", "sampling", "none"]
+Cost = Literal["forward", "backward", "sampling", "no_model"]
 """Dominant cost of a method: one forward pass for all classes, a backward pass per class, hundreds
 of forward passes per image, or nothing of the model's."""
 
-TOGETHER: dict[Cost, int] = {"forward": 16, "backward": 4, "sampling": 1, "none": 1}
+TOGETHER: dict[Cost, int] = {"forward": 16, "backward": 4, "sampling": 1, "no_model": 1}
 """Images of 224 x 224 explained together, by cost. The last images are repeated to make up the
 number. It is fixed because sums are rounded differently in batches of different sizes. Sampling
 methods have batches of their own, of perturbed images."""

@@ -37,7 +37,7 @@ class Consensus(Method):
     method: ClassVar[str] = "consensus"
     title: ClassVar[str] = "Consensus"
     citation: ClassVar[str] = "Breiman, Machine Learning 1996"
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = False
 
     of: Annotated[tuple[str, ...], Field(min_length=2)]

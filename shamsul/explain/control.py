@@ -27,7 +27,7 @@ class Control(Method):
     """The base of the controls; subclasses write `maps`."""
 
     citation: ClassVar[str] = "control"
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = False
 
     def heatmaps(self, shard: Shard) -> Maps:
@@ -114,7 +114,7 @@ class Blurred(Method):
     method: ClassVar[str] = "blurred"
     title: ClassVar[str] = "Blurred"
     citation: ClassVar[str] = "control"
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = True
 
     of: str

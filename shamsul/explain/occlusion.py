@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.perturbation import Filled, filled, quick
+from shamsul.explain.perturbation import FillOptions, filled, quick
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ else:
     torch = lazy.load("torch")
 
 
-class Masking(Filled, Explainer):
+class Masking(FillOptions, Explainer):
     """The base of methods that hide parts of an image through masks; subclasses write `masks` and
     `combine`.
     """

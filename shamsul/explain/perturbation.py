@@ -32,7 +32,7 @@ BLUR = 0.1
 """Standard deviation of the blur of `fill: blur`, as a fraction of the image's side."""
 
 
-class Filled(BaseModel):
+class FillOptions(BaseModel):
     """The options of what stands where something is hidden."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -44,7 +44,7 @@ class Filled(BaseModel):
     """Value of `fill: constant`, in the units of the model's input: 0 is ImageNet's mean colour."""
 
 
-class Segmented(Filled):
+class SuperpixelOptions(FillOptions):
     """The options of a radiograph's superpixels and of their fill."""
 
     superpixels: Superpixels = "slic"
@@ -113,7 +113,9 @@ class Perturber:
     seed : seed of noise, and of quickshift.
     """
 
-    def __init__(self, settings: Segmented, model: Classifier, image: Tensor, seed: int) -> None:
+    def __init__(
+        self, settings: SuperpixelOptions, model: Classifier, image: Tensor, seed: int
+    ) -> None:
         self.model = quick(model)
         grey = to_grey(model, image)
         self.labels = _superpixels(settings, grey.cpu().numpy(), seed)
@@ -140,7 +142,7 @@ class Perturber:
         return torch.cat(parts).double().cpu().numpy()
 
 
-def _superpixels(settings: Segmented, grey: NDArray[np.float32], seed: int) -> Labels:
+def _superpixels(settings: SuperpixelOptions, grey: NDArray[np.float32], seed: int) -> Labels:
     match settings.superpixels:
         case "slic":
             return slic(grey, settings.segments, settings.compactness, settings.sigma)
@@ -156,7 +158,9 @@ def to_grey(model: Classifier, image: Tensor) -> Tensor:
     return ((image - black) / (white - black)).mean(0)
 
 
-def filled(settings: Filled, model: Classifier, image: Tensor, labels: Labels, seed: int) -> Tensor:
+def filled(
+    settings: FillOptions, model: Classifier, image: Tensor, labels: Labels, seed: int
+) -> Tensor:
     """Return the image with everything hidden: (3, H, W).
 
     Parameters

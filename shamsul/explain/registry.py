@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import shamsul.explain
 from shamsul.errors import InputError
 from shamsul.explain.base import Method
 from shamsul.settings import explain_errors, unknown
@@ -25,7 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 @functools.cache
 def methods() -> dict[str, type[Method]]:
     """Find all methods, by name, in every module of the package."""
-    for module in pkgutil.walk_packages(shamsul.explain.__path__, "shamsul.explain."):
+    for module in pkgutil.walk_packages([str(Path(__file__).parent)], "shamsul.explain."):
         importlib.import_module(module.name)
     return _imported()
 

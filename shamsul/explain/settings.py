@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import PositiveInt, model_validator
 
-from shamsul.explain.perturbation import Segmented
+from shamsul.explain.perturbation import SuperpixelOptions
 from shamsul.settings import Section
 
 
-class Perturbations(Segmented, Section):
+class Perturbations(SuperpixelOptions, Section):
     """The perturbed predictions that the methods with `shared: true` have in common."""
 
     samples: PositiveInt = 1200

@@ -19,7 +19,7 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 from shamsul import lazy
 from shamsul.explain import shapley
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.perturbation import Perturbed, Perturber, Segmented
+from shamsul.explain.perturbation import Perturbed, Perturber, SuperpixelOptions
 from shamsul.explain.shard import Maps, Shard
 from shamsul.explain.shared_perturbations import chance, read
 
@@ -32,7 +32,7 @@ else:
     torch = lazy.load("torch")
 
 
-class Surrogate(Segmented, Explainer):
+class Surrogate(SuperpixelOptions, Explainer):
     """The base of methods on superpixels; subclasses write `draw` and `values`."""
 
     cost: ClassVar[Cost] = "sampling"
@@ -49,7 +49,7 @@ class Surrogate(Segmented, Explainer):
         own = [
             name
             for name, declared in type(self).model_fields.items()
-            if (name == "samples" or name in Segmented.model_fields)
+            if (name == "samples" or name in SuperpixelOptions.model_fields)
             and getattr(self, name) != declared.default
         ]
         if self.shared and own:
@@ -111,14 +111,14 @@ class Surrogate(Segmented, Explainer):
         return chance(subsets)
 
 
-class Sampled(Surrogate):
+class SamplingSurrogate(Surrogate):
     """A surrogate whose subsets are drawn at random."""
 
     samples: PositiveInt = 1000
     """Number of perturbed images per radiograph; at least twice the number of segments."""
 
     @model_validator(mode="after")
-    def _enough_samples(self) -> Sampled:
+    def _enough_samples(self) -> SamplingSurrogate:
         if self.samples < 2 * self.segments:
             raise ValueError(
                 f"samples: must be at least twice the segments ({2 * self.segments}), "
@@ -127,7 +127,7 @@ class Sampled(Surrogate):
         return self
 
 
-class Lime(Sampled):
+class Lime(SamplingSurrogate):
     """LIME: ridge regression on random subsets, weighted by their nearness to the whole image.
 
     ``w = argmin sum_S exp(-d(S)^2 / (2 width^2)) (y(S) - w_0 - w S)^2 + |w|^2``, where ``d`` is the
@@ -184,7 +184,7 @@ class Lime(Sampled):
         return np.atleast_2d(ridge.coef_).T  # One-dimensional for a single class.
 
 
-class KernelShap(Sampled):
+class KernelShap(SamplingSurrogate):
     """Kernel SHAP: Shapley values of the superpixels, estimated from some of the subsets.
 
     ``phi_i = mean over orders of v(S + i) - v(S)``, where ``v(S)`` is the output with the
@@ -260,7 +260,7 @@ class KernelShap(Sampled):
         return np.asarray(values)[0]
 
 
-class SuperpixelRise(Sampled):
+class SuperpixelRise(SamplingSurrogate):
     """RISE on superpixels: the average rise of the output where a superpixel is shown.
 
     Petsiuk et al., BMVC 2018, arXiv 1806.07421. Maps (N, C, H, W), signed.

@@ -39,7 +39,7 @@ class Train(Section):
     epochs: PositiveInt = 10
     """Largest number of passes through the train split."""
     batch_size: PositiveInt = 16
-    """Images per step."""
+    """Images per step of the optimiser."""
     optimiser: Literal["adam", "adamw"] = "adam"
     """Optimiser: Adam, or AdamW, which keeps the decay of weights apart from their gradients."""
     learning_rate: PositiveFloat = 1e-4

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from shamsul.errors import InputError
 from shamsul.evaluate.per_image import PREFIX
 from shamsul.report.filters import only
 from shamsul.report.methods import Methods
@@ -77,9 +78,11 @@ class Run:
 
         Raises
         ------
-        KeyError
-            The run has no such table, or the report was not given it.
+        InputError
+            The report was not given the table: no section asks for it.
         """
+        if name not in self.results.tables:
+            raise InputError(f"report: no table {name!r}; a section names in NEEDS what it reads")
         return self.results.tables[name]
 
     def optional(self, name: str) -> pd.DataFrame | None:

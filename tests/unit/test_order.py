@@ -23,7 +23,7 @@ ORDER = (
     "report",
 )
 """Packages from the ground up; single modules beside them are below or above all of these."""
-ABOVE = {"__init__", "__main__", "config", "schema", "experiment", "api", "command"}
+ABOVE = {"__init__", "__main__", "config", "schema", "reference", "experiment", "api", "command"}
 """Modules and packages that put the others together, so that any package may be imported there."""
 LONGEST = 320
 """Lines that a reader takes in at one sitting."""

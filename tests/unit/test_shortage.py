@@ -19,7 +19,7 @@ from shamsul.storage.images import Images
 from tests.methods import ALONE, quick
 from tests.networks import network
 
-METHODS = [quick(name) for name in ALONE if quick(name).cost != "none"]
+METHODS = [quick(name) for name in ALONE if quick(name).cost != "no_model"]
 METHODS.append(LayerCam(layers=("features.denseblock1", "features.denseblock2")))
 FRAME = Frame.fit(32, 32, 32, "stretch")
 

@@ -143,7 +143,7 @@ for sys.argv in json.load(sys.stdin):
 
 def test_methods_that_ask_no_network_explain_without_torch(environment, shard):
     jobs = list(entries(shard))
-    free = {name for name, cls in registry.methods().items() if cls.cost == "none"}
+    free = {name for name, cls in registry.methods().items() if cls.cost == "no_model"}
     assert {entry["method"] for entry, _ in jobs} >= free
     commands = [command(shard, number, *job) for number, job in enumerate(jobs)]
     done = python(environment, DRIVER, input=json.dumps(commands, default=str))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from shamsul import lazy
-from shamsul.data.chexpert import read_json, read_run_lengths
+from shamsul.data.mask_files import read_json, read_run_lengths
 from shamsul.data.masks import run_lengths
 from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Method
@@ -65,7 +65,7 @@ class Imported(Method):
     method: ClassVar[str] = "imported"
     title: ClassVar[str] = "Imported heatmaps"
     citation: ClassVar[str] = "made elsewhere"
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = True
 
     path: str
@@ -158,10 +158,10 @@ def reduced(heatmap: NDArray[np.float32], largest: int) -> NDArray[np.float32]:
     return np.asarray(smaller, np.float32)
 
 
-class Outlined(Method):
+class SegmentationMethod(Method):
     """The base of methods made of JSON files of segmentations; subclasses write `paths`."""
 
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = False
 
     @property
@@ -180,7 +180,7 @@ class Outlined(Method):
         return sorted(map(Path, self.paths))
 
 
-class Segmentations(Outlined):
+class Segmentations(SegmentationMethod):
     """Segmentations that were made elsewhere, such as CheXlocalize's `pred_segmentations`.
 
     COCO run lengths (Lin et al., ECCV 2014), scored as they are: no threshold changes them.
@@ -210,7 +210,7 @@ class Segmentations(Outlined):
         return outlines(self.path, shard)
 
 
-class Radiologist(Outlined):
+class Radiologist(SegmentationMethod):
     """A human reader: what CheXlocalize calls the human benchmark.
 
     The reader's maps are segmentations, and the points named the most representative of each
