@@ -174,4 +174,5 @@ def test_no_other_method_is_imported(environment, shard):
     assert done.stdout.split() == [
         *("shamsul.explain", "shamsul.explain.base", "shamsul.explain.control"),
         "shamsul.explain.registry",
+        "shamsul.explain.shard",
     ]

@@ -1,8 +1,8 @@
-"""Heatmaps and masks in CheXlocalize's formats, for use with what others wrote for them.
+"""Heatmaps and masks in CheXlocalize's formats, for use with other people's code.
 
-``shamsul export RUN METHOD DIR`` writes of a finished run, for tune (which CheXlocalize calls val)
-and test: a pickle for each heatmap, and the experts' masks as
-`gt_segmentations` (Saporta et al., Nature Machine Intelligence 2022).
+``shamsul export RUN METHOD DIR`` writes two things from a finished run,
+for the splits tune (which CheXlocalize calls val) and test: a pickle for each heatmap, and the
+experts' masks as `gt_segmentations` (Saporta et al., Nature Machine Intelligence 2022).
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def maps(
 
     Parameters
     ----------
-    heatmaps : of one method on one shard.
-    images : of the same shard.
-    manifest : image_id, and a label column for each class.
-    sizes : height and width of the radiographs, by image_id; where there is a mask, that of the
+    heatmaps : heatmaps of one method on one shard.
+    images : images of the same shard.
+    manifest : table of image_id, and a label column for each class.
+    sizes : height and width of the radiographs, by image_id; where there is a mask, those of the
         mask.
-    probability : by image_id and class, in [0, 1]; the heatmaps' own wins.
-    directory : made if need be.
+    probability : probability in [0, 1], by image_id and class; the heatmaps' own wins.
+    directory : folder to write to, made if need be.
 
     Returns
     -------
@@ -123,8 +123,9 @@ def on_radiograph(
 ) -> NDArray[np.float32]:
     """Return the heatmap (h, w) in a frame that covers the radiograph evenly.
 
-    As it is where it does so already, else as large as the radiograph is in the model's frame. What
-    a crop kept from the model has the heatmap's lowest value.
+    The heatmap stays as it is where it covers the radiograph already. Otherwise the result is as
+    large as the radiograph is in the model's frame, and parts that were cropped away have the
+    heatmap's lowest value.
     """
     if covers == "radiograph" or frame.whole:
         return heatmap
