@@ -30,6 +30,8 @@ mentioned.
 class Source(Section):
     """An entry of `data.sources`. A subclass declares `adapter: Literal["..."]`, its name."""
 
+    adapter: str
+    """Name of the adapter that reads the source."""
     name: Name
     """Name of the source; no two have the same."""
 

@@ -22,22 +22,26 @@ else:
 
 
 class Masking(FillOptions, Explainer):
-    """What hides parts of an image through masks; subclasses write `masks` and `combine`."""
+    """The base of methods that hide parts of an image through masks; subclasses write `masks` and
+    `combine`.
+    """
 
     cost: ClassVar[Cost] = "sampling"
     signed: ClassVar[bool] = True
 
     output: Literal["logit", "probability"] = "logit"
-    """The output that is explained."""
+    """Output of the network that is explained."""
 
     def masks(self, image: Tensor, step: int, seed: int) -> Iterator[Tensor]:
-        """How much of each pixel is shown: (up to `step`, H, W) in [0, 1] at a time."""
+        """Yield masks of how far each pixel is shown: (up to `step`, H, W) in [0, 1] at a time."""
         raise NotImplementedError
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Maps of the images' resolution (N, C, H, W); memory does not grow with the masks."""
+        """Make maps (N, C, H, W) of the images' resolution. Memory does not grow with the number of
+        masks.
+        """
         return torch.stack(
             [
                 self._explain(model, image, seed)[classes]
@@ -46,7 +50,7 @@ class Masking(FillOptions, Explainer):
         )
 
     def _explain(self, model: Classifier, image: Tensor, seed: int) -> Tensor:
-        """The map of every class of the model: (K, H, W)."""
+        """Make the map of every class of the model: (K, H, W)."""
         height, width = image.shape[1:]
         # A mask has no regions of its own to take the mean of; the radiograph's is what hides.
         whole = np.zeros((height, width), np.intp)
@@ -66,11 +70,11 @@ class Masking(FillOptions, Explainer):
         return self.combine(mean, plain[:, None, None], (total / count)[:, None, None]).float()
 
     def weight(self, mask: Tensor) -> Tensor:
-        """How much each pixel takes part in an output: (n, H, W)."""
+        """Return the weight of each pixel in an output's mean: (n, H, W)."""
         raise NotImplementedError
 
     def combine(self, mean: Tensor, plain: Tensor, overall: Tensor) -> Tensor:
-        """The map (K, H, W).
+        """Combine the outputs' means into the map (K, H, W).
 
         Parameters
         ----------
@@ -110,7 +114,7 @@ class Occlusion(Masking):
         return self
 
     def masks(self, image: Tensor, step: int, seed: int) -> Iterator[Tensor]:
-        """Everything but one window each."""
+        """Yield masks that hide one window each."""
         height, width = image.shape[1:]
         places = [(top, left) for top in self._starts(height) for left in self._starts(width)]
         for start in range(0, len(places), step):
@@ -125,11 +129,11 @@ class Occlusion(Masking):
         return range(0, last * self.stride + 1, self.stride)
 
     def weight(self, mask: Tensor) -> Tensor:
-        """What is hidden."""
+        """Return what is hidden, as the weight."""
         return 1 - mask
 
     def combine(self, mean: Tensor, plain: Tensor, overall: Tensor) -> Tensor:
-        """The fall."""
+        """Return the fall of the output, ``plain - mean``."""
         return plain - mean
 
 
@@ -147,14 +151,14 @@ class Rise(Masking):
     citation: ClassVar[str] = "Petsiuk et al., BMVC 2018"
 
     samples: PositiveInt = 2000
-    """Masks per radiograph."""
+    """Number of random masks per radiograph."""
     cells: Annotated[int, Field(ge=2)] = 7
-    """Cells along a side."""
+    """Cells along a side of the random grids."""
     shown: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Probability that a cell is shown."""
 
     def masks(self, image: Tensor, step: int, seed: int) -> Iterator[Tensor]:
-        """Enlarged grids, each shifted by up to a cell."""
+        """Yield enlarged random grids, each shifted by up to a cell."""
         height, width = image.shape[1:]
         generator = np.random.default_rng(seed)
         cell_y, cell_x = -(-height // self.cells), -(-width // self.cells)
@@ -175,9 +179,9 @@ class Rise(Masking):
             )
 
     def weight(self, mask: Tensor) -> Tensor:
-        """What is shown."""
+        """Return what is shown, as the weight."""
         return mask
 
     def combine(self, mean: Tensor, plain: Tensor, overall: Tensor) -> Tensor:
-        """The rise."""
+        """Return the rise of the output, ``mean - overall``."""
         return mean - overall

@@ -37,7 +37,7 @@ class ScoreCam(Cam):
     cost: ClassVar[Cost] = "sampling"
 
     def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
-        """Maps (N, C, h, w) of each layer, from its own masks."""
+        """Make maps (N, C, h, w) of each layer, from its own masks."""
         maps = []
         for layer in self.activations(model, images):
             pairs = zip(images, layer, strict=True)
@@ -47,13 +47,15 @@ class ScoreCam(Cam):
         return maps
 
     def combine(self, activations: Tensor, scores: Tensor) -> Tensor:
-        """``sum_k w_k A_k`` of one image's feature maps (K, h, w) and scores (C, K): (C, h, w)."""
+        """Return ``sum_k w_k A_k`` of one image's feature maps (K, h, w) and scores (C, K):
+        (C, h, w).
+        """
         weights = scores.softmax(1)[..., None, None]
         return torch.stack([(w * activations).sum(0) for w in weights])
 
 
 def scores(model: Classifier, image: Tensor, activations: Tensor) -> Tensor:
-    """Logits of the image under each channel's mask.
+    """Compute the logits of the image under each channel's mask.
 
     Parameters
     ----------
@@ -72,7 +74,7 @@ def scores(model: Classifier, image: Tensor, activations: Tensor) -> Tensor:
 
 
 def masks(activations: Tensor, size: int) -> Tensor:
-    """Channels (K, h, w) resized bilinearly and then brought to 0..1: (K, 1, size, size).
+    """Resize channels (K, h, w) bilinearly and scale each to 0..1: (K, 1, size, size).
 
     Corners of the image are corners of cells, as in the authors' code; pytorch-grad-cam has them
     in the centres of cells. A channel of one value hides everything.

@@ -11,10 +11,11 @@ from shamsul.settings import Section
 
 
 class Perturbations(SuperpixelOptions, Section):
-    """Perturbed predictions that the methods with `shared: true` have in common."""
+    """The perturbed predictions that the methods with `shared: true` have in common."""
 
     samples: PositiveInt = 1200
-    """Perturbed images per radiograph; 1.2 times as many as one method needs are enough for all."""
+    """Number of perturbed images per radiograph. 1.2 times those of one method suffice for all of
+    them."""
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Perturbations:
@@ -27,19 +28,22 @@ class Perturbations(SuperpixelOptions, Section):
 
 
 class Explain(Section):
-    """The methods, and the classes that they explain."""
+    """The methods of the run and the classes that they explain."""
 
     methods: tuple[dict[str, Any], ...]
-    """List of methods, each `{method: NAME, ...its parameters}`, with `name:` where a method
+    """Methods of the run, each `{method: NAME, ...its parameters}`, with `name:` where a method
     appears twice. In a parameter `{run}` stands for the run's folder of results and `{data}` for
     `data.root`."""
     classes: tuple[str, ...] | None = None
     """Classes to explain; all of them when absent."""
     perturbations: Perturbations | None = None
-    """Perturbed predictions that methods share; required where a method says `shared: true`."""
+    """Perturbed predictions that several methods share; required where a method says
+    `shared: true`."""
 
     def placed(self, **folders: str) -> list[dict[str, Any]]:
-        """Return the methods, each `{name}` in their parameters replaced by that folder."""
+        """Return the methods, each `{name}` in their parameters replaced by the folder of that
+        name.
+        """
         return [_placed(entry, folders) for entry in self.methods]
 
 

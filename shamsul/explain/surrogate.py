@@ -19,8 +19,9 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from shamsul import lazy
 from shamsul.explain import shapley
-from shamsul.explain.base import Cost, Explainer, Maps, Shard
+from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.perturbation import Perturbed, Perturber, SuperpixelOptions
+from shamsul.explain.shard import Maps, Shard
 from shamsul.explain.shared_perturbations import chance, read
 
 if TYPE_CHECKING:
@@ -33,16 +34,16 @@ else:
 
 
 class Surrogate(SuperpixelOptions, Explainer):
-    """What the methods on superpixels share; subclasses write `draw` and `values`."""
+    """The base of methods on superpixels; subclasses write `draw` and `values`."""
 
     cost: ClassVar[Cost] = "sampling"
     signed: ClassVar[bool] = True
 
     output: Literal["logit", "probability"] = "logit"
-    """The output that is explained."""
+    """Output of the network that is explained."""
     shared: bool = False
-    """Use the run's shared perturbed predictions, whose superpixels, fill and number of samples are
-    those of `explain.perturbations`."""
+    """Use of the run's shared perturbed predictions, whose superpixels, fill and number of samples
+    are those of `explain.perturbations`."""
 
     @model_validator(mode="after")
     def _shared_or_own(self) -> Surrogate:
@@ -60,15 +61,15 @@ class Surrogate(SuperpixelOptions, Explainer):
 
     @property
     def uses_shared(self) -> bool:
-        """As the configuration says."""
+        """Return `shared`."""
         return self.shared
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """Subsets (n, M) to ask the network about; True where a superpixel is shown."""
+        """Draw subsets (n, M) to ask the network about; True where a superpixel is shown."""
         raise NotImplementedError
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Numbers for the superpixels: (M, K) for all K classes of the model.
+        """Estimate the superpixels' values: (M, K) for all K classes of the model.
 
         Parameters
         ----------
@@ -80,7 +81,7 @@ class Surrogate(SuperpixelOptions, Explainer):
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Each pixel has its superpixel's number: (N, C, H, W)."""
+        """Make maps (N, C, H, W) in which each pixel has its superpixel's value."""
         maps = []
         for image, seed in zip(images, seeds, strict=True):
             perturber = Perturber(self, model, image, seed)
@@ -89,13 +90,13 @@ class Surrogate(SuperpixelOptions, Explainer):
         return torch.stack(maps).to(images)
 
     def ask(self, perturber: Perturber, seed: int) -> NDArray[np.float64]:
-        """Draw subsets, ask the network, and find the numbers (M, K)."""
+        """Draw subsets, ask the network, and estimate the values (M, K)."""
         subsets = self.draw(perturber.count, seed)
         perturbed = Perturbed(perturber.labels, subsets, perturber.logits(subsets))
         return self.values(perturbed, np.ones(len(subsets)))
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """As `Method.heatmaps`, from the shared predictions where the configuration says so."""
+        """Make the heatmaps, from the shared predictions where `shared` is set."""
         if not self.shared or shard.empty():
             return super().heatmaps(shard)
         of_model, predictions = read(shard.perturbed, shard.images.image_id)
@@ -107,7 +108,7 @@ class Surrogate(SuperpixelOptions, Explainer):
         return Maps(np.stack(maps).transpose(0, 3, 1, 2).astype(np.float32))
 
     def importance(self, subsets: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Weights (n,) under which the shared subsets stand for those that `draw` draws."""
+        """Return weights (n,) under which the shared subsets stand for those that `draw` draws."""
         return chance(subsets)
 
 
@@ -115,7 +116,7 @@ class SamplingSurrogate(Surrogate):
     """A surrogate whose subsets are drawn at random."""
 
     samples: PositiveInt = 1000
-    """Perturbed images per radiograph; at least twice the number of segments."""
+    """Number of perturbed images per radiograph; at least twice the number of segments."""
 
     @model_validator(mode="after")
     def _enough_samples(self) -> SamplingSurrogate:
@@ -150,7 +151,7 @@ class Lime(SamplingSurrogate):
     """Cosine distance at which a subset's weight has fallen to ``exp(-1/2)``."""
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """Each superpixel is shown with probability 1/2; in the first subset, all are."""
+        """Show each superpixel with probability 1/2; in the first subset, all of them."""
         generator = np.random.RandomState(seed)
         generator.randint(1000)  # Where lime draws the seed of its superpixels.
         shown = generator.randint(0, 2, self.samples * superpixels) == 1
@@ -159,7 +160,7 @@ class Lime(SamplingSurrogate):
         return subsets
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Coefficients of the regression."""
+        """Return the coefficients of the ridge regression."""
         from sklearn.linear_model import Ridge
 
         subsets = perturbed.subsets
@@ -194,9 +195,10 @@ class KernelShap(SamplingSurrogate):
     }
 
     estimator: Literal["gaussian_process", "regression"] = "gaussian_process"
-    """`regression` is Kernel SHAP's own, by the shap package, with all superpixels estimated
-    (`l1_reg=False`; shap by default keeps ten and zeroes the others). `gaussian_process` finds the
-    same values with about half the error from half as many subsets (see `shapley.py`)."""
+    """Estimator of the Shapley values. `regression` is Kernel SHAP's own, by the shap package, with
+    all superpixels estimated (`l1_reg=False`; shap by default keeps ten and zeroes the others).
+    `gaussian_process` finds the same values with about half the error from half as many subsets
+    (see `shapley.py`)."""
 
     @model_validator(mode="after")
     def _shared_needs_the_gaussian_process(self) -> KernelShap:
@@ -205,15 +207,17 @@ class KernelShap(SamplingSurrogate):
         return self
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """Pairs of a subset and its complement, of all sizes."""
+        """Draw pairs of a subset and its complement, of all sizes."""
         return shapley.draw(superpixels, self.samples, seed)
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Shapley values; no weights are needed, whatever subsets were asked about."""
+        """Return the Shapley values; no weights are needed, whatever subsets were asked about."""
         return shapley.values(perturbed.subsets, perturbed.outputs(self.output))
 
     def ask(self, perturber: Perturber, seed: int) -> NDArray[np.float64]:
-        """As `Surrogate.ask`; the shap package draws and solves by itself."""
+        """Draw, ask and solve as `Surrogate.ask` does; the shap package draws and solves by
+        itself.
+        """
         if self.estimator == "gaussian_process":
             return super().ask(perturber, seed)
         import shap
@@ -232,7 +236,9 @@ class KernelShap(SamplingSurrogate):
 
 
 class SuperpixelRise(SamplingSurrogate):
-    """RISE on superpixels: how much higher the output is, on average, where one is shown.
+    """RISE on superpixels: the average rise of the output where a superpixel is shown.
+
+    Petsiuk et al., BMVC 2018, arXiv 1806.07421. Maps (N, C, H, W), signed.
 
     ``E[v(S) | i in S] - E[v(S)]`` with every superpixel shown with probability 1/2: RISE's Eq. 5
     but for a constant, with hard masks of the radiograph's own regions instead of soft grids.
@@ -243,11 +249,11 @@ class SuperpixelRise(SamplingSurrogate):
     citation: ClassVar[str] = "Petsiuk et al., BMVC 2018"
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """Each superpixel is shown with probability 1/2."""
+        """Show each superpixel with probability 1/2."""
         return np.random.default_rng(seed).random((self.samples, superpixels)) < 0.5
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Conditional means less the mean."""
+        """Return the conditional means less the mean."""
         shown = perturbed.subsets * weights[:, None]
         outputs = perturbed.outputs(self.output)
         mean = np.average(outputs, axis=0, weights=weights)
@@ -256,18 +262,22 @@ class SuperpixelRise(SamplingSurrogate):
 
 
 class SuperpixelOcclusion(Surrogate):
-    """Occlusion of superpixels: how much the output falls when one is hidden."""
+    """Occlusion of superpixels: the fall of the output when one is hidden,
+    ``v(all) - v(all but i)``.
+
+    Zeiler and Fergus, ECCV 2014, arXiv 1311.2901. Maps (N, C, H, W), signed.
+    """
 
     method: ClassVar[str] = "superpixel_occlusion"
     title: ClassVar[str] = "Occlusion (superpixels)"
     citation: ClassVar[str] = "Zeiler and Fergus, ECCV 2014"
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """All superpixels, and all but one."""
+        """Return all superpixels, and all but each one."""
         return np.vstack([np.ones(superpixels, bool), ~np.eye(superpixels, dtype=bool)])
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``v(all) - v(all but i)``."""
+        """Return ``v(all) - v(all but i)``."""
         outputs, hidden = perturbed.outputs(self.output), (~perturbed.subsets).sum(1)
         values = np.empty((perturbed.subsets.shape[1], outputs.shape[1]))
         whole = outputs[hidden == 0][0]

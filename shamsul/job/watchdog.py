@@ -15,13 +15,14 @@ import time
 from pathlib import Path
 
 PARENT = "SHAMSUL_PARENT"
-"""Environment variable: the process that a job must not outlive, as the rules' shell sets it."""
+"""Environment variable with the process id that a job must not outlive, as the rules' shell sets
+it."""
 
 logger = logging.getLogger(__name__)
 
 
 def watch(process: int, every: float = 1.0, patience: float = 5.0) -> None:
-    """Have this program end as by SIGTERM once a process is gone.
+    """End this program as by SIGTERM once a process is gone.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ PATCH = 16
 
 @dataclass(frozen=True)
 class Backbone:
-    """How to make a network, the name of its last linear layer, and its ImageNet weights."""
+    """The constructor of a network, the name of its last linear layer, and its ImageNet weights."""
 
     make: Callable[..., nn.Module]
     head: str
@@ -32,7 +32,7 @@ class Backbone:
 
 
 def _densenet_small() -> nn.Module:
-    """DenseNet-BC of three blocks, 0.2 million weights: trains on a processor in minutes."""
+    """Make a DenseNet-BC of three blocks, 0.2 million weights: it trains on a CPU in minutes."""
     return models.DenseNet(growth_rate=16, block_config=(2, 4, 6), num_init_features=24)
 
 
@@ -55,7 +55,7 @@ BACKBONES = {
 
 
 def build(backbone: str, classes: int, size: int, weights: str, seed: int) -> nn.Module:
-    """A network with a fresh head.
+    """Build a network with a fresh head.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def build(backbone: str, classes: int, size: int, weights: str, seed: int) -> nn
 
 
 def untrained(backbone: str, classes: int, size: int, seed: int) -> nn.Module:
-    """A network with random weights drawn from `seed`; see `build`."""
+    """Build a network with random weights drawn from `seed`; see `build`."""
     kind = BACKBONES[backbone]
     arguments: dict[str, Any] = {}
     if backbone == "vit_b_16":
@@ -106,7 +106,7 @@ def untrained(backbone: str, classes: int, size: int, seed: int) -> nn.Module:
 
 
 def resized(weights: StateDict, backbone: str, size: int) -> StateDict:
-    """The same weights for images of another size: interpolates a transformer's positions."""
+    """Return the weights for images of another size, a transformer's positions interpolated."""
     positions = weights.get("encoder.pos_embedding")
     if backbone != "vit_b_16" or positions is None or positions.ndim != 3:
         return weights

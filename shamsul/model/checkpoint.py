@@ -63,7 +63,7 @@ def load(path: str | Path, device: torch.device | str = "cpu", batch_size: int =
 def import_checkpoint(
     path: str | Path, backbone: str, classes: Sequence[str], size: int
 ) -> Classifier:
-    """A classifier from a checkpoint of ours or from a state dict of torchvision's names.
+    """Make a classifier from a checkpoint of ours or from a state dict of torchvision's names.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def import_checkpoint(
 
 
 def _classifier(path: str | Path, content: Any, batch_size: int = 32) -> Classifier:
-    """The classifier in a checkpoint's content, if that is what it is."""
+    """Build the classifier that a checkpoint's content describes, and check its weights."""
     said = checked(path, content)
     state = content.get("state_dict")
     if (

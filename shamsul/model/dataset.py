@@ -22,10 +22,10 @@ IN_MEMORY = 4 * 2**30
 
 
 class Pixels(Protocol):
-    """(N, S, S) uint8 that gives the asked rows as an array."""
+    """An array (N, S, S) uint8, or what reads asked rows of one from files."""
 
     def __getitem__(self, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """(n, S, S) uint8 for (n,) rows, in their order."""
+        """Return (n, S, S) uint8 for (n,) rows, in their order."""
         ...
 
 
@@ -48,7 +48,7 @@ class Dataset:
         return len(self.image_id)
 
     def digest(self) -> str:
-        """SHA-256 of names, labels and pixels."""
+        """Return the SHA-256 of names, labels and pixels."""
         digest = hashlib.sha256(repr(self.image_id).encode())
         digest.update(np.ascontiguousarray(self.labels).tobytes())
         for start in range(0, len(self), 256):
@@ -64,7 +64,7 @@ def read(
     size: int,
     in_memory: int = IN_MEMORY,
 ) -> Dataset:
-    """The data set of some shards, which may be empty.
+    """Read the data set of some shards, which may be empty.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def read(
 
 
 class _Shards:
-    """Pixels that stay in their files."""
+    """The pixels of shards, which stay in their files until they are asked for."""
 
     def __init__(self, paths: list[Path], size: int) -> None:
         self.paths, self.size = paths, size

@@ -19,12 +19,12 @@ from shamsul.storage.files import unreadable
 
 FORMAT = "shamsul checkpoint 1"
 KINDS = {"backbone": str, "classes": list, "size": int, "digest": str}
-"""What a checkpoint holds besides the weights, and of which type."""
+"""Entries of a checkpoint besides the weights, and their types."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a checkpoint says of itself.
+    """The description of a classifier in its checkpoint.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ def describe(path: str | Path) -> Description:
 
 
 def checked(path: str | Path, content: Any) -> Description:
-    """The description in a checkpoint's content.
+    """Check a checkpoint's content and return its description.
 
     Raises
     ------
@@ -87,17 +87,17 @@ def check_classes(path: str | Path, found: Sequence[str], classes: Sequence[str]
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads plain values; what a pickle says of tensors becomes None, and nothing else is run."""
+    """An unpickler of plain values. Tensors become None, and nothing else is run."""
 
     def persistent_load(self, pid: Any) -> None:
-        """A tensor's numbers, which are in other files of the archive."""
+        """Return None for a tensor's numbers, which are in other files of the archive."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What torch.save names for tensors: their types, and the functions that make them."""
+        """Accept torch's types and functions that make tensors, and refuse anything else."""
         if module.split(".")[0] == "torch" or (module, name) == ("collections", "OrderedDict"):
             return _nothing
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
 def _nothing(*_: Any) -> None:
-    """Stands for everything that makes a tensor."""
+    """Return None in place of everything that makes a tensor."""

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a name: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+    """Return the device of a name: `cpu`, `cuda`, or `auto` for a GPU where there is one.
 
     Of several GPUs this process gets one for itself (`claim`), which becomes torch's current one.
 
@@ -45,7 +45,7 @@ def resolve_device(name: str) -> torch.device:
 
 @functools.cache
 def claim(devices: tuple[str, ...]) -> int:
-    """Index of the device that this process computes on, of those it can see.
+    """Return the index of the device that this process computes on, of those it can see.
 
     Snakemake counts GPUs and assigns none. So each process takes a lock on a file that stands for
     the first device that no other process of this user has; the kernel releases it when the
@@ -77,14 +77,14 @@ def claim(devices: tuple[str, ...]) -> int:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 itself; where it is emulated it is slow."""
+    """Return whether a device computes in bfloat16 itself; where it is emulated it is slow."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def be_deterministic(threads: int = 1) -> None:
-    """Have torch take the same sums in the same order every time, where it can.
+    """Make torch take the same sums in the same order every time, where it can.
 
     Sums may depend on the number of compute threads, and what torch would take by itself depends
     on the machine and on what a scheduler gives.
@@ -101,7 +101,7 @@ def be_deterministic(threads: int = 1) -> None:
 
 @contextmanager
 def reproducible(threads: int, device: torch.device) -> Iterator[None]:
-    """Deterministic kernels on a set number of threads; torch's own state comes back after."""
+    """Use deterministic kernels on a set number of threads, and restore torch's state after."""
     debugging: Any = torch.utils.deterministic
     before = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()

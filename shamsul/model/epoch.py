@@ -16,19 +16,19 @@ WARM_UP = 0.05
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is random in an epoch, drawn from (seed, epoch)."""
+    """The random choices of an epoch, drawn from (seed, epoch)."""
 
     order: NDArray[np.intp]
-    """(N,) rows in the order in which they are seen."""
+    """Rows (N,) in the order in which they are seen."""
     flip: NDArray[np.bool_]
-    """(N,) whether to mirror."""
+    """Mirroring of each image, (N,)."""
     shift: NDArray[np.intp]
-    """(N, 2) pixels down and to the right."""
+    """Translation of each image, (N, 2) pixels down and to the right."""
     values: NDArray[np.float32]
     weights: NDArray[np.float32]
-    """(N, C) targets and weights of the loss."""
+    """Targets (`values`) and weights of the loss, (N, C) each."""
     torch_seed: int
-    """Of dropout and stochastic depth."""
+    """Seed of dropout and stochastic depth."""
 
     @classmethod
     def draw(
@@ -40,7 +40,7 @@ class Plan:
         flip: bool,
         reach: int,
     ) -> Plan:
-        """The plan of an epoch.
+        """Draw the plan of an epoch.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class Plan:
 
 
 def batches(order: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
-    """Consecutive parts of an order; a last single image joins the part before it.
+    """Split an order into consecutive parts; a last single image joins the part before it.
 
     A batch norm has no variance to normalise a single value by.
     """
@@ -73,7 +73,7 @@ def batches(order: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
 def augment(
     pixels: NDArray[np.uint8], flip: NDArray[np.bool_], shift: NDArray[np.intp]
 ) -> NDArray[np.uint8]:
-    """Mirrored and translated images.
+    """Mirror and translate images.
 
     Parameters
     ----------
@@ -100,7 +100,9 @@ def augment(
 
 
 def cosine(step: int, steps: int) -> float:
-    """Share of the full learning rate at a step: a short linear rise, then half a cosine."""
+    """Return the share of the full learning rate at a step: a short linear rise, then half a
+    cosine.
+    """
     rise = max(round(WARM_UP * steps), 1)
     if step < rise:
         return (step + 1) / rise

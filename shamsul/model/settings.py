@@ -21,46 +21,49 @@ BACKBONES = (
 
 
 class Model(Section):
-    """The network, and the origin of its weights."""
+    """The network, and the source of its weights."""
 
     backbone: Literal[BACKBONES] = "densenet121"  # type: ignore[valid-type]
-    """Architecture: torchvision's, or `densenet_small`, which is small enough to train on a CPU."""
+    """Architecture of the network: torchvision's, except `densenet_small`, which trains on a
+    CPU."""
     weights: str = "imagenet"
-    """Start of training: `imagenet` (torchvision's), `random`, or a file of torchvision weights."""
+    """Initial weights of training: `imagenet` (torchvision's), `random`, or a file of torchvision
+    weights."""
     checkpoint: str | None = None
-    """File of a trained checkpoint; with it nothing is trained."""
+    """Path of a trained checkpoint or state dict to use instead of training."""
 
 
 class Train(Section):
-    """Training of the classifier. Everything here changes its weights."""
+    """The training of the classifier. Every setting here changes its weights."""
 
     epochs: PositiveInt = 10
     """Largest number of passes through the train split."""
     batch_size: PositiveInt = 16
     """Images per step of the optimiser."""
     optimiser: Literal["adam", "adamw"] = "adam"
-    """Optimiser: Adam, or AdamW, which decays weights apart from their gradients."""
+    """Optimiser: Adam, or AdamW, which keeps the decay of weights apart from their gradients."""
     learning_rate: PositiveFloat = 1e-4
-    """Largest learning rate; `schedule` says how it changes during training."""
+    """Largest learning rate; `schedule` says how it changes."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Weight decay of all weights, as torch's optimisers define it."""
+    """Weight decay of all weights, as torch's optimisers take it."""
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
-    """Course of the learning rate. `cosine` rises from zero and falls back along half a cosine,
-    `plateau` divides it by ten where the loss on the tune split no longer falls."""
+    """Schedule of the learning rate. `cosine`: a rise from zero, then half a cosine back to it;
+    `plateau`: a tenth of the rate each time the loss on the tune split stops falling."""
     uncertainty: Literal["zeros", "ones", "ignore", "smoothed"] = "zeros"
-    """Treatment of uncertain labels, for classes not named in `uncertainty_per_class`."""
+    """Policy for uncertain labels of the classes not named in `uncertainty_per_class`: negative,
+    positive, left out of the loss, or a smoothed positive."""
     uncertainty_per_class: dict[str, Literal["zeros", "ones", "ignore", "smoothed"]] = {}
-    """Treatment of uncertain labels by class."""
+    """Policy for uncertain labels by class."""
     class_weights: Literal["none", "balanced"] = "none"
-    """Weights of labels: `balanced` gives positives and negatives of each class equal sums, as the
-    study did."""
+    """Weights of the loss. `balanced` weighs positives and negatives of each class to equal sums,
+    as the study did."""
     flip: bool = True
-    """Mirroring of half of the images at random."""
+    """Random mirroring of half of the images."""
     shift: Fraction = 0.0
     """Largest random translation, as a fraction of the side."""
     early_stopping: PositiveInt | None = None
-    """Number of epochs without a better mean AUROC on the tune split after which training stops."""
+    """Epochs without a better mean AUROC on the tune split after which training stops."""
     amp: bool = False
-    """Mixed precision (bfloat16 autocast); ignored on a processor without it."""
+    """Mixed precision (bfloat16 autocast); ignored on a device without it."""
     threads: PositiveInt = 2
     """Number of compute threads. Sums depend on it, so it is configuration, not scheduling."""

@@ -18,11 +18,12 @@ from shamsul.errors import InputError
 StateDict = dict[str, Tensor]
 
 _OLD_DENSENET = re.compile(r"(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)")
-"""Names in the published DenseNet files (`norm.1`), older than the ban on dots in such names."""
+"""Pattern of names in the published DenseNet files (`norm.1`), older than the ban on dots in such
+names."""
 
 
 def read(path: str | Path) -> Any:
-    """The content of a file written by `torch.save`, on the processor.
+    """Read the content of a file written by `torch.save`, onto the CPU.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def read(path: str | Path) -> Any:
 
 
 def state_dict(path: str | Path, backbone: str) -> StateDict:
-    """The weights in a file under torchvision's names.
+    """Read the weights in a file, under torchvision's names.
 
     The weights may lie under a key `state_dict` or `model`, and their names may begin with
     `module.` (data-parallel training), `model.`, `network.` or the backbone's name, as in

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shamsul.explain import registry
-from shamsul.explain.base import TOGETHER, Explainer, image_seed
+from shamsul.explain.base import TOGETHER, Explainer
+from shamsul.explain.shard import image_seed
 from shamsul.model.batching import in_groups
 from shamsul.model.classifier import Classifier
 from shamsul.probe.similarity import complexity, spearman

@@ -10,9 +10,9 @@ import torch
 
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Shard
 from shamsul.explain.cam import GradCam
 from shamsul.explain.gradient import InputXGradient
+from shamsul.explain.shard import Shard
 from shamsul.explain.surrogate import Lime
 from shamsul.model import checkpoint
 from shamsul.model.batching import in_groups

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from shamsul.explain import settings, shared_perturbations
-from shamsul.explain.base import Shard
 from shamsul.explain.cam import LayerCam
+from shamsul.explain.shard import Shard
 from shamsul.geometry import Frame
 from shamsul.model import predict
 from shamsul.model.classifier import Classifier

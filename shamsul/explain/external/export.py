@@ -37,9 +37,9 @@ else:
     torch = lazy.load("torch")
 
 SPLITS = {"tune": "val", "test": "test"}
-"""Splits with masks, and what CheXlocalize calls them."""
+"""Splits that have masks, and CheXlocalize's names for them."""
 TASKS = {ours: theirs for theirs, ours in CHEXLOCALIZE_NAMES.items()}
-"""CheXlocalize's names for classes, where they are not CheXpert's."""
+"""CheXlocalize's names for classes, where they differ from CheXpert's."""
 
 
 def maps(
@@ -109,10 +109,10 @@ def maps(
 
 
 class _Pickler(pickle.Pickler):
-    """Writes tensors as torch does, but for the address that they have in memory."""
+    """A pickler that writes tensors as torch does, but not their addresses in memory."""
 
     def reducer_override(self, thing: Any) -> Any:
-        """How a tensor's content is pickled; everything else as ever."""
+        """Return how a tensor's content is pickled; leave everything else to pickle."""
         if not isinstance(thing, torch.storage.TypedStorage):
             return NotImplemented
         buffer = io.BytesIO()
@@ -123,7 +123,7 @@ class _Pickler(pickle.Pickler):
 def on_radiograph(
     heatmap: NDArray[np.float32], frame: Frame, covers: Covers
 ) -> NDArray[np.float32]:
-    """A heatmap that covers the radiograph evenly: (h, w).
+    """Return the heatmap (h, w) in a frame that covers the radiograph evenly.
 
     As it is where it does so already, else as large as the radiograph is in the model's frame. What
     a crop kept from the model has the heatmap's lowest value.
@@ -136,7 +136,7 @@ def on_radiograph(
 
 
 def segmentations(masks: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
-    """Masks as CheXlocalize's `gt_segmentations` has them.
+    """Return masks in the form of CheXlocalize's `gt_segmentations`.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def _sizes(table: pd.DataFrame) -> dict[str, tuple[int, int]]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     name = "python -m shamsul.explain.external.export"
     parser = argparse.ArgumentParser(prog=name, description=__doc__)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, results/<run>")
