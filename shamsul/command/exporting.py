@@ -47,7 +47,7 @@ def export_phantoms(
     """
     from pydantic import ValidationError
 
-    from shamsul.data.settings import PhantomSource
+    from shamsul.data.adapters.phantom import PhantomSource
     from shamsul.phantom.export import export
     from shamsul.settings import explain_errors
 
