@@ -23,15 +23,16 @@ PAGES = {
     if "notebooks" not in path.parts
 }
 """Every page by its path; notebooks are executed whole, by a test of their own."""
-LANGUAGES = ("sh", "python", "yaml")
+LANGUAGES = ("sh", "python", "yaml", "html")
 KINDS = {
     "sh": {"run", "dry-run"},
-    "python": {"run", "results", "method"},
-    "yaml": {"configuration", "method"},
+    "python": {"run", "results", "method", "adapter", "section"},
+    "yaml": {"configuration", "method", "adapter"},
+    "html": {"section"},
 }
 """What may be done with a block: `run` it; run it with Snakemake's `--dry-run`; run it where the
-small experiment has its `results`; read it as a part of a `configuration`; or use it as the
-example of a `method`, which `test_readme.py` does."""
+small experiment has its `results`; read it as a part of a `configuration`; or add it to a copy of
+the project as an `adapter`, a `section` or a `method` (`test_readme.py`)."""
 _BLOCK = re.compile(r"((?:^<!-- [^\n]* -->\n)?)^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _TEST = re.compile(r"<!-- test: ([\w-]+) -->\n")
 _NOT_RUN = re.compile(r"<!-- not run: \S.* -->\n")

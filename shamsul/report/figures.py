@@ -17,7 +17,7 @@ RAMP = np.array(
 
 
 def ramp(share: float) -> tuple[str, str]:
-    """Background and legible text colour of a cell whose value is that share of the largest."""
+    """Return background and text colour of a cell by its share of the largest value."""
     place = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
     low = min(int(place), len(RAMP) - 2)
     colour = RAMP[low] + (place - low) * (RAMP[low + 1] - RAMP[low])
@@ -76,13 +76,13 @@ def interval_bar(value: float, low: float, high: float, reference: float | None 
 
 @dataclass(frozen=True)
 class Box:
-    """Five numbers of a sample, and what lies beyond the whiskers.
+    """Five numbers of a sample, and the values beyond the whiskers.
 
     Attributes
     ----------
     low, q1, median, q3, high : whiskers end at the last value within 1.5 interquartile ranges of
         the box (Tukey).
-    mean : of the sample.
+    mean : mean of the sample.
     beyond : values outside of the whiskers.
     count : size of the sample.
     """
@@ -109,7 +109,7 @@ class Box:
 
 
 def box_plot(samples: Mapping[str, ArrayLike], muted: Collection[str], label: str) -> Markup:
-    """Horizontal box plots of values in [0, 1], one row for each name, `muted` ones in grey."""
+    """Draw horizontal box plots of values in [0, 1], one row a name, `muted` ones in grey."""
     row, left, width = 26, 150, 470
     top = 6
     bottom = top + row * len(samples)
@@ -204,7 +204,7 @@ def line_chart(
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers, about five, from at or below `low` to at or above `high`."""
+    """Return round numbers, about five, from at or below `low` to at or above `high`."""
     span = high - low or abs(high) or 1.0
     size = 10 ** math.floor(math.log10(span / 4))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= span / 5)

@@ -12,11 +12,11 @@ from PIL import Image
 from shamsul.geometry import Frame, to_original
 
 WIDTH = 240
-"""Length of a picture's longer side in pixels."""
+"""Length of a picture's longer side, in pixels."""
 OUTLINE = np.array([92, 224, 116], float)
 """Colour of the expert's mask: a green that neither colour map nor radiograph has."""
 OTHER = np.array([86, 190, 255], float)
-"""Colour of a mask that another reader or a segmenting method drew."""
+"""Colour of the outlines of another reader or a segmenting method."""
 
 SEQUENTIAL = np.array(
     [(20, 11, 53), (101, 21, 110), (187, 55, 84), (249, 142, 9), (252, 255, 164)], float
@@ -32,20 +32,20 @@ Picture = NDArray[np.float64]
 
 
 def thumbnail_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of a radiograph's picture."""
+    """Return height and width of a radiograph's picture."""
     scale = WIDTH / max(height, width)
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def radiograph(image: NDArray[np.uint8]) -> Picture:
-    """Draw a radiograph: (height, width) uint8 -> (h, w, 3)."""
+    """Return the picture of a radiograph: (height, width) uint8 -> (h, w, 3)."""
     height, width = thumbnail_size(*image.shape)
     small = Image.fromarray(image).resize((width, height), Image.Resampling.BOX)
     return np.repeat(np.asarray(small, float)[:, :, None], 3, axis=2)
 
 
 def outline(picture: Picture, mask: NDArray[np.bool_], colour: Picture = OUTLINE) -> Picture:
-    """Draw the outline of a mask of any resolution on a picture."""
+    """Return the picture with the outline of a mask of any resolution."""
     height, width = picture.shape[:2]
     small = Image.fromarray(mask.astype(np.uint8) * 255).resize(
         (width, height), Image.Resampling.BOX
@@ -59,7 +59,7 @@ def outline(picture: Picture, mask: NDArray[np.bool_], colour: Picture = OUTLINE
 
 
 def overlay(picture: Picture, heatmap: NDArray[np.floating], frame: Frame, signed: bool) -> Picture:
-    """Lay a heatmap, brought to the radiograph's frame, over a picture.
+    """Return the picture under a heatmap, which is brought to the radiograph's frame.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def look_up(colours: Picture, share: NDArray[np.floating]) -> Picture:
 
 
 def data_uri(picture: Picture) -> str:
-    """Return a picture as a JPEG within an address."""
+    """Return the picture as a JPEG within an address."""
     buffer = io.BytesIO()
     Image.fromarray(picture.round().clip(0, 255).astype(np.uint8)).save(
         buffer, "JPEG", quality=82, subsampling=0, optimize=True

@@ -8,7 +8,7 @@ from shamsul.settings import Section
 
 
 class Report(Section):
-    """Content of the HTML report."""
+    """What the HTML report shows."""
 
     title: str = "Which explanation can be trusted?"
     """Heading of the page."""

@@ -7,16 +7,22 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import typer
 import yaml
+from PIL import Image
 
 import shamsul
 from shamsul import config, reference
+from shamsul.command.app import app
 from shamsul.explain import registry
 from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
 from shamsul.model.settings import BACKBONES
+from shamsul.tables import TABLES
 from tests import documents
 from tests.documents import BLOCKS, KINDS, PAGES, Block
 from tests.experiment import SMALL
@@ -63,6 +69,35 @@ def test_every_method_has_a_section_with_its_source_and_limits():
         refused = re.search(r"\*\*Not for:\*\* (.*)", sections[name])
         named = set(re.findall(r"`(\w+)`", refused[1])) if refused else set()
         assert named == {backbone for backbone in BACKBONES if cls.unsuited(backbone)}
+
+
+def test_every_table_has_a_section_with_its_columns():
+    sections = dict(re.findall(r"\{: #(\w+) \}\n(.*?)(?=\n### |\Z)", reference.tables(), re.DOTALL))
+    assert list(sections) == list(TABLES)
+    for name, table in TABLES.items():
+        assert re.findall(r"^\| `(\w+)` \| \w+ \|", sections[name], re.MULTILINE) == list(
+            table.columns
+        )
+        assert table.condition in sections[name]
+
+
+def subcommands(command, words=("shamsul",)) -> dict[tuple[str, ...], Any]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        return {words: command}
+    return {
+        path: found
+        for name, subcommand in inner.items()
+        for path, found in subcommands(subcommand, (*words, name)).items()
+    }
+
+
+def test_every_subcommand_has_a_section_with_its_arguments():
+    sections = reference.command_line().split("### ")[1:]
+    found = subcommands(typer.main.get_command(app))
+    assert [part.split(" {: #")[0] for part in sections] == [" ".join(path) for path in found]
+    for part, command in zip(sections, found.values(), strict=True):
+        assert all((item.help or "").split("\n")[0] in part for item in command.params)
 
 
 def test_every_metric_is_on_the_page_of_metrics():
@@ -151,8 +186,10 @@ def test_blocks_are_found_with_what_is_said_of_them():
 
 def ready(code: str) -> None:
     """Skip where the command or the library of this checkout lacks what a page tells of."""
-    if re.search(r"^shamsul ", code, re.MULTILINE) and not hasattr(shamsul, "classifier"):
-        pytest.skip("the command `shamsul` is not in this checkout")
+    known = {" ".join(path) for path in subcommands(typer.main.get_command(app))}
+    for line in re.findall(r"^shamsul .*", code, re.MULTILINE):
+        if not any(f"{line} ".startswith(f"{command} ") for command in known):
+            pytest.skip(f"`{line}` is not in this checkout")
     if "shamsul.classifier" in code and not hasattr(shamsul, "classifier"):
         pytest.skip("`shamsul.classifier` is not in this checkout")
 
@@ -206,6 +243,61 @@ def test_a_part_of_a_configuration_is_valid(block: Block):
     whole = config.load(merged(copy.deepcopy(SMALL), part))
     built = registry.build(whole.explain.methods, whole.model.backbone)
     assert len(built) == len(whole.explain.methods)
+
+
+def test_the_adapter_of_its_page_reads_a_folder(clone):
+    (code,) = documents.of("python", "adapter")
+    (entry,) = documents.of("yaml", "adapter")
+    source = yaml.safe_load(entry.code)["data"]["sources"][0]
+    (clone / re.search(r"Save as (\S+\.py)", code.code)[1]).write_text(code.code)
+    for finding in ("Edema", "No Finding"):
+        place = clone / "data" / "radiographs" / finding
+        place.mkdir(parents=True)
+        for number in range(2):
+            pixels = np.full((6, 4), 40 * number, np.uint8)
+            Image.fromarray(pixels).save(place / f"p{finding[0]}-{number}.png")
+    mask = np.zeros((6, 4), np.uint8)
+    mask[1:3, 2] = 255
+    Image.fromarray(mask).save(clone / "data" / "radiographs" / "Edema" / "pE-1.mask.png")
+    program = f"""
+from pathlib import Path
+from typing import Any
+from shamsul.data import masks, registry
+source = registry.build({source!r})
+source.check(Path("data"), ("Edema",))
+images = source.read_images(Path("data"), ("Edema",))
+print(images[["image_id", "patient_id", "Edema"]].to_csv(index=False, header=False), end="")
+(row,) = source.read_masks(Path("data"), images).to_dict("records")
+print(row["image_id"], row["class"], masks.decode(row).nonzero()[0].tolist())
+"""
+    assert documents.run(program, clone, language="python").splitlines() == [
+        *("pE-0,pE,1.0", "pE-1,pE,1.0", "pN-0,pN,0.0", "pN-1,pN,0.0"),
+        "pE-1 Edema [1, 2]",
+    ]
+
+
+def test_the_section_of_its_page_is_in_the_report(clone, tmp_path):
+    (code,) = documents.of("python", "section")
+    (template,) = documents.of("html", "section")
+    module = clone / re.search(r"Save as (\S+\.py)", code.code)[1]
+    module.write_text(code.code)
+    module.with_suffix(".html").write_text(template.code)
+    program = f"""
+import sys
+from pathlib import Path
+from typing import Any
+sys.path.append({str(PROJECT)!r})
+from shamsul.report.page import render
+from tests.results import KINDS, make
+results, config = make(Path({str(tmp_path)!r}))
+print(results.tables["masks"]["class"].value_counts().to_dict())
+print(render(results, config, KINDS))
+"""
+    told, _, page = documents.run(program, clone, language="python").partition("\n")
+    section = page.split('<section id="masks">')[1].split("</section>")[0]
+    rows = re.findall(r'<th scope="row">([^<]+)</th><td>(\d+)</td>', section)
+    assert {name: int(count) for name, count in rows} == yaml.safe_load(told) != {}
+    assert '<a href="#masks">Masks</a>' in page
 
 
 @pytest.mark.parametrize("page", PAGES)
