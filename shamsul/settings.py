@@ -8,7 +8,9 @@ puts the sections together.
 from __future__ import annotations
 
 import difflib
+import functools
 import logging
+import operator
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -59,7 +61,10 @@ class Variants:
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """Return the schema of a union of the sections."""
-        union: Any = typing.Union.__getitem__(tuple(self.sections().values()))
+        sections = list(self.sections().values())
+        if len(sections) == 1:  # Pydantic tells no single section apart.
+            return handler.generate_schema(sections[0])
+        union: Any = functools.reduce(operator.or_, sections)
         return handler.generate_schema(Annotated[union, Field(discriminator=self.key)])
 
 

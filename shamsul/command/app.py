@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from shamsul.command import configuration, listing, workflow
+from shamsul.command import configuration, exporting, listing, workflow
 
 app = typer.Typer(
     name="shamsul",
@@ -51,5 +51,7 @@ app.command("run", context_settings=workflow.PASSED_ON)(workflow.run)
 app.command("check")(workflow.check)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
+app.command("export")(exporting.export_heatmaps)
+app.add_typer(exporting.phantom, name="phantom")
 app.add_typer(configuration.configurations, name="config")
 app.add_typer(configuration.profiles, name="profile")

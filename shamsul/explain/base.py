@@ -1,4 +1,4 @@
-"""What an explanation method is.
+"""The base classes of explanation methods.
 
 A method is one class: its parameters are typed fields with defaults and limits, its `explain` is
 the mathematics. Snakemake reads the fields before any job starts, so modules of methods load
@@ -48,13 +48,13 @@ class Method(BaseModel):
 
     Attributes
     ----------
-    method : its name in the configuration.
-    title : its name in the report.
-    citation : where it comes from.
-    cost : what it spends its time on.
-    signed : whether negative relevance means evidence against the class.
-    human : whether it is a human reader.
-    presets : named sets of parameters: what somebody else's code does.
+    method : name in the configuration.
+    title : name in the report.
+    citation : publication that introduced the method.
+    cost : dominant cost of making a heatmap.
+    signed : True where negative relevance means evidence against the class.
+    human : True for a human reader.
+    presets : named sets of parameters, such as those of a study's published code.
     """
 
     # The text under a field is its description in the schema for editors (`shamsul.schema`).
@@ -129,13 +129,19 @@ class Explainer(Method):
     @model_validator(mode="after")
     def _shares_what_it_can(self) -> Explainer:
         if self.uses_shared and (self.checkpoint or self.seed is not None):
-            raise ValueError("shared: predictions are of the run's own weights and seed")
+            raise ValueError(
+                "shared: the shared predictions are of the run's own weights and seed; remove "
+                "`shared`, or `checkpoint` and `seed`"
+            )
         return self
 
     def check_files(self, made: Collection[Path] = ()) -> None:
         """Raise an InputError where a checkpoint is given and does not exist."""
         if self.checkpoint and not Path(self.checkpoint).is_file():
-            raise InputError(f"checkpoint: {self.checkpoint} does not exist")
+            raise InputError(
+                f"checkpoint: {self.checkpoint} does not exist; give another run's "
+                "model/checkpoint.pt, or remove `checkpoint`"
+            )
 
     def explained_model(self, shard: Shard) -> Classifier:
         """Return the classifier that is explained.
@@ -143,19 +149,23 @@ class Explainer(Method):
         Raises
         ------
         InputError
-            Another checkpoint lacks a class, or is of another resolution than the run.
+            The checkpoint given lacks a class, or its images are of another size than the run's.
         """
         model = shard.model
         if self.checkpoint:
-            from shamsul.model.checkpoint import load  # Here, because it imports torch.
+            from shamsul.model.checkpoint import load  # Imported here, because it imports torch.
 
             model = load(self.checkpoint, model.device, model.batch_size)
             if missing := [name for name in shard.classes if name not in model.classes]:
-                raise InputError(f"{self.checkpoint}: does not predict {missing[0]}")
+                raise InputError(
+                    f"{self.checkpoint}: does not predict {missing[0]}; choose a checkpoint of the "
+                    "run's classes"
+                )
             if model.size != shard.model.size:
                 raise InputError(
                     f"{self.checkpoint}: is for images of {model.size} x {model.size} pixels, the "
-                    f"run's are of {shard.model.size} x {shard.model.size}"
+                    f"run's are of {shard.model.size} x {shard.model.size}; choose a checkpoint of "
+                    "the run's data.size"
                 )
         return model if self.network == "trained" else model.untrained(shard.seed)
 
@@ -166,7 +176,7 @@ class Explainer(Method):
 
         Parameters
         ----------
-        model : the classifier, in evaluation mode.
+        model : classifier, in evaluation mode.
         images : (N, 3, H, W) float32, normalised as the model sees them.
         classes : (C,) int64, indices into the model's classes.
         seeds : N integers, one per image; the only source of randomness.
@@ -210,7 +220,7 @@ class Explainer(Method):
             f"{self.title}: groups of {step} images",
             -(-len(seeds) // step),
         )
-        # Copied into their place one by one: a shard of maps may be gigabytes, and has to fit once.
+        # Groups are copied into one array: a shard's maps may be gigabytes and must fit only once.
         heatmap = np.zeros(0, np.float32)
         errors: list[NDArray[np.float32]] = []
         done = 0

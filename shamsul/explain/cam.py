@@ -1,4 +1,4 @@
-"""Class activation maps: which cells of a layer's feature maps speak for a class.
+"""Class activation maps: heatmaps made of a layer's feature maps and their gradients.
 
 A layer's feature maps are ``A``, (N, K, h, w); ``g = dy_c / dA`` is the gradient of class c's
 output with respect to them, of the same shape. Every method here is one way to make a map (N, h, w)
@@ -105,7 +105,7 @@ class GradientCam(Cam):
                 logits = head(last.clone())  # A head may start with an in-place ReLU.
             return self.class_maps([last], logits, classes)
         count = len(images)
-        # Always as many at once, the first repeated: sums of other batches are rounded otherwise.
+        # A fixed number at once, the first repeated: other batch sizes round sums differently.
         together = min(IMAGES_AT_ONCE, count)
         rows = torch.arange(-(-count // together) * together) % count
         parts = []
@@ -137,10 +137,24 @@ class GradCam(GradientCam):
 
     ``map = ReLU(sum_k w_k A_k)``, where ``w_k`` is the mean of ``g_k`` over the cells.
 
-    The preset `shamsul-2023` is what the released script of SHAMSUL (Alam et al., 2023) does
-    instead: the gradient of the probability, of which only what is positive where the activation is
-    positive is averaged, and a sum that starts at one, so that behind a ReLU the map is nowhere
+    Maps (N, C, h, w), not negative, at the resolution of the layer (arXiv 1610.02391).
+
+    The preset `shamsul-2023` does what the released script of SHAMSUL (Alam et al., 2023) does. It
+    takes the gradient of the probability, and averages it only where both it and the activation
+    are positive. Its sum over channels starts at one, so that after the ReLU the map is nowhere
     below one. `guided` and `initial` exist for this preset.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> classes = ("Cardiomegaly", "Edema", "Pneumothorax")
+    >>> model = Classifier(resnet18(num_classes=3), classes, "resnet18", 64)
+    >>> images = model.normalise(torch.zeros(2, 64, 64, dtype=torch.uint8))
+    >>> maps = GradCam().explain(model, images, torch.tensor([0, 2]), seeds=[0, 0])
+    >>> maps.shape  # Images, classes, height and width of the last feature maps.
+    torch.Size([2, 2, 2, 2])
     """
 
     method: ClassVar[str] = "grad_cam"
@@ -170,10 +184,11 @@ class GradCamPlusPlus(GradientCam):
     ``map = ReLU(sum_k w_k A_k)`` with ``w_k = sum_ij alpha_kij ReLU(g_kij)`` and
     ``alpha_kij = g^2 / (2 g^2 + sum(A_k) g^3) = 1 / (2 + g_kij sum(A_k))``, the sum over all cells.
 
-    The paper's output is ``exp(y)``, whose gradient has a factor ``exp(y)`` more; it is the same
-    for all cells of a map and left out. The paper takes feature maps to be rectified. Where a
+    The paper's output is ``exp(y)``, whose gradient has an additional factor ``exp(y)``. It is the
+    same for all cells of a map and left out. The paper takes feature maps to be rectified. Where a
     layer's are not, negative activations are left out of alpha's sum: its denominator could
-    otherwise come near zero, and one channel's rounding decide the map.
+    otherwise come near zero, and the rounding of one channel would decide the map. Maps
+    (N, C, h, w), not negative (arXiv 1710.11063).
     """
 
     method: ClassVar[str] = "grad_cam_pp"
@@ -189,10 +204,11 @@ class GradCamPlusPlus(GradientCam):
 
 
 class HiResCam(GradientCam):
-    """HiResCAM (Draelos and Carin, arXiv 2011.08891, 2020): ``map = ReLU(sum_k g_k A_k)``.
+    """HiResCAM (Draelos and Carin, 2020, arXiv 2011.08891): ``map = ReLU(sum_k g_k A_k)``.
 
     Gradients are not averaged, so a cell is marked only where it raises the output itself. At the
-    last layer of a network that ends in mean pooling and one linear layer it is Grad-CAM.
+    last layer of a network that ends in mean pooling and one linear layer it equals Grad-CAM. Maps
+    (N, C, h, w), not negative.
     """
 
     method: ClassVar[str] = "hires_cam"
@@ -208,6 +224,7 @@ class LayerCam(GradientCam):
     """LayerCAM (Jiang et al., IEEE TIP 2021): ``map = ReLU(sum_k ReLU(g_k) A_k)``.
 
     Each cell is weighted by its own positive gradient, which makes inner layers' maps usable too.
+    Maps (N, C, h, w), not negative (DOI 10.1109/TIP.2021.3089943).
     """
 
     method: ClassVar[str] = "layer_cam"
@@ -222,11 +239,12 @@ class LayerCam(GradientCam):
 class EigenCam(Cam):
     """Eigen-CAM (Muhammad and Yeasin, IJCNN 2020): the first principal component of the cells.
 
-    Class-agnostic: no output is looked at, and every class has the same map. ``map = ReLU(A v_1)``
-    where ``A`` has a row of K activations for each cell, less their mean over the cells (as
-    pytorch-grad-cam does; the paper's equations subtract none), and ``v_1`` is its first right
-    singular vector. A singular vector's sign is arbitrary; here it is the one for which the map
-    is correlated with the activations' sum over channels, and not with its negative.
+    ``map = ReLU(A v_1)``, where ``A`` has a row of K activations for each cell, less their mean
+    over the cells, and ``v_1`` is its first right singular vector. The paper's equations subtract
+    no mean; pytorch-grad-cam does. A singular vector's sign is arbitrary. Here the map correlates
+    with the activations' sum over channels, and not with its negative. The method is
+    class-agnostic: no output is used, and every class has the same map. Maps (N, C, h, w), not
+    negative (arXiv 2008.00299).
     """
 
     method: ClassVar[str] = "eigen_cam"

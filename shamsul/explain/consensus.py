@@ -27,10 +27,11 @@ uses the weights fitted to all explained classes together."""
 class Consensus(Method):
     """The weighted mean of the rank-normalised maps of other methods.
 
-    A pixel's rank within its map, by positive relevance and from 0 to 1, says the same whatever the
-    scale of the method. `weights: fitted` regresses the experts' masks of the tune split on the
-    ranks with coefficients that are not negative (stacking; Breiman, Machine Learning 1996), for
-    each class. That is supervision: figures on tune are then flattering, those on test are not.
+    ``map = sum_m w_m rank_m`` with ``sum_m w_m = 1``. A pixel's rank within its map, by positive
+    relevance and from 0 to 1, does not depend on the scale of the method. `weights: fitted`
+    regresses the experts' masks of the tune split on the ranks, for each class, with coefficients
+    that are not negative (stacking; Breiman, Machine Learning 1996). That is supervision: figures
+    on the tune split are then too good, those on the test split are not. Maps (N, C, S, S).
     """
 
     method: ClassVar[str] = "consensus"

@@ -1,9 +1,8 @@
 """Controls: maps that know nothing of the model, scored like any method.
 
-What a method scores means little before it is known what position, edges or chance score by
-themselves: a heart is in the middle of every radiograph. The control that shares a method's
-mathematics and not the model's knowledge is `network: untrained`, an option of every method that
-explains the model.
+A method's score means little before the scores of position, edges and chance alone are known: a
+heart is in the middle of every radiograph. The control that shares a method's mathematics but not
+the model's knowledge is `network: untrained`, an option of every method that explains the model.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class Random(Control):
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
         """Draw uniform noise (N, C, cells, cells) in [0, 1)."""
-        # By the class's name: its place among the classes must not matter.
+        # The seed is of the class's name, so that its place among the classes does not matter.
         return np.array(
             [
                 [
@@ -106,9 +105,10 @@ class Edges(Control):
 class Blurred(Method):
     """Another method's heatmaps, blurred.
 
-    What scores better so has gained nothing but smoothness, which some measures reward: imputation
-    in ROAD brings back what is hidden in specks and not what is hidden in one piece (Song et al.,
-    2023, arXiv 2304.13836). The blurred random map is `random`, whose few cells are interpolated.
+    A method whose blurred maps score better gains from smoothness alone, which some metrics reward:
+    imputation in ROAD restores pixels hidden in specks and not those hidden in one piece (Song et
+    al., 2023, arXiv 2304.13836). The blurred random map is `random`, whose few cells are
+    interpolated. Maps (N, C, h, w), signed.
     """
 
     method: ClassVar[str] = "blurred"
@@ -147,9 +147,9 @@ class Blurred(Method):
 class MeanMask(Control):
     """The mean of the experts' masks of the tune split, for each class and view.
 
-    It knows where a finding usually is and has not seen the radiograph. A patient's own masks are
-    left out of the mean that the patient is scored with. Where no other patient has a mask of that
-    class and view the mean is over all views, and where there is none either the map is zero.
+    The map knows where a finding usually is and has not seen the radiograph. A patient's own masks
+    are left out of the mean that the patient is scored with. Where no other patient has a mask of
+    that class and view, the mean is over all views; where no view has one, the map is zero.
     """
 
     method: ClassVar[str] = "mean_mask"

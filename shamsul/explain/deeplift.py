@@ -1,4 +1,4 @@
-"""DeepLIFT: what each pixel's difference from a baseline adds to the logit's difference.
+"""DeepLIFT: contributions of each pixel's difference from a baseline to the logit's difference.
 
 A multiplier ``m`` is a gradient with finite differences in place of derivatives. ``Delta y = sum_i
 m_i Delta x_i`` holds at every layer, and multipliers follow the chain rule as gradients do. Linear
@@ -38,6 +38,8 @@ for a multiplier, as in captum."""
 
 class DeepLift(Explainer):
     """DeepLIFT by the Rescale rule: ``m = Delta y / Delta x`` at every nonlinearity.
+
+    Shrikumar et al., ICML 2017, arXiv 1704.02685. Maps (N, C, H, W), signed.
 
     ``map_c = sum over channels of (x - r) m_c``, which sums to ``f_c(x) - f_c(r)`` on networks of
     linear layers, ReLU and pooling; rounding is all the conservation error there is. Logits are

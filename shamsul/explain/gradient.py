@@ -1,4 +1,4 @@
-"""The gradient family: how a class's logit follows small changes of the pixels.
+"""The gradient family: methods that follow a class's logit under small changes of the pixels.
 
 A gradient is local and a network is not linear, so each method but the first two averages gradients
 over images around the radiograph or on the way to it from references that show nothing. All are
@@ -64,9 +64,9 @@ class InputXGradient(Explainer):
 
     Shrikumar et al., 2016, arXiv 1605.01713. Maps (N, C, H, W), signed.
 
-    On networks of ReLU, pooling and linear layers this is `lrp_z` (Kindermans et al., 2016,
-    arXiv 1611.07270): where both are listed, they are one method and not two that agree. ``x`` is
-    the model's input, zero at ImageNet's mean grey.
+    ``x`` is the model's input, zero at ImageNet's mean grey. On networks of ReLU, pooling and
+    linear layers the map equals that of `lrp_z` (Kindermans et al., 2016, arXiv 1611.07270): where
+    both are listed, they are one method and not two that agree.
     """
 
     method: ClassVar[str] = "input_x_gradient"
@@ -151,11 +151,27 @@ class SmoothGrad(GradientSum):
 
 
 class IntegratedGradients(GradientSum):
-    """``map_c = sum over channels of (x - r) int_0^1 d f_c / d x (r + a (x - r)) da``.
+    """Integrated gradients (Sundararajan et al., ICML 2017, arXiv 1703.01365).
+
+    ``map_c = sum over channels of (x - r) int_0^1 d f_c / d x (r + a (x - r)) da``
 
     The integral is a Gauss-Legendre sum. With enough steps a map sums to ``f_c(x) - f_c(r)``
     (completeness); what is missing is the conservation error. Pixels that equal the baseline `r`
-    have no relevance, whatever the model sees in them.
+    have no relevance, whatever the model sees in them. Maps (N, C, H, W), signed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
+    >>> method = IntegratedGradients(steps=4)
+    >>> maps = method.explain(model, images, torch.tensor([0, 2]), seeds=[0])
+    >>> maps.shape  # Images, classes, height and width of the images.
+    torch.Size([1, 2, 64, 64])
+    >>> method.expected_sum(model, images, torch.tensor([0, 2])).shape
+    torch.Size([1, 2])
     """
 
     method: ClassVar[str] = "integrated_gradients"
@@ -198,13 +214,13 @@ class ExpectedGradients(GradientSum):
     ``map_c = sum over channels of E_(r, a) [(x - r) d f_c / d x (r + a (x - r))]`` (Erion et al.,
     Nature Machine Intelligence 2021, arXiv 1906.10670). Maps (N, C, H, W), signed.
 
-    Integrated gradients from many references, so that no grey is invisible as the only baseline's
-    is. The paper draws references from the training images. Here nobody else's radiograph takes
-    part: references are pictures of the model's range in which there is nothing to find, drawn
-    once and the same for all images. By turns they are an even grey and smooth fields of 2 x 2, 4 x
-    4 and 8 x 8 random greys, all uniform between black and white. Places `a` between reference and
-    image are uniform on [0, 1], one in each of `samples` equal intervals, and are the image's own
-    draw. A map sums in expectation to ``f_c(x) - mean_r f_c(r)``.
+    With many references no grey is invisible, as a single baseline's is. The paper draws references
+    from the training images. Here references are synthetic images with nothing to find, so that no
+    other patient's radiograph takes part. They are drawn once and are the same for all images: in
+    turn an even grey and smooth fields of 2 x 2, 4 x 4 and 8 x 8 random greys, all uniform between
+    black and white. Positions `a` between reference and image are uniform on [0, 1], one in each of
+    `samples` equal intervals, drawn for each image. A map sums in expectation to
+    ``f_c(x) - mean_r f_c(r)``.
     """
 
     method: ClassVar[str] = "expected_gradients"

@@ -25,11 +25,11 @@ class GuidedBackprop(Explainer):
     workshop 2015, arXiv 1412.6806). Maps (N, C, H, W), not negative.
 
     Gradients pass where the ReLU's input is positive, as always, and only where they are positive
-    themselves. What arrives at the pixels has both signs; as for `gradient` they tell brighter from
-    darker, and the map is ``max over channels of |G|``.
+    themselves. The gradients of pixels have both signs, which tell brighter from darker as for
+    `gradient`; the map is ``max over channels of |G|``.
 
-    The maps are sharp, and partly so whatever was learned: they follow the image's edges also where
-    the weights are random (Adebayo et al., NeurIPS 2018; Nie et al., ICML 2018).
+    The maps are sharp, in part independently of what was learned: they follow the image's edges
+    also where the weights are random (Adebayo et al., NeurIPS 2018; Nie et al., ICML 2018).
     """
 
     method: ClassVar[str] = "guided_backprop"

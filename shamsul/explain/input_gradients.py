@@ -59,7 +59,7 @@ def _class_gradients(network: Network, images: Tensor, classes: Tensor) -> Tenso
     gradients = [
         torch.autograd.grad(sums[index], images, retain_graph=True)[0] for index in classes.tolist()
     ]
-    # One layout, however many classes: sums over channels are rounded in the layout's order.
+    # One memory layout for any number of classes: it decides how sums over channels are rounded.
     return torch.stack(gradients, 1).contiguous()
 
 
@@ -75,8 +75,8 @@ def strength(gradients: Tensor) -> Tensor:
 def baseline_images(model: Classifier, images: Tensor, kind: Baseline) -> Tensor:
     """Make the baseline images, which show no finding: (N, 3, H, W).
 
-    `black` is a black radiograph; `zero` is model input zero, ImageNet's mean grey; `blur` is the
-    image itself without anything small (Fong and Vedaldi, ICCV 2017).
+    `black` is a black radiograph. `zero` is model input zero, ImageNet's mean grey. `blur` is the
+    blurred image, without small structures (Fong and Vedaldi, ICCV 2017).
     """
     if kind == "zero":
         return torch.zeros_like(images)

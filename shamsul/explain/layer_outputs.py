@@ -23,18 +23,18 @@ def forward(
     """Run a forward pass and keep the outputs of the named layers.
 
     Nothing is recorded for gradients before the first of the layers, and after it only where
-    `gradients`. Hooks are removed and the mode is as before, also after an exception.
+    `gradients` is set. Hooks are removed and the mode is restored, also after an exception.
 
     Parameters
     ----------
     network : (N, 3, S, S) -> (N, C), in evaluation mode.
     images : (N, 3, S, S).
     layers : names of the network's modules.
-    gradients : whether the logits are to be differentiable by the activations.
+    gradients : True where the logits are to be differentiable by the activations.
 
     Returns
     -------
-    activations : of each layer, (N, K, h, w).
+    activations : the output of each layer, (N, K, h, w).
     logits : (N, C).
 
     Raises

@@ -36,9 +36,9 @@ class LrpZ(LayerwiseRelevance):
     Inputs share relevance as they contribute to ``z`` (Bach et al., PLOS ONE 2015, Eq. 56). Maps
     (N, C, H, W), signed.
 
-    On networks of ReLU, pooling and linear layers this is input times gradient (Shrikumar et al.,
-    2016, arXiv 1605.01713), whatever becomes of batch norms, and is computed as such. Noisy in
-    deep networks, as the gradient is.
+    On networks of ReLU, pooling and linear layers the map is input times gradient (Shrikumar et
+    al., 2016, arXiv 1605.01713), however batch norms are canonised, and is computed as such. It is
+    noisy in deep networks, as the gradient is.
     """
 
     method: ClassVar[str] = "lrp_z"
@@ -54,7 +54,22 @@ class LrpZ(LayerwiseRelevance):
 
 
 class LrpEpsilon(LayerwiseRelevance):
-    """LRP-epsilon: as LRP-z, with outputs near zero handing on less."""
+    """LRP-epsilon: LRP-z, with less relevance handed on by outputs near zero.
+
+    ``R_i = sum_j x_i w_ij R_j / (z_j + epsilon sign z_j)`` (Bach et al., PLOS ONE 2015, Eq. 58,
+    DOI 10.1371/journal.pone.0130140). Maps (N, C, H, W), signed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
+    >>> maps = LrpEpsilon(epsilon=0.1).explain(model, images, torch.tensor([0, 2]), seeds=[0])
+    >>> maps.shape  # Images, classes, height and width of the images.
+    torch.Size([1, 2, 64, 64])
+    """
 
     method: ClassVar[str] = "lrp_epsilon"
     title: ClassVar[str] = "LRP-ε"
@@ -100,11 +115,11 @@ class LrpAlpha2Beta1(LayerwiseRelevance):
     ``R_i = sum_j (2 (x_i w_ij)+ / z_j+ - (x_i w_ij)- / z_j-) R_j``: positive contributions count
     twice, negative ones once, against them. Maps (N, C, H, W), signed.
 
-    Both kinds are normalised by themselves, positive (negative) part of the bias included;
-    iNNvestigate puts the whole bias in both. Mind that the rule hands on the sign of what it
-    receives: where the logit is negative, evidence for the class comes out negative, and the
-    smaller the probability the stronger. The studies seeded with the probability
-    (``seed_with: probability``), which keeps evidence for the class positive.
+    Positive and negative contributions are normalised separately, each with its part of the bias;
+    iNNvestigate puts the whole bias in both. The rule hands on the sign of what it receives: where
+    the logit is negative, evidence for the class comes out negative, and the smaller the
+    probability the stronger. The studies seeded with the probability (``seed_with: probability``),
+    which keeps evidence for the class positive.
     """
 
     method: ClassVar[str] = "lrp_alpha2beta1"
@@ -122,12 +137,11 @@ class DeepTaylor(LayerwiseRelevance):
     ``R_i = sum_j (x_i w_ij)+ / z_j+ R_j`` (Montavon et al., Pattern Recognition 2017). Maps
     (N, C, H, W).
 
-    Only positive contributions receive relevance, in the first layer also those of negative pixels
-    through negative weights: the pixels' bounds (the paper's z-B rule) are not used. The study's
-    iNNvestigate 1.0 did the same. Mind that a map has the sign of its seed: where the logit is
-    negative, the whole map is. The studies seeded with the probability
-    (``seed_with: probability``); maps are then negative only where an addition or a pooling has
-    inputs of both signs.
+    Only positive contributions receive relevance. In the first layer these include negative pixels
+    through negative weights: the pixels' bounds (the paper's z-B rule) are not used, as in the
+    study's iNNvestigate 1.0. A map has the sign of its seed: where the logit is negative, the whole
+    map is. The studies seeded with the probability (``seed_with: probability``); maps are then
+    negative only where an addition or a pooling has inputs of both signs.
     """
 
     method: ClassVar[str] = "deep_taylor"
@@ -145,8 +159,8 @@ class LrpEpsilonPlusFlat(LayerwiseRelevance):
     Lapuschkin et al., Nat. Commun. 2019; Kohlbrenner et al., IJCNN 2020. The rules' formulas are in
     `lrp_rules`. Maps (N, C, H, W), signed.
 
-    The composite that deep convolutional networks are commonly explained with. Evidence against
-    the class enters at the classifier, where the sign of relevance is decided.
+    Deep convolutional networks are commonly explained with this composite. Evidence against the
+    class enters at the classifier, where the sign of relevance is decided.
     """
 
     method: ClassVar[str] = "lrp_epsilon_plus_flat"

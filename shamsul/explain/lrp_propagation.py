@@ -7,11 +7,10 @@ altered, and everything between linear layers (ReLU, pooling, addition, concaten
     ``R_i = sum_j x_i w_ij R_j / (z_j + eps sign z_j)``  becomes
     ``G_i = sum_j w_ij G_j |z_j| / (|z_j| + eps)``.
 
-So a forward pass in which each linear layer keeps its value and gets the rule's gradient is all
-there is to do: denominators are computed once for all classes, each class is one ordinary
-backward pass, and epsilon damps where in the textbook form it divides and may overflow. Additions
-and average pooling then split relevance in proportion to their inputs, max pooling gives it to
-the largest.
+So one forward pass suffices, in which each linear layer keeps its value and gets the rule's
+gradient. Denominators are computed once for all classes, and each class is one ordinary backward
+pass. Epsilon damps here, where in the textbook form it divides and may overflow. Additions and
+average pooling split relevance in proportion to their inputs; max pooling gives it to the largest.
 
 Networks are canonised first (see `canonise.py`). Relevance that reaches a bias, or the threshold of
 a clamp, is absorbed there; without biases a map sums to its seed.
@@ -48,9 +47,9 @@ class Composite:
 
     Attributes
     ----------
-    first : for the first convolution, which sees the image.
-    convolutions : for the others.
-    linear : for fully connected layers.
+    first : rule of the first convolution, which sees the image.
+    convolutions : rule of the other convolutions.
+    linear : rule of the fully connected layers.
     """
 
     first: Rule
@@ -148,7 +147,7 @@ def _altered(rule: Rule, leaf: Tensor | None = None) -> Callable[..., Tensor]:
     """
 
     def hook(layer: Any, inputs: tuple[Tensor], z: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():  # Inside a gate that is a constant.
+        if not torch.is_grad_enabled():  # Inside a constant gate.
             return z
         altered = rule.altered(layer, inputs[0] if leaf is None else leaf, z)
         return z.detach() + (altered - altered.detach())

@@ -130,7 +130,7 @@ class Gamma(SignRule):
     """The gamma rule, ``R_i = sum_j x_i (w_ij + gamma w_ij+) / sum_i x_i (w_ij + gamma w_ij+) R_j``
     for ``x >= 0``.
 
-    (Montavon et al., 2019, Sect. 10.2.) In general contributions of the output's own sign count
+    This is Montavon et al., 2019, Sect. 10.2. In general, contributions of the output's sign count
     ``1 + gamma`` times (Andéol et al., 2021, arXiv 2106.04427): where ``z > 0``, ``s`` is
     ``(1 + gamma) z / (z + gamma z+)`` for positive and ``z / (z + gamma z+)`` for negative
     contributions; where ``z < 0`` it is the other way round, with ``z-``. Between LRP-0 for gamma

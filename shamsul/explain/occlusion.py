@@ -1,4 +1,4 @@
-"""Occlusion and RISE: how the output changes when a window, or a random pattern, is hidden."""
+"""Occlusion and RISE: changes of the output when a window, or a random pattern, is hidden."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Masking(FillOptions, Explainer):
     def _explain(self, model: Classifier, image: Tensor, seed: int) -> Tensor:
         """Make the map of every class of the model: (K, H, W)."""
         height, width = image.shape[1:]
-        # A mask has no regions of its own to take the mean of; the radiograph's is what hides.
+        # Masks have no regions to take the mean of, so `fill: mean` is the whole radiograph's.
         whole = np.zeros((height, width), np.intp)
         hidden = filled(self, model, image, whole, seed)
         model = quick(model)
@@ -78,9 +78,9 @@ class Masking(FillOptions, Explainer):
 
         Parameters
         ----------
-        mean : (K, H, W), of each pixel over the outputs, weighted by `weight`.
-        plain : (K, 1, 1), the output for the whole radiograph.
-        overall : (K, 1, 1), the mean over all masks.
+        mean : mean output for each pixel, (K, H, W), weighted by `weight`.
+        plain : output for the whole radiograph, (K, 1, 1).
+        overall : mean output over all masks, (K, 1, 1).
         """
         raise NotImplementedError
 
@@ -89,10 +89,22 @@ class Masking(FillOptions, Explainer):
 
 
 class Occlusion(Masking):
-    """Occlusion: how much the output falls when a window is hidden (Zeiler and Fergus, ECCV 2014).
+    """Occlusion: the fall of the output when a window is hidden.
 
-    A pixel has the mean over the windows that cover it. Windows that would reach beyond the image
-    are cut at its border.
+    ``map_i = y(x) - mean over windows that cover i of y(x with the window hidden)`` (Zeiler and
+    Fergus, ECCV 2014, arXiv 1311.2901). Windows that would reach beyond the image are cut at its
+    border. Maps (N, C, H, W), signed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
+    >>> method = Occlusion(window=32, stride=32, fill="black")
+    >>> method.explain(model, images, torch.tensor([0, 2]), seeds=[0]).shape
+    torch.Size([1, 2, 64, 64])
     """
 
     method: ClassVar[str] = "occlusion"
@@ -138,12 +150,12 @@ class Occlusion(Masking):
 
 
 class Rise(Masking):
-    """RISE: how much higher the output is, on average, where a pixel is shown.
+    """RISE: the average rise of the output where a pixel is shown.
 
     Random grids of cells, each shown with probability p, are enlarged to smooth masks with a random
-    shift. The map is ``sum_n M_n v_n / sum_n M_n - mean_n v_n``: Eq. 5 of Petsiuk et al. (BMVC
-    2018) but for a constant, and with each pixel's own coverage in place of its expectation, which
-    takes the noise of the draw out.
+    shift. The map is ``sum_n M_n v_n / sum_n M_n - mean_n v_n``. This is Eq. 5 of Petsiuk et al.
+    (BMVC 2018, arXiv 1806.07421) except for a constant, and with each pixel's own coverage in place
+    of its expectation, which removes the noise of the draw. Maps (N, C, H, W), signed.
     """
 
     method: ClassVar[str] = "rise"
@@ -163,7 +175,7 @@ class Rise(Masking):
         generator = np.random.default_rng(seed)
         cell_y, cell_x = -(-height // self.cells), -(-width // self.cells)
         enlarged = (self.cells + 1) * cell_y, (self.cells + 1) * cell_x
-        # All at once, so that the draws do not depend on how many masks are made at a time.
+        # Drawn all at once, so that they do not depend on how many masks are made at a time.
         shifts = generator.integers((cell_y, cell_x), size=(self.samples, 2)).tolist()
         for start in range(0, self.samples, step):
             count = min(step, self.samples - start)

@@ -1,9 +1,9 @@
-"""Perturbed radiographs: superpixels hidden in many combinations, and what the network says.
+"""Perturbed radiographs, with superpixels hidden in many combinations, and the network's answers.
 
 LIME, Kernel SHAP, occlusion and RISE all ask the network about versions of a radiograph in which
-parts are hidden. Here is what they share: which parts, what hides them, and how the versions are
-made on the model's device, one batch at a time. All of it happens in the space that the model sees:
-an image is normalised first and its parts are replaced after.
+parts are hidden. This module has what they share: the parts, their fill, and the making of the
+versions on the model's device, one batch at a time. All of it happens in the space of the model's
+input: an image is normalised first, and its parts are replaced after.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class Perturbed:
 
     Attributes
     ----------
-    labels : (H, W) superpixels, M of them.
-    subsets : (n, M) bool, whether each superpixel is shown; the first hides all, the second none.
-    logits : (n, K) float64, of all K classes of the model.
+    labels : superpixels (H, W), M of them.
+    subsets : (n, M) bool, True where a superpixel is shown; the first hides all, the second none.
+    logits : (n, K) float64, for all K classes of the model.
     """
 
     labels: Labels
@@ -91,7 +91,7 @@ def quick(model: Classifier) -> Classifier:
     """Return a faster copy of the model for forward passes without gradients; its logits are equal
     but for rounding.
 
-    It is made once and kept until another model, or the same with other weights, is asked for.
+    The copy is kept until one of another model, or of the same with other weights, is asked for.
     """
     tensors = model.state_dict().values()
     return _folded(model, tuple((t.data_ptr(), t._version) for t in tensors))
@@ -107,10 +107,10 @@ class Perturber:
 
     Parameters
     ----------
-    settings : superpixels and fill.
-    model : the classifier.
+    settings : options of superpixels and fill.
+    model : classifier to ask.
     image : (3, H, W) float32, normalised as the model sees it.
-    seed : of noise, and of quickshift.
+    seed : seed of noise, and of quickshift.
     """
 
     def __init__(

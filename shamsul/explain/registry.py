@@ -1,4 +1,4 @@
-"""Finds explanation methods by name: every `Method` in a module of this package is one."""
+"""The registry of explanation methods: every `Method` in a module of this package is one."""
 
 from __future__ import annotations
 

@@ -30,14 +30,14 @@ class Maps:
 
     Attributes
     ----------
-    heatmap : (N, C, h, w), at the method's own resolution, or run lengths of segmentations.
-    quality : where there is something to tell.
+    heatmap : maps (N, C, h, w), at the method's own resolution, or run lengths of segmentations.
+    quality : deviations from what the method promises; empty where it promises nothing.
     explained : (N, C) bool, False where there is no map, which is scored as an empty one; None
         where there is one everywhere.
-    covers : what the heatmaps cover evenly.
+    covers : area that the heatmaps cover evenly: the model's frame or the whole radiograph.
     probability : (N, C) in [0, 1], NaN where not known, of the classifier that heatmaps made
         elsewhere explain; None where it is the run's own.
-    points : of a human reader.
+    points : points that a human reader marked, (n, 2) by image_id and class.
     """
 
     heatmap: NDArray[np.float32] | RunLengths
@@ -55,9 +55,9 @@ class Supervision:
     Attributes
     ----------
     manifest : one row per image, of the tune split and of the shard that is explained.
-    masks : of the tune split (`shamsul.data.masks.MASK_COLUMNS`).
-    frames : of the tune split's images, by image_id.
-    heatmaps : of the tune split, by the members' names, one for each shard.
+    masks : masks of the tune split (`shamsul.data.masks.MASK_COLUMNS`).
+    frames : frames of the tune split's images, by image_id.
+    heatmaps : the members' heatmaps of the tune split, by name, one for each shard.
     """
 
     manifest: pd.DataFrame
@@ -72,13 +72,14 @@ class Shard:
 
     Attributes
     ----------
-    load : what reads the classifier from its checkpoint; see `model`.
+    load : function that reads the classifier from its checkpoint; see `model`.
     images : N radiographs in the model's frame.
     classes : names of the C classes to explain, among the model's.
-    seed : the configuration's.
+    seed : seed of the configuration.
     members : heatmaps of this shard by the methods that `Method.members` names.
-    supervision : where `Method.supervised`.
-    perturbed : where `Method.uses_shared`: the file of the shard's shared perturbed predictions.
+    supervision : masks to learn from, where `Method.supervised`; else None.
+    perturbed : file of the shard's shared perturbed predictions, where `Method.uses_shared`; else
+        None.
     """
 
     load: Callable[[], Classifier]
@@ -93,8 +94,8 @@ class Shard:
     def model(self) -> Classifier:
         """Return the classifier, in evaluation mode.
 
-        It is read when it is first asked for: torch takes seconds to import, and many methods need
-        no model.
+        It is read on first use, because torch takes seconds to import and many methods need no
+        model.
         """
         return self.load()
 

@@ -1,10 +1,9 @@
-"""Surrogates: which superpixels raise a class's output, and which lower it.
+"""Surrogates: methods that tell which superpixels raise a class's output, and which lower it.
 
-A radiograph is shown to the network with random subsets of its superpixels hidden, and numbers for
-the superpixels are found from what the network says of each: LIME's and Kernel SHAP's weights, RISE
-and occlusion on superpixels. Subsets and weights do not depend on the class, so the network is
-asked once for all classes. With `shared: true` it is asked once for all these methods (see
-`shared.py`).
+A radiograph is shown to the network with random subsets of its superpixels hidden. From the outputs
+each method estimates one value per superpixel: LIME and Kernel SHAP, RISE and occlusion on
+superpixels. Subsets and weights do not depend on the class, so the network is asked once for all
+classes. With `shared: true` it is asked once for all these methods (see `shared_perturbations.py`).
 """
 
 from __future__ import annotations
@@ -73,8 +72,8 @@ class Surrogate(SuperpixelOptions, Explainer):
 
         Parameters
         ----------
-        perturbed : what the network said.
-        weights : (n,) of each subset, to make up for subsets that were not drawn by `draw`.
+        perturbed : outputs of the network.
+        weights : weight of each subset, (n,), to make up for subsets not drawn by `draw`.
         """
         raise NotImplementedError
 
@@ -129,10 +128,23 @@ class SamplingSurrogate(Surrogate):
 
 
 class Lime(SamplingSurrogate):
-    """LIME: ridge regression on random halves, weighted by their nearness to the whole image.
+    """LIME: ridge regression on random subsets, weighted by their nearness to the whole image.
 
-    As the lime package does by default: cosine distance, kernel width 0.25, ridge penalty 1; but
-    one regression serves all classes.
+    ``w = argmin sum_S exp(-d(S)^2 / (2 width^2)) (y(S) - w_0 - w S)^2 + |w|^2``, where ``d`` is the
+    cosine distance of subset ``S`` to the whole image (Ribeiro et al., KDD 2016, arXiv 1602.04938).
+    The defaults are those of the lime package: kernel width 0.25, ridge penalty 1. One regression
+    serves all classes. Maps (N, C, H, W), signed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
+    >>> method = Lime(superpixels="grid", segments=4, samples=8)
+    >>> method.explain(model, images, torch.tensor([0, 2]), seeds=[0]).shape
+    torch.Size([1, 2, 64, 64])
     """
 
     method: ClassVar[str] = "lime"
@@ -153,7 +165,7 @@ class Lime(SamplingSurrogate):
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
         """Show each superpixel with probability 1/2; in the first subset, all of them."""
         generator = np.random.RandomState(seed)
-        generator.randint(1000)  # Where lime draws the seed of its superpixels.
+        generator.randint(1000)  # In its place lime draws the seed of its superpixels.
         shown = generator.randint(0, 2, self.samples * superpixels) == 1
         subsets = shown.reshape(self.samples, superpixels)
         subsets[0] = True
@@ -169,13 +181,26 @@ class Lime(SamplingSurrogate):
         weights = weights * np.exp(-((distance / self.kernel_width) ** 2) / 2)
         ridge = Ridge(alpha=1)
         ridge.fit(subsets.astype(float), perturbed.outputs(self.output), weights)
-        return np.atleast_2d(ridge.coef_).T  # Of a single class it has one dimension.
+        return np.atleast_2d(ridge.coef_).T  # One-dimensional for a single class.
 
 
 class KernelShap(SamplingSurrogate):
-    """SHAP: Shapley values of the superpixels, estimated from some of the subsets.
+    """Kernel SHAP: Shapley values of the superpixels, estimated from some of the subsets.
 
-    Values sum to the difference of the outputs for the radiograph and for its fill.
+    ``phi_i = mean over orders of v(S + i) - v(S)``, where ``v(S)`` is the output with the
+    superpixels ``S`` shown (Lundberg and Lee, NeurIPS 2017, arXiv 1705.07874). Values sum to the
+    difference of the outputs for the radiograph and for its fill. Maps (N, C, H, W), signed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
+    >>> method = KernelShap(superpixels="grid", segments=4, samples=8)
+    >>> method.explain(model, images, torch.tensor([0, 2]), seeds=[0]).shape
+    torch.Size([1, 2, 64, 64])
     """
 
     method: ClassVar[str] = "kernel_shap"
@@ -240,8 +265,8 @@ class SuperpixelRise(SamplingSurrogate):
 
     Petsiuk et al., BMVC 2018, arXiv 1806.07421. Maps (N, C, H, W), signed.
 
-    ``E[v(S) | i in S] - E[v(S)]`` with every superpixel shown with probability 1/2: RISE's Eq. 5
-    but for a constant, with hard masks of the radiograph's own regions instead of soft grids.
+    ``E[v(S) | i in S] - E[v(S)]``, with every superpixel shown with probability 1/2. This is RISE's
+    Eq. 5 except for a constant, with hard masks of the radiograph's regions instead of soft grids.
     """
 
     method: ClassVar[str] = "superpixel_rise"
@@ -257,7 +282,7 @@ class SuperpixelRise(SamplingSurrogate):
         shown = perturbed.subsets * weights[:, None]
         outputs = perturbed.outputs(self.output)
         mean = np.average(outputs, axis=0, weights=weights)
-        # A superpixel that no subset shows is as good as average.
+        # A superpixel that no subset shows gets zero, the value of an average one.
         return shown.T @ (outputs - mean) / np.maximum(shown.sum(0), 1e-12)[:, None]
 
 

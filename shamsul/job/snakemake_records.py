@@ -1,8 +1,8 @@
-"""Results of which Snakemake does not know how they were made.
+"""Results that Snakemake has no record of.
 
 Snakemake notices changed settings and code by its records in `.snakemake/metadata`. Where they are
-gone (the folder was deleted, or results were copied without it) it goes by time stamps alone and
-would take stale results for good ones without a word.
+gone (the folder was deleted, or results were copied without it) it compares time stamps alone, and
+would silently take stale results for good ones.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def without(run: Path, snakemake: Path = Path(".snakemake")) -> list[Path]:
 
     Parameters
     ----------
-    run : folder `results/<run>`, as rules name it: records go by that path.
-    snakemake : Snakemake's own folder. What it marks as incomplete it makes again anyway.
+    run : folder `results/<run>`, written as in the rules, since records are named by that path.
+    snakemake : Snakemake's own folder. Results that it marks as incomplete are made again anyway.
     """
     return sorted(
         file

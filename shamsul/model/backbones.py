@@ -63,7 +63,7 @@ def build(backbone: str, classes: int, size: int, weights: str, seed: int) -> nn
     classes : number of logits.
     size : side in pixels of the images.
     weights : `imagenet`, `random`, or a file of torchvision weights, whose head is not used.
-    seed : of the random weights; torch's own random state is left as it is.
+    seed : seed of the random weights; torch's own random state is left as it is.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def resized(weights: StateDict, backbone: str, size: int) -> StateDict:
         return weights
     grid = round((positions.shape[1] - 1) ** 0.5)
     if grid < 1 or grid**2 + 1 != positions.shape[1] or positions.shape[0] != 1:
-        return weights  # `load` names the shape
+        return weights  # `load` reports the shape.
     return dict(interpolate_embeddings(size, PATCH, OrderedDict(weights)))
 
 
@@ -123,7 +123,7 @@ def _imagenet(backbone: str) -> StateDict:
             f"model.weights: there are no ImageNet weights of {backbone}; set `weights: random`"
         )
     patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(30)  # torch's download has none and would wait on a dead network
+    socket.setdefaulttimeout(30)  # torch sets none, and would wait forever on a dead network.
     try:
         enum.get_state_dict(check_hash=True)
     except (OSError, RuntimeError) as error:
@@ -133,6 +133,6 @@ def _imagenet(backbone: str) -> StateDict:
         ) from None
     finally:
         socket.setdefaulttimeout(patience)
-    # Read again from torch's cache, by the same way as a file of the user's.
+    # Read again from torch's cache, in the same way as a user's file.
     cached = Path(torch.hub.get_dir(), "checkpoints", Path(enum.url).name)
     return state_dict(cached, backbone)

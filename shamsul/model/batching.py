@@ -1,4 +1,4 @@
-"""How a shard goes through the model: so many rows at once, and fewer where memory is short."""
+"""Batches of a shard's rows, of a fixed size that is halved where memory is short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings a network to the form that LRP's rules are defined for: linear layers, ReLU and pooling.
+"""The canoniser of networks, for LRP's rules: only linear layers, ReLU and pooling remain.
 
 `modular` makes every ReLU a module of its own, `canonised` also takes the batch norms away. Batch
 normalisation is linear in evaluation mode, yet no rule fits it: written as a layer of its own it
@@ -140,7 +140,7 @@ def _rewritten(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -> n
     """
     module = copy.copy(module)
     for name, value in vars(module).items():
-        if isinstance(value, dict):  # Of children, parameters, buffers and hooks.
+        if isinstance(value, dict):  # Dictionaries of children, parameters, buffers and hooks.
             vars(module)[name] = value.copy()
     for name, child in module._modules.items():
         if child is not None:
@@ -157,7 +157,7 @@ def _in_steps(module: nn.Module) -> nn.Module:
     if getattr(module, "inplace", False):
         module.inplace = False  # type: ignore[assignment]
     if isinstance(module, models.densenet._DenseLayer):
-        module.memory_efficient = False  # It would compute, and call hooks, twice.
+        module.memory_efficient = False  # Otherwise it would compute, and call hooks, twice.
     if isinstance(module, models.DenseNet):
         names = list(children["features"]._modules)
         steps = OrderedDict(

@@ -1,4 +1,4 @@
-"""The classifier: a backbone, the classes it predicts, and how a radiograph is shown to it."""
+"""The classifier: a backbone, the classes it predicts, and the normalisation of radiographs."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Classifier(nn.Module):
 
     Attributes
     ----------
-    network : the torchvision network, (N, 3, S, S) -> (N, C).
-    classes : (C,) names, in the order of the logits.
-    backbone : name of the network.
+    network : torchvision network, (N, 3, S, S) -> (N, C).
+    classes : names of the C classes, in the order of the logits.
+    backbone : name of the network's architecture.
     size : side S in pixels of the images.
-    batch_size : images per forward pass of `predict` on a GPU; halves itself where memory is
-        short. Not saved.
+    batch_size : images per forward pass of `predict` on a GPU; it is halved where memory is short,
+        and not saved.
     """
 
     mean: Tensor
@@ -83,11 +83,11 @@ class Classifier(nn.Module):
     def normalise(self, grey: NDArray[np.uint8] | Tensor) -> Tensor:
         """Normalise grey radiographs to the network's input.
 
-        The grey value is repeated in the three channels, and each is brought to the scale of
-        ImageNet's pictures: ``(grey / 255 - mean) / std``. So a pretrained network sees a picture
-        without colour. The three channels are one measurement under three straight lines and not
-        three measurements; equal grey differs a little between them (black is -2.12, -2.04,
-        -1.80), and relevance is summed over them.
+        The grey value is repeated in the three channels, and each is scaled as ImageNet's images
+        are: ``(grey / 255 - mean) / std``. So a pretrained network sees an image without colour.
+        The three channels are linear functions of one measurement and not three measurements. Equal
+        grey differs a little between them (black is -2.12, -2.04, -1.80), and relevance is summed
+        over them.
 
         Parameters
         ----------

@@ -35,9 +35,9 @@ class Dataset:
 
     Attributes
     ----------
-    pixels : (N, S, S) uint8.
-    labels : (N, C) float32 of 1, 0, -1 uncertain, NaN not mentioned.
-    image_id : (N,) str.
+    pixels : grey values (N, S, S) uint8.
+    labels : labels (N, C) float32: 1, 0, -1 uncertain, NaN not mentioned.
+    image_id : names of the N images.
     """
 
     pixels: Pixels
@@ -87,7 +87,7 @@ def read(
     for path, table, names in zip(manifests, tables, shards.names, strict=True):
         for name in classes:
             if name not in table:
-                raise InputError(f"{path}: has no column {name!r}")
+                raise InputError(f"{path}: has no column {name!r}; make the manifest again")
         if list(table["image_id"]) != names:
             raise InputError(f"{path}: lists other images than its shard; run prepare again")
     image_id = np.array([name for shard in shards.names for name in shard], dtype=object)
@@ -110,7 +110,10 @@ class _Shards:
         for path in paths:
             names, shape = image_ids(path)
             if names and shape != (size, size):
-                raise InputError(f"{path}: its images are of {shape}, not {size}")
+                raise InputError(
+                    f"{path}: its images are of {shape} pixels, not {size} x {size} (data.size); "
+                    "delete it and run again"
+                )
             self.names.append(names)
         self.starts = np.cumsum([0, *(len(names) for names in self.names)])
         self.order = np.arange(self.starts[-1])

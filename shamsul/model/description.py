@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, read without its weights and without torch.
+"""The description of a classifier in its checkpoint, read without the weights and without torch.
 
 Methods that ask no network need no more of a checkpoint than its digest, and torch takes seconds
 to import. `torch.save` writes a zip archive with the pickle of everything but the tensors' numbers.
@@ -28,8 +28,8 @@ class Description:
 
     Attributes
     ----------
-    backbone : name of the network.
-    classes : (C,) names, in the order of the logits.
+    backbone : name of the network's architecture.
+    classes : names of the C classes, in the order of the logits.
     size : side in pixels of the images.
     digest : SHA-256 of the weights (`Classifier.digest`).
     """
@@ -41,7 +41,7 @@ class Description:
 
 
 def describe(path: str | Path) -> Description:
-    """Read a checkpoint's description. That the weights are as described, `checkpoint.load` checks.
+    """Read a checkpoint's description. `checkpoint.load` checks that the weights agree with it.
 
     Raises
     ------

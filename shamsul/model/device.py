@@ -1,4 +1,4 @@
-"""Where torch computes, and that it computes the same every time."""
+"""The device that torch computes on, and deterministic computation on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 def resolve_device(name: str) -> torch.device:
     """Return the device of a name: `cpu`, `cuda`, or `auto` for a GPU where there is one.
 
-    Of several GPUs this process gets one for itself (`claim`), which becomes torch's current one.
+    Where there are several GPUs, this process gets one for itself (`claim`), which becomes torch's
+    current device.
 
     Raises
     ------
@@ -36,7 +37,7 @@ def resolve_device(name: str) -> torch.device:
         if name == "auto" and os.environ.get("CUDA_VISIBLE_DEVICES", "-1") not in ("", "-1"):
             logger.warning("this job was given a GPU, and torch finds none: computing without")
         return torch.device("cpu")
-    # Not their numbers, which schedulers and containers assign anew.
+    # UUIDs, because schedulers and containers assign numbers anew.
     count = torch.cuda.device_count()
     index = claim(tuple(str(torch.cuda.get_device_properties(i).uuid) for i in range(count)))
     torch.cuda.set_device(index)
@@ -49,9 +50,9 @@ def claim(devices: tuple[str, ...]) -> int:
 
     Snakemake counts GPUs and assigns none. So each process takes a lock on a file that stands for
     the first device that no other process of this user has; the kernel releases it when the
-    process ends, however it ends. Where all are taken, the device is shared with as few as can be,
-    and the log says so: whoever starts more jobs than there are GPUs gets what was asked for,
-    where waiting would look like computing.
+    process ends, however it ends. Where all are taken, the device is shared with as few others as
+    possible, and the log says so: more jobs than GPUs were asked for, and waiting would look like
+    computing.
 
     Parameters
     ----------
@@ -92,9 +93,9 @@ def be_deterministic(threads: int = 1) -> None:
     torch.set_num_threads(threads)
     # cuBLAS sums in a fixed order only with a workspace of fixed size; read when CUDA starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # Some pooling has no deterministic backward pass on a GPU: a warning then, not an error.
+    # Some pooling has no deterministic backward pass on a GPU: this warns instead of failing.
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Or every new tensor would be written twice, in case somebody reads it before it is filled.
+    # Otherwise torch fills every new tensor, in case it is read before it is written.
     debugging: Any = torch.utils.deterministic
     debugging.fill_uninitialized_memory = False
 

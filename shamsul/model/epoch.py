@@ -1,4 +1,4 @@
-"""An epoch of training: the order of its images, how they are varied, and its learning rates."""
+"""An epoch of training: the order of its images, their augmentation, and its learning rates."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ class Plan:
 
         Parameters
         ----------
-        seed, epoch : all that it depends on, with the number of images.
-        labels, policy : see `losses.targets`.
-        flip : whether to mirror half of the images.
+        seed, epoch : seed and number of the epoch; with the number of images, all that the random
+            choices depend on.
+        labels, policy : labels and uncertainty policies; see `losses.targets`.
+        flip : True to mirror half of the images.
         reach : largest translation in pixels.
         """
         rng = np.random.default_rng([seed, epoch])
@@ -78,8 +79,8 @@ def augment(
     Parameters
     ----------
     pixels : (N, S, S) uint8.
-    flip : (N,), whether to exchange left and right.
-    shift : (N, 2) pixels down and to the right; what comes into view is black.
+    flip : (N,) bool, True to exchange left and right.
+    shift : (N, 2) pixels down and to the right; pixels that come into view are black.
 
     Returns
     -------

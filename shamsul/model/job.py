@@ -1,4 +1,4 @@
-"""What the programs that ask the model have in common: their options, and the model itself."""
+"""The options and the model of programs that ask the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rewritten networks are made of, beside torch's own layers (`shamsul.model.canonise`).
+"""Layers of rewritten networks, beside torch's own (`shamsul.model.canonise`).
 
 They are here because classes of modules need torch, which the modules of methods load late.
 """

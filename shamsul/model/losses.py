@@ -1,4 +1,4 @@
-"""What the classifier is trained towards: uncertainty policies, class weights and the loss."""
+"""The objective of training: uncertainty policies, class weights and the loss."""
 
 from __future__ import annotations
 

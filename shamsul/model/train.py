@@ -1,8 +1,8 @@
 """Training: the same settings and data give the same weights, interrupted or not.
 
 Everything random in an epoch (order, mirroring, shifts, smoothed labels, dropout) is drawn from
-(seed, epoch) alone. So the random state at the end of an epoch is the number of that epoch, and
-what is kept for going on is weights, optimiser, schedule and history.
+(seed, epoch) alone. So the number of an epoch is all of its random state, and a saved training
+consists of weights, optimiser, schedule and history (`training_state.py`).
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ def fit(
 ) -> pd.DataFrame:
     """Train a classifier and leave it with the weights of its best epoch.
 
-    The best epoch has the highest mean AUROC on tune, the first of equal ones. After each epoch
-    all that is needed to go on is written to `state`; a run that finds it there, from the same
-    settings, data, code, torch and kind of device, goes on from it and ends with the same weights,
-    bit for bit, as one that was left alone. Remove the file once the result is safe.
+    The best epoch has the highest mean AUROC on the tune split, the first of equal ones. After each
+    epoch all that is needed to continue is written to `state`. A run that finds it there, from the
+    same settings, data, code, torch and kind of device, continues from it and ends with the same
+    weights, bit for bit, as one that was not interrupted. Remove the file once the result is safe.
 
     Parameters
     ----------
-    classifier : with its first weights, on the device to train on; changed in place.
-    train, tune : what to learn from and what to choose the epoch by.
-    settings : how to train.
-    seed : the only source of randomness.
-    state : file to go on from.
-    after_epoch : called with the number of each epoch when its state is safe.
+    classifier : classifier with its first weights, on the device to train on; changed in place.
+    train, tune : data to learn from, and data to choose the epoch by.
+    settings : settings of the training.
+    seed : only source of randomness.
+    state : file to write the state to, and to continue from.
+    after_epoch : function called with the number of each epoch when its state is safe.
     code : digest of the program, for `state`.
 
     Returns
@@ -157,7 +157,7 @@ class Run:
             classifier.classes, settings.uncertainty, settings.uncertainty_per_class
         )
         self.amp = settings.amp and has_bfloat16(self.device)
-        if self.device.type == "cuda":  # on a processor it is no faster
+        if self.device.type == "cuda":  # It is no faster on a CPU.
             self.network.to(memory_format=torch.channels_last)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
         self.optimiser = kind(
@@ -165,7 +165,7 @@ class Run:
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
-        # SHAMSUL's training code: a tenth, after more than one epoch without 0.0001 better.
+        # As in SHAMSUL's training code: a tenth after two epochs not better by 0.0001.
         self.plateau = ReduceLROnPlateau(
             self.optimiser,
             factor=0.1,
@@ -196,7 +196,7 @@ class Run:
         try:
             train_loss = self._learn(epoch)
         except torch.cuda.OutOfMemoryError:
-            # Half the batch would be another training.
+            # Halving the batch would change the result.
             raise InputError(
                 f"train.batch_size: {self.settings.batch_size} images of {self.classifier.size} x"
                 f" {self.classifier.size} are too many for this GPU's memory; lower it"
@@ -234,7 +234,7 @@ class Run:
         if settings.class_weights == "balanced":
             weights = losses.balance(plan.values, plan.weights)
         groups = batches(plan.order, settings.batch_size)
-        torch.manual_seed(plan.torch_seed)  # dropout and stochastic depth
+        torch.manual_seed(plan.torch_seed)  # For dropout and stochastic depth.
         self.network.train()
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for number, rows in enumerate(track(groups, f"epoch {epoch}: batches")):

@@ -56,7 +56,7 @@ def save(run: Run, state: Path, fingerprint: str) -> None:
 def resume(run: Run, state: Path, fingerprint: str) -> None:
     """Restore a run from `state`, or leave it at its beginning where that is of other training."""
     for leftover in state.parent.glob(f".{state.name}.*"):
-        leftover.unlink(missing_ok=True)  # of a run that was killed while it wrote
+        leftover.unlink(missing_ok=True)  # A run was killed while it wrote.
     if not state.exists():
         return
     try:
@@ -79,7 +79,7 @@ def resume(run: Run, state: Path, fingerprint: str) -> None:
 
 
 def _check_sums(state: Path) -> None:
-    """Raise an InputError where a part is not what was written: `torch.load` does not look."""
+    """Raise an InputError where a part fails its checksum; `torch.load` does not check."""
     try:
         with zipfile.ZipFile(state) as parts:
             damaged = parts.testzip()

@@ -1,13 +1,12 @@
 """Generated radiographs as a CheXpert and CheXlocalize tree, with the published names and traps.
 
-``python -m shamsul.phantom.export export DIR`` writes what somebody who has both archives finds on
-disk: `val_labels.csv` says ``CheXpert-v1.0/valid/...`` and the folder is ``CheXpert/val``;
+``shamsul phantom export DIR`` writes what somebody who has both archives finds on disk:
+`val_labels.csv` says ``CheXpert-v1.0/valid/...`` and the folder is ``CheXpert/val``;
 CheXlocalize says "Airspace Opacity" for "Lung Opacity" and lists only images with a finding.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 from collections.abc import Iterator, Sequence
@@ -21,12 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
-from pydantic import ValidationError
 from skimage.measure import find_contours
 
 from shamsul.data.adapters.phantom import PHANTOM_FILES, Confounder, PhantomSource
 from shamsul.errors import InputError
-from shamsul.job import program
 from shamsul.job.progress import track
 from shamsul.labels import CHEXLOCALIZE_NAMES, CLASSES, LOCALISED, MARKER
 from shamsul.phantom.anatomy import stream
@@ -35,7 +32,7 @@ from shamsul.phantom.lateral import render_lateral
 from shamsul.phantom.patients import Study, reported_labels, studies
 from shamsul.phantom.radiograph import Radiograph, render
 from shamsul.phantom.second_reader import Points, second_reading
-from shamsul.settings import SPLITS, Split, explain_errors, unknown
+from shamsul.settings import SPLITS, Split, unknown
 from shamsul.storage.files import replacing
 
 FIRST_PATIENT: dict[Split, int] = {"train": 1, "tune": 80_001, "test": 90_001}
@@ -257,58 +254,3 @@ def _write_tables(
     for name, content in contents.items():
         with replacing(directory / name) as temporary:
             temporary.write_text(json.dumps(content))
-
-
-def _counts(text: str) -> dict[str, str]:
-    try:
-        return dict(part.split("=", 1) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"--patients {text}: write it like train=900,tune=60,test=100") from None
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line.
-
-    Raises
-    ------
-    InputError
-        An argument is wrong.
-    """
-    parser = argparse.ArgumentParser(prog="python -m shamsul.phantom.export", description=__doc__)
-    command = parser.add_subparsers(required=True, metavar="export").add_parser(
-        "export", help="write radiographs, labels and masks to a folder"
-    )
-    command.add_argument("directory", type=Path, metavar="DIR")
-    command.add_argument("--seed", type=int, default=1)
-    command.add_argument(
-        "--patients",
-        metavar="train=N,tune=N,test=N",
-        help="patients of each split; a split that is not named gets none",
-    )
-    command.add_argument("--height", type=int, default=320, help="nominal height in pixels")
-    command.add_argument("--lateral", action="store_true", help="add lateral views")
-    command.add_argument("--annotations", action="store_true", help="add polygons")
-    command.add_argument("--confounder", metavar="CLASS", help="burn in a marker that goes with it")
-    command.add_argument("--workers", type=int, default=1, help="processes")
-    options = parser.parse_args(arguments)
-    settings: dict[str, Any] = {"adapter": "phantom", "height": options.height}
-    if options.patients:
-        settings["patients"] = _counts(options.patients)
-    if options.confounder:
-        settings["confounder"] = {"class_name": options.confounder}
-    try:
-        source = PhantomSource.model_validate(settings)
-    except ValidationError as error:
-        raise InputError("; ".join(explain_errors(error, PhantomSource))) from None
-    export(
-        options.directory,
-        options.seed,
-        source,
-        lateral=options.lateral,
-        annotations=options.annotations,
-        workers=options.workers,
-    )
-
-
-if __name__ == "__main__":
-    program.run(main)

@@ -24,14 +24,14 @@ def definitions(*tables: pd.DataFrame) -> list[Metric]:
     return [metric for name, metric in METRICS.items() if name in names]
 
 
-def measure(metric: str) -> Metric:
+def metric_of(metric: str) -> Metric:
     """Return the record of a metric, of outlines or of boxes."""
     return METRICS[metric.removeprefix(PREFIX["box"])]
 
 
 def title(metric: str) -> str:
     """Return the title of a metric, which says where it is one of boxes."""
-    return measure(metric).title + (" (box)" if metric.startswith(PREFIX["box"]) else "")
+    return metric_of(metric).title + (" (box)" if metric.startswith(PREFIX["box"]) else "")
 
 
 def view_name(metric: str, rule: str) -> str:

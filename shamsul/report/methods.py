@@ -26,7 +26,7 @@ class Methods:
 
     Attributes
     ----------
-    names : in the order of the configuration.
+    names : names in the order of the configuration.
     kinds : kind of each; a method that is not named here is an explanation.
     baseline : the method that the others are compared with first.
     foreign : origin of the methods that do not explain the run's own network, by name.

@@ -1,4 +1,4 @@
-"""What the sections on faithfulness and sanity share: rows, headings and directions."""
+"""Rows, headings and directions that the sections on faithfulness and sanity share."""
 
 from __future__ import annotations
 

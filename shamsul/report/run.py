@@ -23,8 +23,8 @@ class Results:
 
     Attributes
     ----------
-    tables : by name: those of `shamsul.tables`, and `predictions`, `manifest` and `masks`. A table
-        may be empty; one that the configuration does not ask for is absent.
+    tables : tables by name: those of `shamsul.tables`, and `predictions`, `manifest` and `masks`.
+        A table may be empty; one that the configuration does not ask for is absent.
     heatmaps, images : shards of the test split at least.
     roots : folder of each data source by its name.
     provenance : names and values, in groups: `{"Versions": {"numpy": "2.4"}, "Commit": "25afe0e"}`.
@@ -43,8 +43,8 @@ class Localised:
 
     Attributes
     ----------
-    kind : the kind of mask.
-    first : true of the run's first kind, whose views include the false alarms.
+    kind : kind of the mask.
+    first : true for the run's first kind, whose views include the false alarms.
     views : one for each metric and threshold rule, in the order of the report.
     """
 

@@ -14,7 +14,7 @@ from shamsul.evaluate.value_matrix import POOLED
 from shamsul.report.differences import Difference, Lookup
 from shamsul.report.figures import box_plot, ramp
 from shamsul.report.filters import only
-from shamsul.report.formatting import RULES, measure, view_name
+from shamsul.report.formatting import RULES, metric_of, view_name
 from shamsul.report.methods import Methods, ordered
 
 Rules = Sequence[str]
@@ -63,11 +63,12 @@ class View:
     Attributes
     ----------
     better : the direction that is better, `higher` or `lower`.
-    columns, rows : of the matrix of classes and methods.
+    columns, rows : columns and rows of the matrix of classes and methods.
     extreme : the best mean in the matrix, which is the darkest.
-    standings : of all methods, best first.
-    best, runner_up : of the explanation methods; controls and readers are not in the contest.
-    to_runner_up : of the best, on the pairs that both were scored on; None where not compared.
+    standings : standings of all methods, best first.
+    best, runner_up : the first two explanation methods; controls and readers do not compete.
+    to_runner_up : difference of the best to the runner-up, on the pairs that both were scored on;
+        None where not compared.
     control : the baseline, if it is there.
     pooled_plot, class_plots : empty where the metric has no value for single images.
     """
@@ -91,6 +92,11 @@ class View:
     def kind(self) -> str:
         """Kind of the masks, `segmentation` or `box`."""
         return "box" if self.metric.startswith(PREFIX["box"]) else "segmentation"
+
+    def pooled(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the view's metric and threshold rule with all classes pooled."""
+        key = {"metric": self.metric, "threshold_rule": self.rule, "class": POOLED}
+        return only(table, **key)
 
     @property
     def tested(self) -> bool:
@@ -151,7 +157,7 @@ def _view(
     methods: Methods,
     classes: Sequence[str],
 ) -> View:
-    names, better = methods.ordered(set(summary["method"])), measure(metric).better
+    names, better = methods.ordered(set(summary["method"])), metric_of(metric).better
     cells = {(row["class"], row["method"]): row for row in summary.to_dict("records")}
     columns = []
     for name in [POOLED, *ordered(set(summary["class"]) - {POOLED}, classes)]:

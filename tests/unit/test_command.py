@@ -16,10 +16,12 @@ import shamsul
 from shamsul import experiment
 from shamsul.command import shipped, text, workflow
 from shamsul.command.app import app
+from shamsul.data.settings import PhantomSource
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
+from shamsul.phantom import export as phantom_export
 from tests.experiment import SMALL
 
 SLOW = ("torch", "torchvision", "pandas", "snakemake", "numpy", "yaml")
@@ -231,3 +233,33 @@ def test_the_exit_status_is_snakemakes(tmp_path):
 
 def test_columns_are_aligned():
     assert text.columns([("a", "bb"), ("ccc", "d")]) == "a    bb\nccc  d"
+
+
+def test_phantoms_are_exported_as_the_library_does(tmp_path):
+    options = ["--patients", "tune=1,test=2", "--height", "64", "--seed", "5", "--annotations"]
+    invoked("phantom", "export", str(tmp_path / "one"), *options, "--confounder", "Cardiomegaly")
+    source = PhantomSource(
+        adapter="phantom", patients={"tune": 1, "test": 2}, height=64,
+        confounder={"class_name": "Cardiomegaly"},
+    )  # fmt: skip
+    phantom_export.export(tmp_path / "two", 5, source, annotations=True)
+    one, two = (
+        {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*.*")}
+        for folder in (tmp_path / "one", tmp_path / "two")
+    )
+    assert one == two and any("annotations" in name.name for name in one)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--patients", "test"], "train=900"),
+        (["--patients", "exam=3"], "patients.exam"),
+        (["--patients", "tune=-3"], "patients.tune"),
+        (["--confounder", "Cardiomegally"], "'Cardiomegaly'"),
+    ],
+)
+def test_a_fault_of_the_phantoms_is_named(tmp_path, wrong, message):
+    with pytest.raises(InputError, match=message):
+        invoked("phantom", "export", str(tmp_path), *wrong)
+    assert not list(tmp_path.iterdir())

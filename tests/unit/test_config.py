@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 import yaml
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from shamsul import config
 from shamsul.errors import InputError
@@ -14,7 +15,7 @@ from shamsul.evaluate.settings import Evaluate
 from shamsul.explain import registry
 from shamsul.explain.settings import Explain
 from shamsul.job.fingerprint import PROJECT
-from shamsul.settings import Section, Variants, modernise
+from shamsul.settings import Section, Variants, explain_errors, modernise
 
 MINIMAL = {
     "run": "x",
@@ -169,6 +170,19 @@ def test_the_old_name_of_a_key_of_the_configuration_is_read(monkeypatch, caplog)
         config.load(changed(["evaluate"], {"bootstraps": 7, "replicates": 7}))
     with pytest.raises(InputError, match=r"^evaluate\.replicates: .*greater than 0, not -1"):
         config.load(changed(["evaluate", "bootstraps"], -1))
+
+
+@pytest.mark.parametrize("sections", [{"pen": Pen}, {"pen": Pen, "pencil": Pencil}])
+def test_variants_may_be_one_or_many(sections):
+    class Drawer(Section):
+        content: tuple[Annotated[Section, Variants("kind", lambda: sections)], ...]
+
+    pen = {"kind": "pen", "colour_name": "red"}
+    assert Drawer.model_validate({"content": [pen]}).content == (Pen.model_validate(pen),)
+    with pytest.raises(ValidationError) as error:
+        Drawer.model_validate({"content": [pen, {"kind": "pencill"}]})
+    (line,) = explain_errors(error.value, Drawer)
+    assert line.startswith("content.1") and "'pencill'" in line and "'pen'" in line
 
 
 KEYS = st.sampled_from(["lid", "content", "side", "is_open", "kind", "colour", "pen", "pencil"])

@@ -12,6 +12,7 @@ from shamsul.job.fingerprint import PROJECT
 
 PACKAGE = PROJECT / "shamsul"
 ORDER = (
+    "tables",
     "job",
     "storage",
     "data",
@@ -23,7 +24,17 @@ ORDER = (
     "report",
 )
 """Packages from the ground up; single modules beside them are below or above all of these."""
-ABOVE = {"__init__", "__main__", "config", "schema", "reference", "experiment", "api", "command"}
+ABOVE = {
+    "__init__",
+    "__main__",
+    "config",
+    "schema",
+    "reference",
+    "experiment",
+    "api",
+    "results",
+    "command",
+}
 """Modules and packages that put the others together, so that any package may be imported there."""
 LONGEST = 320
 """Lines that a reader takes in at one sitting."""

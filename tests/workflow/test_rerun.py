@@ -334,6 +334,7 @@ CASES = {
     "a template of the report": Case(
         edited("shamsul/report/sections/summary.html"), jobs("report")
     ),
+    "a section of the report": Case(edited("shamsul/report/sections/gains.py"), jobs("report")),
     "the report's title": Case(key("report.title", "Another"), jobs("report")),
     "a threshold": Case(key("evaluate.fixed_threshold", 0.4), AFTER_SCORES),
     "the rules of thresholds": Case(key("evaluate.rules", ["otsu", "best"]), AFTER_SCORES),

@@ -1,4 +1,4 @@
-"""Where the heatmaps of an imported method lie.
+"""The folder of an imported method's heatmaps.
 
 Five formats, told apart by the names of a folder's files:
 
@@ -39,10 +39,10 @@ class Folder:
 
     Attributes
     ----------
-    kind : the format.
-    files : in alphabetical order; by image_id where a file has all classes of an image, else by
-        `<image_id>_<class>` under CheXpert's name for the class.
-    covers : what shards say that their maps cover; other formats do not say.
+    kind : format of the files, a key of `ENDINGS`.
+    files : paths in alphabetical order; by image_id where a file has all classes of an image, else
+        by `<image_id>_<class>` under CheXpert's name for the class.
+    covers : area that the maps of shards cover; None for other formats, which do not state it.
     """
 
     kind: str
@@ -106,7 +106,7 @@ def listing(path: str) -> Folder:
         It does not exist, holds no heatmaps, several formats, or one heatmap twice.
     """
     if not Path(path).is_dir():
-        raise InputError(f"path: {path} is not a folder")
+        raise InputError(f"path: {path} is not a folder; give the folder of the heatmaps")
     inside = sorted(file for file in Path(path).rglob("*") if file.is_file())
     kinds = [k for k, end in ENDINGS.items() if any(file.name.endswith(end) for file in inside)]
     if len(kinds) != 1:
@@ -126,7 +126,9 @@ def listing(path: str) -> Folder:
         for stem in stems:
             first = files.setdefault(stem, file)
             if first != file:
-                raise InputError(f"path: {path}: {first} and {file} are of one image and class")
+                raise InputError(
+                    f"path: {path}: {first} and {file} are of one image and class; remove one"
+                )
     if len(covers) > 1:
         raise InputError(f"path: {path} holds shards of several methods; give one method's folder")
     return Folder(kinds[0], dict(sorted(files.items())), *covers)

@@ -1,7 +1,7 @@
-"""One heatmap from its file: CheXlocalize's pickles, NumPy's arrays and archives, and PNG images.
+"""Heatmaps in files: CheXlocalize's pickles, NumPy's arrays and archives, and PNG images.
 
-Files are from elsewhere, and may be damaged or made to do harm. What a header says of a map's size
-is looked at before there is room made for it.
+Files are from elsewhere, and may be damaged or made to do harm. The size in a header is checked
+before memory is taken for the map.
 """
 
 from __future__ import annotations
@@ -49,10 +49,13 @@ FAULTS = (
 
 @dataclass(frozen=True)
 class Map:
-    """One heatmap: (h, w) float32.
+    """A heatmap from a file.
 
-    `probability` is of its class, NaN where the file does not say; `frame` is where its model saw
-    the radiograph, None where the file does not say.
+    Attributes
+    ----------
+    heatmap : (h, w) float32.
+    probability : probability of its class, in [0, 1]; NaN where the file does not say.
+    frame : place of the radiograph in its model's input; None where the file does not say.
     """
 
     heatmap: NDArray[np.float32]

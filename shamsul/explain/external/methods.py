@@ -1,8 +1,8 @@
 """Heatmaps and segmentations that were made elsewhere, and human readers.
 
-They are read once and stored as any method's are. They ask nothing of the run's own model: what
-heatmaps explain is the classifier that they were made with. Where no file has a map of an image and
-class there is none, and it is scored as an empty one: a method cannot choose its images.
+They are read once and stored like any method's. They need nothing of the run's own model: imported
+heatmaps explain the classifier that they were made with. An image and class without a map in any
+file is scored as an empty map: a method cannot choose its images.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ folder."""
 class Imported(Method):
     """Heatmaps from a folder of CheXlocalize's pickles, .npy, .npz or PNG files, or shards.
 
-    See `shamsul.explain.external.folder` for names and formats. Those of one shard must be of one
-    resolution, since they are stored as one array. Sides of more than 512 pixels, or than the run's
-    model has, are reduced to that by area averaging: maps at a radiograph's full resolution are
-    enlarged ones of models of 224 to 512 pixels, and would fill the memory.
+    See `shamsul.explain.external.folder` for names and formats. The maps of one shard must have one
+    resolution, since they are stored as one array. Maps of more than 512 pixels a side, or than the
+    run's model has if that is more, are reduced to that by area averaging: maps at a radiograph's
+    full resolution are enlarged ones of models of 224 to 512 pixels, and would fill the memory.
 
     Shards that cover the frame must be of a run whose model sees the same part of each radiograph.
     """
@@ -173,7 +173,7 @@ class SegmentationMethod(Method):
         """Raise an InputError where a file does not exist and is not made by the run."""
         for path in self.files(()):
             if path not in made and not path.is_file():
-                raise InputError(f"{path} does not exist")
+                raise InputError(f"{path} does not exist; correct the path, or remove the method")
 
     def files(self, image_ids: Sequence[str]) -> list[Path]:
         """Return the files, the same for all images, sorted."""
@@ -213,8 +213,8 @@ class Segmentations(SegmentationMethod):
 class Radiologist(SegmentationMethod):
     """A human reader: what CheXlocalize calls the human benchmark.
 
-    Segmentations, and the points that the reader named the most representative of each finding.
-    What the reader left out is an empty segmentation, and a miss.
+    The reader's maps are segmentations, and the points named the most representative of each
+    finding. A finding that the reader left out is an empty segmentation, and a miss.
     """
 
     method: ClassVar[str] = "radiologist"

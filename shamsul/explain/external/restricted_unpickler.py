@@ -1,6 +1,6 @@
-"""Unpickling that calls nothing but what it is told, and takes no more time than the file is long.
+"""An unpickler that calls only named functions, in time proportional to the file's length.
 
-What a pickle may ask for is in `shamsul.explain.external.unpickle`.
+The functions that a pickle may call are listed in `shamsul.explain.external.unpickle`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Refused(pickle.UnpicklingError):
 class Restricted(pickle._Unpickler):
     """An unpickler of lists, tuples, dictionaries and the names that a subclass knows.
 
-    It is the one that Python's library has in Python, since the one in C looks keys up before
-    anybody can see them: a tuple of tuples of tuples takes 2**n steps to be looked up.
+    It extends the unpickler of Python's library that is written in Python. The one in C looks keys
+    up before they can be checked, and hashing a key of n nested tuples can take 2**n steps.
     """
 
     stateful: ClassVar[tuple[type[Any], ...]] = ()
@@ -72,7 +72,7 @@ class Restricted(pickle._Unpickler):
 
     def _bytearray(self) -> None:
         (length,) = struct.unpack("<Q", self.read(8))
-        self.append(bytearray(self.read(length)))  # Not made before it is known to be there.
+        self.append(bytearray(self.read(length)))  # Read first: the length may be a lie.
 
     def _set(self) -> None:
         raise Refused("it holds a set")

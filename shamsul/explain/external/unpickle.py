@@ -1,12 +1,12 @@
-"""Pickles from elsewhere, read without running what is in them.
+"""Pickles made elsewhere, read without executing what is in them.
 
 A pickle is a program: it may call anything that can be imported. Those that CheXlocalize publishes
 (Saporta et al., Nature Machine Intelligence 2022) hold tensors and plain values, and for these a
 handful of functions suffices. Their names lead to functions of this module that check what they
 are given; any other name is refused. Nothing of torch or NumPy is called by the pickle itself.
 
-A small pickle can also ask for more time or memory than there is. So keys of dictionaries are text
-or small numbers, and what tensors take up is counted for the whole file.
+A small pickle can also ask for more time or memory than there is. So keys of dictionaries must be
+text or small numbers, and the memory of tensors is counted for the whole file.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class _Values(Restricted):
             kind, raw = _archived(content, self.spend) if zipped else _written(content)
             if kind != "bf16":
                 return _Storage(np.frombuffer(raw, kind))
-            # The upper half of a float of 32 bits.
+            # A bfloat16 is the upper half of a float of 32 bits.
             self.spend(4 * len(raw))
             return _Storage((np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4"))
         except (*FAULTS, OSError) as error:

@@ -42,8 +42,8 @@ class Section:
 
     Attributes
     ----------
-    name : of its module and its template; the section's anchor in the page.
-    title : the name in the navigation.
+    name : name of its module, its template and its anchor in the page.
+    title : name in the navigation.
     after : the section that it follows, None for the first one.
     needs : tables of `shamsul.tables` and names among `INPUTS`.
     """

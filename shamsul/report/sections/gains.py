@@ -9,7 +9,7 @@ import pandas as pd
 
 from shamsul.evaluate.per_image import PREFIX
 from shamsul.evaluate.value_matrix import POOLED
-from shamsul.report.filters import only, pooled_of
+from shamsul.report.filters import only
 from shamsul.report.formatting import interval, number
 from shamsul.report.method_table import Cell, Grid, Heading, difference, lay
 from shamsul.report.methods import REFERENCES, Methods, ordered
@@ -43,7 +43,7 @@ def context(run: Run) -> dict[str, Any]:
 
 def pooled_gains(gains: pd.DataFrame, view: View, methods: Methods, alpha: float) -> Grid | None:
     """Return differences, methods by references, and the distance to the radiologist in percent."""
-    own = pooled_of(gains, view)
+    own = view.pooled(gains)
     if own.empty:
         return None
     names = {row["reference"]: row["reference_method"] for row in own.to_dict("records")}

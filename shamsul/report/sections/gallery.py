@@ -54,7 +54,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Overlay:
-    """A method's heatmap or segmentation over the radiograph; `made` says whether there is one."""
+    """A method's heatmap or segmentation over the radiograph; `made` is false where it has none."""
 
     method: str
     uri: str
@@ -65,7 +65,7 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Example:
-    """What the gallery shows of a choice. `radiograph` and `expert` are data URIs."""
+    """Pictures of a choice. `radiograph` and `expert` are data URIs."""
 
     choice: Choice
     probability: float

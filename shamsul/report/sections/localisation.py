@@ -11,7 +11,7 @@ from shamsul.evaluate.per_image import FALSE_ALARMS, PREFIX
 from shamsul.evaluate.statistics import ENUMERATED, PERMUTATIONS
 from shamsul.metrics import METRICS
 from shamsul.report.filters import pooled_test
-from shamsul.report.formatting import RULES, definitions, measure, title
+from shamsul.report.formatting import RULES, definitions, metric_of, title
 from shamsul.report.method_table import Grid, Heading, lay
 from shamsul.report.methods import Methods
 from shamsul.report.run import Run
@@ -59,10 +59,10 @@ def all_metrics(localisation: pd.DataFrame, kind: str, alarms: bool, methods: Me
             methods,
             ["metric", "threshold_rule"],
             columns,
-            better=[measure(name).better for name, _ in columns],
+            better=[metric_of(name).better for name, _ in columns],
         ),
         groups=[
-            (title(name) + (" ↓" if measure(name).better == "lower" else ""), len(list(group)))
+            (title(name) + (" ↓" if metric_of(name).better == "lower" else ""), len(list(group)))
             for name, group in itertools.groupby(columns, key=lambda column: column[0])
         ],
     )

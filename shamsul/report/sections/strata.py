@@ -12,7 +12,7 @@ from shamsul.evaluate.per_image import PREFIX
 from shamsul.evaluate.strata import VARIABLES
 from shamsul.evaluate.value_matrix import POOLED
 from shamsul.metrics import METRICS
-from shamsul.report.filters import only, pooled_of
+from shamsul.report.filters import only
 from shamsul.report.formatting import RULES, interval, number, p_says, signed
 from shamsul.report.method_table import Cell, Grid, Heading, lay
 from shamsul.report.methods import Methods
@@ -77,7 +77,7 @@ def parts(strata: pd.DataFrame, view: View, methods: Methods) -> list[Parts]:
     view : the view of the main metric.
     methods : the methods of the run.
     """
-    own = pooled_of(strata, view)
+    own = view.pooled(strata)
     found = []
     for variable, definition in VARIABLES.items():
         table = only(own, variable=variable)

@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from shamsul.report.differences import Difference
-from shamsul.report.filters import only, pooled_of
+from shamsul.report.filters import only
 from shamsul.report.formatting import interval, number, p_says, signed
 from shamsul.report.methods import REFERENCES, Methods
 from shamsul.report.run import Run
@@ -37,7 +37,7 @@ def sentences(gains: pd.DataFrame, view: View, methods: Methods, alpha: float) -
     methods : the methods of the run.
     alpha : level below which an adjusted p-value is said to distinguish.
     """
-    own = pooled_of(gains, view)
+    own = view.pooled(gains)
     if view.best is None:
         return [Markup("No explanation method is among the methods, so none can be best.")]
     count = sum(methods.explains(row.method) for row in view.standings)
