@@ -94,9 +94,10 @@ def test_hooks_call_programs_of_the_environment():
     }
 
 
-@pytest.mark.parametrize(
-    "file", sorted((PROJECT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")), ids=str
-)
+FORMS = {path.name: path for path in (PROJECT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")}
+
+
+@pytest.mark.parametrize("name", sorted(FORMS))
 def test_forms_of_issues_ask_for_something(name):
     form = yaml.safe_load(FORMS[name].read_text())
     if name == "config.yml":
