@@ -17,7 +17,7 @@
 #
 # Two things are made up, so that this runs anywhere in seconds: the radiographs are *phantoms*,
 # drawn by a program that knows where each finding is, and the network learns from only 96 of them.
-# It has seen enough to tell a large heart from a normal one, and no more. Read the numbers as an
+# It ranks large hearts above normal ones more often than not, and no more. Read the numbers as an
 # example of how to score, and not as a finding about the methods.
 
 # %%
