@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from shamsul.data.settings import PhantomSource
+from shamsul.data.adapters.phantom import PhantomSource
 from shamsul.errors import InputError
 from shamsul.experiment import Experiment
 from shamsul.explain.base import Method
