@@ -27,10 +27,11 @@ FORWARD = {
 }
 """Seconds of one forward pass of an image of 224 x 224 on one core, by backbone; measured on a
 virtual machine, in batches of four. They grow with the number of pixels."""
-START = 3.0
-"""Seconds until a job that asks the network has imported torch, as measured there."""
+START = 4.5
+"""Seconds of processor time until a job that asks the network has imported what it needs, as
+`python -m benchmarks.startup` measures it for Grad-CAM on a virtual machine of two cores."""
 LIGHT_START = 1.0
-"""Seconds until any other job has started."""
+"""The same for any other job, as measured there for the scores."""
 GRADIENT = 3
 """Forward passes that a forward and a backward pass are worth."""
 GRADIENTS_OF_DRAWS = ("smooth_grad", "integrated_gradients", "expected_gradients")

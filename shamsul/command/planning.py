@@ -26,7 +26,7 @@ def plan(
         typer.Option(
             min=0,
             help="Seconds of one forward pass of an image. If absent, as measured on one core of "
-            "a virtual machine (shamsul.plan.FORWARD). A GPU takes about a thousandth.",
+            "a virtual machine (shamsul.plan.FORWARD). Measure it on the machine that you have.",
         ),
     ] = None,
 ) -> None:
