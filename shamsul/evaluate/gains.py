@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shamsul.evaluate.per_image import PREFIX, Settings
+from shamsul.evaluate.per_image import Settings
 from shamsul.evaluate.statistics import (
     bootstrap_interval,
     holm,
@@ -19,7 +19,7 @@ from shamsul.evaluate.statistics import (
     too_few,
 )
 from shamsul.evaluate.value_matrix import NUMBERS, Wide, matrices
-from shamsul.metrics import METRICS
+from shamsul.metrics import of_table
 
 ROLES = ("baseline", "prior", "radiologist")
 """Of the methods that others are compared with."""
@@ -121,5 +121,4 @@ def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.d
 
 def _worse(metric: str) -> float:
     """Sign of a difference that is to the method's disadvantage; NaN where none is."""
-    better = METRICS[metric.removeprefix(PREFIX["box"])].better
-    return {"higher": -1.0, "lower": 1.0, "neither": np.nan}[better]
+    return {"higher": -1.0, "lower": 1.0, "neither": np.nan}[of_table(metric).better]

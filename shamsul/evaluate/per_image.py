@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from shamsul.errors import InputError
 from shamsul.evaluate.histogram_metrics import LEVELS, OVERLAP, RANKING, area, iou, level_of, otsu
 from shamsul.labels import NOT_PATHOLOGIES
+from shamsul.metrics import PREFIX, of_group
 
 logger = logging.getLogger(__name__)
 
-PREFIX = {"segmentation": "", "box": "box_"}
-"""Of the metrics' names, by kind of mask."""
-FALSE_ALARMS = "false_alarm_area"
-"""The one metric of images without the finding."""
+(FALSE_ALARMS,) = of_group("false_alarms")
+"""Name of the one metric of images without the finding."""
 
 COLUMNS = ["image_id", "patient_id", "split", "class", "method"]
 THRESHOLDS = ["method", "class", "kind", "level", "threshold", "n_masks", "pooled", "tune_iou"]

@@ -7,9 +7,8 @@ import pandas as pd
 from shamsul.evaluate.per_image import Settings
 from shamsul.evaluate.statistics import bootstrap_interval, too_few
 from shamsul.evaluate.value_matrix import POOLED
+from shamsul.metrics import of_group
 
-FAITHFULNESS = ("deletion", "insertion", "road", "infidelity")
-"""The metrics of the table `faithfulness`; those of `sanity` are the others."""
 KEYS = ["method", "metric", "fill", "stage"]
 COLUMNS = [
     *("split", "class", *KEYS, "n_maps", "n_missing", "n_undefined", "n_images", "n_patients"),
@@ -47,7 +46,7 @@ def summarise(
             parts.append(_summary(part, settings, seed).assign(**{"split": split, "class": name}))
     result = pd.concat(parts[1:] or parts)[COLUMNS]
     result = result.sort_values(["split", "metric", "fill", "stage", "class", "method"])
-    faithful = result["metric"].isin(FAITHFULNESS)
+    faithful = result["metric"].isin(of_group("faithfulness"))
     return (
         result[faithful].drop(columns="stage").reset_index(drop=True),
         result[~faithful].drop(columns="fill").reset_index(drop=True),

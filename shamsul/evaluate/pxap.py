@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from shamsul.evaluate.histogram_metrics import auprc
-from shamsul.evaluate.per_image import PREFIX, Settings, histograms
+from shamsul.evaluate.per_image import Settings, histograms
 from shamsul.evaluate.statistics import patient_weights, too_few
 from shamsul.evaluate.value_matrix import POOLED
+from shamsul.metrics import PREFIX, of_group
 
+(METRIC,) = of_group("dataset")
 ROWS = 64
 """Replicates worked on at once: 1024 levels each, twice."""
 
@@ -53,7 +55,7 @@ def pxap(scores: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
                     "class": name,
                     "method": method,
                     "threshold_rule": "none",
-                    "metric": PREFIX[str(kind)] + "pxap",
+                    "metric": PREFIX[str(kind)] + METRIC,
                     "n_masks": len(group),
                     "n_images": group["image_id"].nunique(),
                     "n_patients": len(patients),

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from shamsul.evaluate.features import FEATURES, KEY
 from shamsul.evaluate.gains import Roles
-from shamsul.evaluate.per_image import PREFIX, Settings
+from shamsul.evaluate.per_image import Settings
 from shamsul.evaluate.statistics import Array, interval, patient_sums, too_few
 from shamsul.evaluate.value_matrix import NUMBERS, POOLED, Column, Wide, matrices
+from shamsul.metrics import PREFIX, of_outlines
 
 REGRESSIONS = [
     *("outcome", "threshold_rule", "method", "class", "predictor", "minimum", "maximum", *NUMBERS),
@@ -57,7 +58,7 @@ def regressions(
     note : why there is no interval or no slope.
     """
     headline = [("none", "hit_rate"), (settings["rules"][0], "iou")]
-    metric = table["metric"].str.removeprefix(PREFIX["box"])
+    metric = table["metric"].map(of_outlines)
     wanted = np.logical_or.reduce(
         [(table["threshold_rule"] == rule) & (metric == name) for rule, name in headline]
     )

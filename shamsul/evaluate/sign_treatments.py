@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.per_image import PREFIX, Settings
+from shamsul.evaluate.per_image import Settings
 from shamsul.evaluate.statistics import bootstrap_interval, too_few
 from shamsul.evaluate.value_matrix import POOLED
+from shamsul.metrics import PREFIX
 
 METRICS = ("otsu_area", "iou", "hit_rate")
 COLUMNS = [

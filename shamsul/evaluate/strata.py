@@ -7,13 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.evaluate.features import KEY
-from shamsul.evaluate.per_image import PREFIX, Settings
+from shamsul.evaluate.per_image import Settings
 from shamsul.evaluate.statistics import Array, interval, patient_sums, ratio, too_few
 from shamsul.evaluate.value_matrix import NUMBERS, Wide, matrices
 from shamsul.labels import CLASSES, PARENTS
-
-HEADLINE = ("iou", "hit_rate", "auprc")
-"""Metrics that are looked at by stratum; IoU under every rule but `best`, which nobody can use."""
+from shamsul.metrics import headlines, of_outlines
 
 VARIABLES = {
     "labels": "Number of positive labels of the image that are pathologies, so neither No Finding "
@@ -62,14 +60,15 @@ def strata(
 
     Returns
     -------
-    variable, stratum, class (or `pooled`), method, threshold_rule, metric (of `HEADLINE`),
-    n_masks, n_images, n_patients, mean, low, high.
+    variable, stratum, class (or `pooled`), method, threshold_rule (`best` is left out, since nobody
+    can use it), metric (of `shamsul.metrics.headlines`), n_masks, n_images, n_patients, mean, low,
+    high.
     difference, difference_low, difference_high : the mean less that of the variable's first
     stratum (such as multi-label less single-label), on the same resamples of all patients of the
     class; other images, so nothing is paired. NaN for the first stratum.
     note : why there is no interval.
     """
-    headline = table["metric"].str.removeprefix(PREFIX["box"]).isin(HEADLINE)
+    headline = table["metric"].map(of_outlines).isin(headlines())
     table = table[(table["split"] == "test") & headline & (table["threshold_rule"] != "best")]
     member = _membership(table, manifest, features, settings)
     parts = [pd.DataFrame(columns=STRATA)]

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.evaluate.per_image import FALSE_ALARMS, PREFIX
+from shamsul.evaluate.per_image import FALSE_ALARMS
+from shamsul.metrics import PREFIX, of_outlines
 
 POOLED = "pooled"
 """Stands for all image x class pairs where a class's name would be."""
@@ -79,7 +80,7 @@ class Wide:
 def matrices(table: pd.DataFrame) -> Iterator[Wide]:
     """The matrices of a table as `shamsul.evaluate.per_image.per_image` returns it, by split."""
     boxes = table["metric"].str.startswith(PREFIX["box"])
-    negatives = table["metric"].str.removeprefix(PREFIX["box"]) == FALSE_ALARMS
+    negatives = table["metric"].map(of_outlines) == FALSE_ALARMS
     for (split, *_), part in table.groupby(["split", boxes, negatives.rename("negatives")]):
         wide = part.pivot(
             index=["patient_id", "image_id", "class"],

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from shamsul.metrics import PROBED, of_group
 from shamsul.settings import Section
 
 Fill = Literal["mean", "blur", "noise"]
-Measure = Literal[
-    "deletion",
-    "insertion",
-    "road",
-    "infidelity",
-    "max_sensitivity",
-    "mprt",
-    "efficient_mprt",
-    "random_logit",
-]
-AGAIN: frozenset[Measure] = frozenset({"max_sensitivity", "mprt", "efficient_mprt"})
-"""What compares a map with maps of the same method for other images or other networks."""
+if TYPE_CHECKING:
+    Probed = str
+else:
+    # As a Literal, so that the schema lists the names and a misspelt one is told with them.
+    Probed = Literal[of_group(*PROBED)]
 
 
 class Probe(Section):
@@ -32,7 +26,7 @@ class Probe(Section):
     """How many of these are explained again, for sensitivity and randomisation."""
     classes: PositiveInt = 2
     """Classes per image: those of the highest probability."""
-    metrics: tuple[Measure, ...] = get_args(Measure)
+    metrics: tuple[Probed, ...] = of_group(*PROBED)
     """What is asked; `shamsul/metrics.py` says what each means."""
     fills: Annotated[tuple[Fill, ...], Field(min_length=1)] = ("mean", "blur", "noise")
     """What stands where pixels are hidden (deletion, insertion, infidelity): the image's mean, its

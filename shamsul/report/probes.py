@@ -9,14 +9,13 @@ from typing import Any
 import pandas as pd
 
 from shamsul.evaluate.value_matrix import POOLED
-from shamsul.metrics import METRICS
+from shamsul.metrics import METRICS, of_group
 from shamsul.report.localisation import only
 from shamsul.report.method_table import Cell, Grid, Heading, Row, estimate, lay
 from shamsul.report.methods import Methods
 
-FAITHFULNESS = ("deletion", "insertion", "road", "infidelity")
-SANITY = ("max_sensitivity", "random_logit", "mprt", "efficient_mprt")
-GATES = ("mprt", "efficient_mprt")
+FAITHFULNESS = of_group("faithfulness")
+SANITY = of_group("robustness", "class_specificity", "randomisation")
 FILLS = ("mean", "blur", "noise", "")
 
 
@@ -48,7 +47,7 @@ def sanity(table: pd.DataFrame, methods: Methods) -> Grid | None:
     headings = [Heading(_arrow(name)) for (name,) in columns]
     # Randomisation is a gate: no method is the best of those that pass.
     better = [
-        "neither" if name in GATES else way
+        "neither" if METRICS[name].gate else way
         for (name,), way in zip(columns, _better(columns), strict=True)
     ]
     return Grid(headings, _rows(own, methods, ["metric"], columns, better))

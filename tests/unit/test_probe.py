@@ -27,12 +27,22 @@ from shamsul.explain.lrp import LrpZ
 from shamsul.explain.surrogate import Lime, SuperpixelOcclusion
 from shamsul.geometry import Frame
 from shamsul.job.fingerprint import PROJECT
+from shamsul.metrics import PROBED, of_group
 from shamsul.model import checkpoint
-from shamsul.probe import faithfulness, reexplain, road
-from shamsul.probe.faithfulness import Radiograph, area, at_model, infidelity, measure
+from shamsul.probe import faithfulness, randomisation, reexplain, road, robustness
+from shamsul.probe.faithfulness import (
+    SQUARES,
+    Radiograph,
+    area,
+    at_model,
+    infidelity,
+    measure,
+)
+from shamsul.probe.randomisation import RANDOMISATION
 from shamsul.probe.road import Imputer
+from shamsul.probe.robustness import ROBUSTNESS
 from shamsul.probe.settings import Probe
-from shamsul.probe.similarity import complexity, spearman
+from shamsul.probe.similarity import CLASS_SPECIFICITY, complexity, spearman
 from shamsul.probe.table import COLUMNS, chosen, most_probable, probe
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
@@ -340,16 +350,16 @@ def test_complexity_is_the_entropy_of_the_values():
 
 def test_efficient_mprt_is_the_relative_rise_of_complexity():
     halves, quarters = np.repeat([0.0, 1], 8), np.repeat([0.0, 1, 2, 3], 4)
-    assert reexplain.efficient_mprt(halves, quarters) == pytest.approx(1)
-    assert reexplain.efficient_mprt(quarters, halves) == pytest.approx(-0.5)
-    assert reexplain.efficient_mprt(np.zeros(16), quarters) == 0
+    assert randomisation.efficient_mprt(halves, [quarters]) == pytest.approx(1)
+    assert randomisation.efficient_mprt(quarters, [halves]) == pytest.approx(-0.5)
+    assert randomisation.efficient_mprt(np.zeros(16), [quarters]) == 0
 
 
 def test_max_sensitivity_by_hand():
     heatmap = np.array([[3.0, 4.0]])
     others = np.array([[[3.0, 4.0]], [[3.0, 6.0]], [[4.0, 4.0]]])
-    assert reexplain.max_sensitivity(heatmap, others) == pytest.approx(2 / 5)
-    assert reexplain.max_sensitivity(np.zeros((1, 2)), others) == pytest.approx(np.sqrt(45))
+    assert robustness.max_sensitivity(heatmap, others) == pytest.approx(2 / 5)
+    assert robustness.max_sensitivity(np.zeros((1, 2)), others) == pytest.approx(np.sqrt(45))
 
 
 # Randomisation
@@ -358,18 +368,18 @@ def test_max_sensitivity_by_hand():
 def test_blocks_run_from_the_input_to_the_output():
     dense = ["conv0", "norm0", "denseblock1", "transition1", "denseblock2", "transition2"]
     expected = [*(f"features.{name}" for name in [*dense, "denseblock3", "norm5"]), "classifier"]
-    assert reexplain.blocks(classifier("densenet_small").network) == expected
+    assert randomisation.blocks(classifier("densenet_small").network) == expected
     resnet = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"]
-    assert reexplain.blocks(classifier("resnet18").network) == resnet
+    assert randomisation.blocks(classifier("resnet18").network) == resnet
     efficient = [*(f"features.{number}" for number in range(9)), "classifier"]
-    assert reexplain.blocks(classifier("efficientnet_b0").network) == efficient
+    assert randomisation.blocks(classifier("efficientnet_b0").network) == efficient
 
 
 @pytest.mark.parametrize("name", ["densenet_small", "resnet18", "efficientnet_b0"])
 def test_the_network_is_randomised_from_the_output_down_and_left_as_it_was(name):
     model = classifier(name)
     before = {key: tensor.clone() for key, tensor in model.network.state_dict().items()}
-    names = reexplain.blocks(model.network)
+    names = randomisation.blocks(model.network)
 
     def changed(network):
         after = network.network.state_dict()
@@ -380,13 +390,13 @@ def test_the_network_is_randomised_from_the_output_down_and_left_as_it_was(name)
             if key.startswith(f"{block}.") and not torch.equal(after[key], before[key])
         }
 
-    stages = [changed(network) for network in reexplain.randomised(model, 3, 1)]
+    stages = [changed(network) for network in randomisation.randomised(model, 3, 1)]
     thirds = [part.tolist() for part in np.array_split(names[::-1], 3)]
     assert stages[0] == set(thirds[0]) and stages[1] == {*thirds[0], *thirds[1]}
     assert stages[2] == set(names)
     assert all(torch.equal(model.network.state_dict()[key], before[key]) for key in before)
-    one, two = (next(reexplain.randomised(model, 1, seed)).digest() for seed in (1, 2))
-    assert one != two and one == next(reexplain.randomised(model, 1, 1)).digest()
+    one, two = (next(randomisation.randomised(model, 1, seed)).digest() for seed in (1, 2))
+    assert one != two and one == next(randomisation.randomised(model, 1, 1)).digest()
 
 
 def test_a_method_that_does_not_look_at_the_weights_fails_and_one_that_does_passes():
@@ -696,3 +706,8 @@ def test_the_script_writes_what_was_measured(tmp_path):
     pd.testing.assert_frame_equal(
         table, probe(model, shard, heatmaps(GradCam(), model, shard), GradCam(), FEW, 1)
     )
+
+
+def test_every_metric_that_is_declared_as_asking_the_model_again_is_measured():
+    shared = {**ROBUSTNESS, **RANDOMISATION, **CLASS_SPECIFICITY, **SQUARES}
+    assert {*shared, "deletion", "insertion", "road"} == set(of_group(*PROBED))

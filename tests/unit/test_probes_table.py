@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shamsul.evaluate.probes import FAITHFULNESS, summarise
+from shamsul.evaluate.probes import summarise
 from shamsul.evaluate.settings import Evaluate
 from shamsul.job.fingerprint import PROJECT
-from shamsul.metrics import METRICS
+from shamsul.metrics import METRICS, of_group
 from shamsul.probe.settings import Probe
 from shamsul.probe.table import COLUMNS
 from shamsul.storage.tables import read_table, write_table
@@ -109,7 +109,7 @@ def test_intervals_resample_patients_and_are_the_same_for_the_same_values(rng):
 def test_every_measure_has_a_name_a_direction_and_a_source():
     for name in Probe().metrics:
         assert METRICS[name].citation and METRICS[name].better in ("higher", "lower"), name
-    assert set(FAITHFULNESS) < set(Probe().metrics)
+    assert set(of_group("faithfulness")) < set(Probe().metrics)
 
 
 def test_the_script_writes_the_same_whatever_the_order_of_shards_and_needs_no_torch(tmp_path):
