@@ -86,7 +86,7 @@ rule per_image:
         runtime=growing(60),
     params:
         software=software("per_image"),
-        settings=evaluate_settings("rules", "fixed_threshold", "min_masks", *RESAMPLING),
+        settings=evaluate_settings("thresholds", "fixed_threshold", "min_masks", *RESAMPLING),
         scores=lambda wildcards: spread(
             f"{RUN}/scores/{{method}}/{{shard}}.parquet", **EVERY
         ),
@@ -158,7 +158,7 @@ rule stratify:
         settings=shamsul.config.canonical(
             {
                 "seed": CONFIG.seed,
-                "evaluate": {"rules": CONFIG.evaluate.rules[:1]}
+                "evaluate": {"thresholds": CONFIG.evaluate.thresholds[:1]}
                 | {
                     key: getattr(CONFIG.evaluate, key)
                     for key in ("true_positive", *RESAMPLING)

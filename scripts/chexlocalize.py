@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from shamsul.evaluate.chexlocalize.scores import Run, measure
+from shamsul.evaluate.parameters import Protocol
 from shamsul.job import program
 from shamsul.storage.images import read_frames
 from shamsul.storage.tables import read_table, write_table
@@ -35,7 +36,9 @@ def main() -> None:
         {key: frame for path in arguments.images for key, frame in read_frames(path).items()},
         settings["classes"],
     )
-    table = measure(arguments.heatmaps, run, settings["method"], settings["chexlocalize"])
+    table = measure(
+        arguments.heatmaps, run, settings["method"], Protocol.of(settings["chexlocalize"])
+    )
     write_table(table, arguments.per_image)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from shamsul.evaluate import comparisons
+from shamsul.evaluate.comparisons import comparisons
 from shamsul.evaluate.gains import gains
+from shamsul.evaluate.localisation import localisation
+from shamsul.evaluate.parameters import Comparison
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
@@ -26,12 +28,12 @@ def main() -> None:
     for name in ("--localisation", "--comparisons", "--gains"):
         parser.add_argument(name, type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
-    seed, settings = arguments.settings["seed"], arguments.settings["evaluate"]
+    seed, settings = arguments.settings["seed"], Comparison.of(arguments.settings["evaluate"])
     per_image = read_table(arguments.per_image)
-    means = comparisons.localisation(per_image, settings, seed)
+    means = localisation(per_image, settings, seed)
     whole = pd.concat([means, read_table(arguments.pxap)], ignore_index=True)[list(means.columns)]
     write_table(whole, arguments.localisation)
-    write_table(comparisons.comparisons(per_image, settings, seed), arguments.comparisons)
+    write_table(comparisons(per_image, settings, seed), arguments.comparisons)
     write_table(gains(per_image, settings, arguments.roles, seed), arguments.gains)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from shamsul.evaluate import markers, per_image, sign_treatments
+from shamsul.evaluate.parameters import Measurement
 from shamsul.evaluate.pxap import pxap
+from shamsul.evaluate.thresholds import tune, warn_of_few
 from shamsul.job import program
 from shamsul.job.progress import track
 from shamsul.storage.tables import read_table, write_table
@@ -30,7 +32,7 @@ def main() -> None:
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
-    seed, settings = arguments.settings["seed"], arguments.settings["evaluate"]
+    seed, settings = arguments.settings["seed"], Measurement.of(arguments.settings["evaluate"])
     manifest = pd.concat([read_table(path) for path in sorted(arguments.manifests)])
     predictions = read_table(arguments.predictions)
 
@@ -38,7 +40,7 @@ def main() -> None:
     # The histograms of one method at a time fit into memory whatever the number of methods.
     for found in by_method(arguments.scores):
         scores = per_image.gather(found, manifest)
-        thresholds = per_image.tune(scores, settings)
+        thresholds = tune(scores, settings)
         parts["thresholds"].append(thresholds)
         parts["per_image"].append(
             per_image.per_image(scores, thresholds, manifest, predictions, settings)
@@ -48,7 +50,7 @@ def main() -> None:
     for found in by_method(arguments.sign_scores):
         found = per_image.judged(found, manifest)[found.columns]
         parts["signs"].append(sign_treatments.summarise(found, manifest, settings, seed))
-    per_image.warn_of_few(pd.concat(parts["thresholds"]), settings)
+    warn_of_few(pd.concat(parts["thresholds"]), settings)
     for name in TABLES:
         table = pd.concat(parts[name], ignore_index=True)
         write_table(per_image.ordered(table), getattr(arguments, name))

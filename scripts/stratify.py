@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from shamsul.evaluate.features import of_masks
+from shamsul.evaluate.parameters import Stratification
 from shamsul.evaluate.regressions import regressions
 from shamsul.evaluate.strata import strata
 from shamsul.job import program
@@ -26,7 +27,7 @@ def main() -> None:
     for name in ("--strata", "--regressions"):
         parser.add_argument(name, type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
-    seed, settings = arguments.settings["seed"], arguments.settings["evaluate"]
+    seed, settings = arguments.settings["seed"], Stratification.of(arguments.settings["evaluate"])
     per_image = read_table(arguments.per_image)
     manifest = pd.concat([read_table(path) for path in sorted(arguments.manifests)])
     features = of_masks(pd.concat([read_table(path) for path in sorted(arguments.masks)]))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from shamsul.evaluate.agreement import summarise
+from shamsul.evaluate.parameters import Resampling
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
@@ -21,10 +22,10 @@ def main() -> None:
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
     parser.add_argument("--table", type=Path, required=True, help="table to write")
     arguments = parser.parse_args()
-    settings = arguments.settings
+    seed, settings = arguments.settings["seed"], Resampling.of(arguments.settings["evaluate"])
     table = pd.concat([read_table(path) for path in sorted(arguments.agreements)])
     manifest = pd.concat([read_table(path) for path in sorted(arguments.manifests)])
-    write_table(summarise(table, manifest, settings["evaluate"], settings["seed"]), arguments.table)
+    write_table(summarise(table, manifest, settings, seed), arguments.table)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from shamsul.evaluate.parameters import Resampling
 from shamsul.evaluate.probes import summarise
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
@@ -25,7 +26,7 @@ def main() -> None:
     faithfulness, sanity = summarise(
         pd.concat([read_table(path) for path in sorted(arguments.probes)]),
         pd.concat([read_table(path) for path in sorted(arguments.manifests)]),
-        arguments.settings["evaluate"],
+        Resampling.of(arguments.settings["evaluate"]),
         arguments.settings["seed"],
     )
     write_table(faithfulness, arguments.faithfulness)

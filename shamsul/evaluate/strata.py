@@ -7,9 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.evaluate.features import KEY
-from shamsul.evaluate.per_image import Settings
+from shamsul.evaluate.parameters import Stratification
 from shamsul.evaluate.statistics import Array, interval, patient_sums, ratio, too_few
-from shamsul.evaluate.value_matrix import NUMBERS, Wide, matrices
+from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices
 from shamsul.labels import CLASSES, PARENTS
 from shamsul.metrics import headlines, of_outlines
 
@@ -43,7 +43,7 @@ def strata(
     table: pd.DataFrame,
     manifest: pd.DataFrame,
     features: pd.DataFrame,
-    settings: Settings,
+    settings: Stratification,
     seed: int,
 ) -> pd.DataFrame:
     """Mean with its patient-bootstrap interval in each stratum of test.
@@ -84,7 +84,9 @@ def strata(
     return result.sort_values(order, ignore_index=True)[STRATA]
 
 
-def _of_class(wide: Wide, inside: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
+def _of_class(
+    wide: ValueMatrix, inside: pd.DataFrame, settings: Stratification, seed: int
+) -> pd.DataFrame:
     """The rows of one class, which is not named yet; all its strata are resampled together.
 
     Parameters
@@ -96,7 +98,7 @@ def _of_class(wide: Wide, inside: pd.DataFrame, settings: Settings, seed: int) -
     values = np.where(chosen, wide.values[:, None], np.nan).reshape(len(chosen), -1)
     numbers = wide.numbers(values)
     totals = np.stack(patient_sums(values, wide.patients), axis=1)
-    enough = numbers["n_patients"] >= settings["min_patients"]
+    enough = numbers["n_patients"] >= settings.min_patients
     low, high = interval(totals, ratio, enough, settings, seed)
 
     variables = [variable for variable, _ in levels]
@@ -106,7 +108,7 @@ def _of_class(wide: Wide, inside: pd.DataFrame, settings: Settings, seed: int) -
     both = np.concatenate([totals, totals[:, :, reference]], axis=1)
     difference = np.where(other, contrast(both.sum(axis=0, keepdims=True))[0], np.nan)
     limits = interval(both, contrast, enough & enough[reference] & other, settings, seed)
-    notes = [too_few(count, settings) for count in numbers["n_patients"]]
+    notes = [too_few(count, settings.min_patients) for count in numbers["n_patients"]]
     part = wide.index(wide.columns * len(levels)).assign(
         variable=np.repeat(variables, columns),
         stratum=np.repeat([level for _, level in levels], columns),
@@ -127,7 +129,7 @@ def contrast(totals: Array) -> Array:
 
 
 def _membership(
-    table: pd.DataFrame, manifest: pd.DataFrame, features: pd.DataFrame, settings: Settings
+    table: pd.DataFrame, manifest: pd.DataFrame, features: pd.DataFrame, settings: Stratification
 ) -> pd.DataFrame:
     """Which pairs are in which stratum: bool by (variable, stratum), rows by image and class."""
     pairs = table[[*KEY, "probability", "n_labels"]].drop_duplicates(KEY).sort_values(KEY)
@@ -143,7 +145,7 @@ def _membership(
         ("findings", "single"): findings == 1,
         ("findings", "multi"): findings >= 2,
         ("slice", "all positives"): labels >= 0,
-        ("slice", "true positives"): probability >= settings["true_positive"],
+        ("slice", "true positives"): probability >= settings.true_positive,
     }
     found |= _thirds(pairs, "area_ratio", "area", ("small", "medium", "large"))
     found |= {

@@ -94,7 +94,7 @@ def probe(
     if (ROBUSTNESS.keys() | RANDOMISATION.keys()) & set(settings.metrics) and rows:
         if isinstance(method, Explainer):
             method = alone(method, perturbations)
-            few, of = rows[: settings.again], own[: settings.again]
+            few, of = rows[: settings.reexplained_images], own[: settings.reexplained_images]
             found += _reexplained(own_model, images, method, few, of, settings, seed)
         else:
             logger.info("%s does not ask the model, and is not asked again", heatmaps.method)

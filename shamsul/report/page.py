@@ -100,7 +100,7 @@ def render(
     names = [entry.get("name", entry["method"]) for entry in config["explain"]["methods"]]
     methods = Methods(names, kinds, evaluate["baseline"], foreign or {})
     sections = _sections(results, config, methods)
-    main = _main_view(sections, evaluate["rules"])
+    main = _main_view(sections, evaluate["thresholds"])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -173,7 +173,7 @@ def _sections(results: Results, config: Mapping[str, Any], methods: Methods) -> 
     return [
         Section(
             kind,
-            views(*tables, kind, first, methods, classes, evaluate["rules"], alpha),
+            views(*tables, kind, first, methods, classes, evaluate["thresholds"], alpha),
             measures.all_measures(results.localisation, kind, first, methods),
             *threshold_matrix(results.thresholds, kind, methods, classes),
         )

@@ -51,7 +51,7 @@ from tests.networks import Textures, classifier
 
 SIZE = 32
 FRAME = Frame.fit(SIZE, SIZE, SIZE, "stretch")
-FEW = Probe(images=9, again=9, steps=4, squares=12, noisy=2, stages=2)
+FEW = Probe(images=9, reexplained_images=9, steps=4, squares=12, noisy=2, stages=2)
 
 
 class Linear(Textures):
@@ -407,7 +407,7 @@ def test_a_method_that_does_not_look_at_the_weights_fails_and_one_that_does_pass
             return images.mean(1)[:, None].expand(-1, len(classes), -1, -1)
 
     model, shard = classifier("densenet_small", SIZE), images(grey(count=3))
-    few = Probe(images=3, again=3, metrics=("mprt", "efficient_mprt"), stages=3)
+    few = Probe(images=3, reexplained_images=3, metrics=("mprt", "efficient_mprt"), stages=3)
     blind = probe(model, shard, heatmaps(Blind(), model, shard), Blind(), few, 1)
     assert all((values(blind, "mprt", stage) > 0.999).all() for stage in range(4))
     assert (values(blind, "efficient_mprt").abs() < 1e-6).all()
@@ -426,7 +426,7 @@ def test_sensitivity_to_noise_is_that_of_the_method():
             return red.expand(-1, len(classes), -1, -1)
 
     model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
-    few = Probe(images=2, again=2, metrics=("max_sensitivity",), radius=0.1, noisy=5)
+    few = Probe(images=2, reexplained_images=2, metrics=("max_sensitivity",), radius=0.1, noisy=5)
     found = values(
         probe(model, shard, heatmaps(Copy(), model, shard), Copy(), few, 1), "max_sensitivity"
     )
@@ -445,7 +445,7 @@ def test_a_draw_of_the_methods_own_is_no_sensitivity():
             return torch.from_numpy(np.array(draws)).expand(-1, len(classes), -1, -1)
 
     model, shard = classifier("densenet_small", SIZE), images(grey(count=3))
-    few = Probe(images=3, again=3, metrics=("max_sensitivity",), noisy=2)
+    few = Probe(images=3, reexplained_images=3, metrics=("max_sensitivity",), noisy=2)
     table = probe(model, shard, heatmaps(Drawn(), model, shard), Drawn(), few, 1)
     assert len(table) == 6 and (table["value"] == 0).all()
 
@@ -539,7 +539,7 @@ def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_
     other = classifier("resnet18", SIZE)
     other.classes = tuple("dcba")
     checkpoint.save(other, tmp_path / "c.pt", {})
-    few = Probe(images=2, again=2, classes=1, metrics=("max_sensitivity",), noisy=1)
+    few = Probe(images=2, reexplained_images=2, classes=1, metrics=("max_sensitivity",), noisy=1)
     most = most_probable(model, shard.image, list("abcd"), 1)
     seeds = {seed: [image_seed(seed, name) for name in shard.image_id] for seed in (5, 7)}
     for options, digest, seed in (
@@ -562,7 +562,9 @@ def test_faithfulness_asks_the_network_that_the_map_explains(tmp_path, monkeypat
     checkpoint.save(other, tmp_path / "c.pt", {})
     shard = images(grey(count=2))
     maps = np.random.default_rng(2).random((2, 4, SIZE, SIZE))
-    few = Probe(images=2, again=0, classes=4, metrics=("road", "infidelity", "random_logit"))
+    few = Probe(
+        images=2, reexplained_images=0, classes=4, metrics=("road", "infidelity", "random_logit")
+    )
     given, moved = given_maps(maps, shard), given_maps(maps[:, ::-1], shard, "dcba")
     asked = GradCam(checkpoint=str(tmp_path / "c.pt"))
     found = probe(run, shard, given, asked, few, 1)
