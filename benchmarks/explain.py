@@ -22,7 +22,7 @@ from benchmarks.measure import alternate, line, main, peer
 from shamsul.explain import shapley
 from shamsul.explain.cam import GradCam
 from shamsul.explain.lrp import LrpEpsilonPlusFlat
-from shamsul.explain.perturbation import Perturbed, Perturber, Segmented, quick
+from shamsul.explain.perturbation import Perturbed, Perturber, SuperpixelOptions, quick
 from shamsul.explain.shared_perturbations import design
 from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelRise, Surrogate
 from shamsul.model import checkpoint
@@ -161,7 +161,7 @@ def shap_error_half_budget() -> dict[str, Any]:
     bits = 1 << np.arange(superpixels)
     errors: dict[tuple[str, int], list[float]] = {}
     for number in range(len(pictures)):
-        settings = Segmented(superpixels="grid", segments=superpixels, fill="blur")
+        settings = SuperpixelOptions(superpixels="grid", segments=superpixels, fill="blur")
         game = Perturber(settings, model, pictures[number], number).logits(every)
         exact = enumerated(every, game)
 
@@ -224,7 +224,7 @@ def shared_perturbations() -> dict[str, Any]:
     together = {name: type(method)(shared=True) for name, method in separate.items()}
 
     def share(image: Tensor, seed: int) -> dict[str, np.ndarray]:
-        perturber = Perturber(Segmented(**cut), model, image, seed)
+        perturber = Perturber(SuperpixelOptions(**cut), model, image, seed)
         subsets = design(perturber.count, SHARED, seed)
         perturbed = Perturbed(perturber.labels, subsets, perturber.logits(subsets))
         return {n: m.values(perturbed, m.importance(subsets)) for n, m in together.items()}
@@ -235,7 +235,7 @@ def shared_perturbations() -> dict[str, Any]:
     )
     runs, squares = 12, {name: [0.0, 0.0] for name in separate}
     for picture in pictures:
-        perturber = Perturber(Segmented(**cut), model, picture, 0)
+        perturber = Perturber(SuperpixelOptions(**cut), model, picture, 0)
         shared = [share(picture, seed) for seed in range(runs)]
         for name, method in separate.items():
             alone = np.array([method.ask(perturber, seed) for seed in range(runs)])

@@ -47,7 +47,7 @@ rule chexlocalize_summary:
         per_image=[f"{RUN}/chexlocalize/{method}.parquet" for method in METHODS],
         code=program("chexlocalize_summary"),
     output:
-        table=table("chexlocalize", "Localisation", "CheXlocalize's protocol"),
+        table=table("chexlocalize"),
     log:
         f"{RUN}/logs/chexlocalize_summary.log",
     benchmark:

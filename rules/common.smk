@@ -10,8 +10,10 @@ import shutil
 import sys
 from pathlib import Path
 
-PROJECT = Path(workflow.basedir)
-sys.path.insert(0, str(PROJECT))
+PROJECT = Path(workflow.current_basedir).parent
+# The folder that holds the library: the repository, or where a wheel was installed.
+LIBRARY = PROJECT if (PROJECT / "shamsul").is_dir() else PROJECT.parent.parent
+sys.path.insert(0, str(LIBRARY))
 # The jobs' Python is the one that runs Snakemake, unless they have environments of their own.
 PYTHON = (
     ""
@@ -23,7 +25,7 @@ PYTHON = (
 # that a job failed. Libraries compute on one thread: sums can depend on the number, which Snakemake
 # would take from `threads` and the cores that there are. Training sets its own (`train.threads`).
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PROJECT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}"
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(LIBRARY))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}"
     f"{PYTHON} OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1;"
     f" source {shlex.quote(str(PROJECT / 'scripts' / 'job.sh'))}; "
 )
@@ -44,13 +46,14 @@ import shamsul.config
 import shamsul.job.snakemake_records
 from shamsul.data import sources
 from shamsul.data import image_changes
-from shamsul.data.settings import PHANTOM_FILES, PhantomSource
+from shamsul.data.adapters.phantom import PHANTOM_FILES, PhantomSource
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Method
 from shamsul.explain.external.methods import Imported, Segmentations
 from shamsul.settings import EXPLAINED, SPLITS
 from shamsul.storage.files import remove_leftovers
+from shamsul.tables import TABLES, existing
 
 try:
     CONFIG = shamsul.config.load(config)
@@ -246,13 +249,14 @@ def shard_tables(kind, *splits):
     return paths
 
 
-def table(name, category, subcategory=None):
+def table(name):
     """Output: a table, which is never empty and has its place and caption in Snakemake's report."""
+    declared = TABLES[name]
     return report(
         ensure(f"{RUN}/tables/{name}.parquet", non_empty=True),
         caption=f"../captions/{name}.rst",
-        category=category,
-        subcategory=subcategory,
+        category=declared.category,
+        subcategory=declared.subcategory,
         labels={"table": name},
     )
 

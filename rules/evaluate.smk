@@ -39,7 +39,7 @@ rule quality:
         manifests=shard_tables("parquet", *EXPLAINED),
         code=program("quality"),
     output:
-        table=table("quality", "Heatmaps"),
+        table=table("quality"),
     log:
         f"{RUN}/logs/quality.log",
     benchmark:
@@ -69,11 +69,11 @@ rule per_image:
         predictions=f"{RUN}/predictions.parquet",
         code=program("per_image"),
     output:
-        per_image=table("per_image", "Localisation", "Measures"),
-        thresholds=table("thresholds", "Localisation", "Measures"),
+        per_image=table("per_image"),
+        thresholds=table("thresholds"),
         pxap=ensure(f"{RUN}/pxap.parquet", non_empty=True),
-        signs=table("signs", "Localisation", "Measures"),
-        markers=table("markers", "Localisation", "Measures"),
+        signs=table("signs"),
+        markers=table("markers"),
     log:
         f"{RUN}/logs/per_image.log",
     benchmark:
@@ -108,9 +108,9 @@ rule compare:
         pxap=f"{RUN}/pxap.parquet",
         code=program("compare"),
     output:
-        localisation=table("localisation", "Localisation", "Measures"),
-        comparisons=table("comparisons", "Localisation", "Comparisons"),
-        gains=table("gains", "Localisation", "Comparisons"),
+        localisation=table("localisation"),
+        comparisons=table("comparisons"),
+        gains=table("gains"),
     log:
         f"{RUN}/logs/compare.log",
     benchmark:
@@ -140,8 +140,8 @@ rule stratify:
         masks=shard_tables("masks.parquet", "test"),
         code=program("stratify"),
     output:
-        strata=table("strata", "Localisation", "Parts of the test set"),
-        regressions=table("regressions", "Localisation", "Parts of the test set"),
+        strata=table("strata"),
+        regressions=table("regressions"),
     log:
         f"{RUN}/logs/stratify.log",
     benchmark:
@@ -208,7 +208,7 @@ rule summarise_agreement:
         manifests=shard_tables("parquet", "test"),
         code=program("summarise_agreement"),
     output:
-        table=table("agreement", "Heatmaps"),
+        table=table("agreement"),
     log:
         f"{RUN}/logs/summarise_agreement.log",
     benchmark:

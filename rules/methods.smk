@@ -85,7 +85,7 @@ def method_options(input):
 
 def needs_gpu(method):
     """Whether a method's heatmaps are made by asking the network."""
-    return METHODS[method].cost != "none" and not METHODS[method].uses_shared
+    return METHODS[method].cost != "no_model" and not METHODS[method].uses_shared
 
 
 def chexlocalize_options(method):

@@ -66,7 +66,7 @@ checkpoint manifest:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        software=software("manifest"),
+        software=software("manifest", *sources.modules(CONFIG.data)),
         settings=CONFIG.part(
             "classes", "data.sources", "data.views", "data.exclude", "data.shards"
         ),

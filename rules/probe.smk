@@ -45,8 +45,8 @@ rule summarise_probes:
         manifests=shard_tables("parquet", "test"),
         code=program("summarise_probes"),
     output:
-        faithfulness=table("faithfulness", "Faithfulness and sanity"),
-        sanity=table("sanity", "Faithfulness and sanity"),
+        faithfulness=table("faithfulness"),
+        sanity=table("sanity"),
     log:
         f"{RUN}/logs/summarise_probes.log",
     benchmark:

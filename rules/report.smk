@@ -1,15 +1,8 @@
 """Time and memory of every job, and the report."""
 
-TABLES = {
-    name: f"{RUN}/tables/{name}.parquet"
-    for name in (
-        *("classification", "history", "localisation", "per_image", "comparisons"),
-        *("thresholds", "gains", "strata", "regressions", "signs", "agreement"),
-        *("markers", "quality"),
-        *(("faithfulness", "sanity") if CONFIG.probe.images else ()),
-        *(("chexlocalize",) if CONFIG.evaluate.protocol == "chexlocalize" else ()),
-    )
-}
+from shamsul.report.sections import needed
+
+REPORT_TABLES = {name: f"{RUN}/tables/{name}.parquet" for name in existing(CONFIG)}
 
 
 rule runtime:
@@ -17,10 +10,10 @@ rule runtime:
     input:
         # Whatever job ran again, one of these tables is made again after it. Were the measurements
         # themselves an input, losing them would run every job again.
-        tables=list(TABLES.values()),
+        tables=[path for name, path in REPORT_TABLES.items() if name != "runtime"],
         code=program("runtime"),
     output:
-        table=table("runtime", "Run"),
+        table=table("runtime"),
     log:
         f"{RUN}/logs/runtime.log",
     benchmark:
@@ -40,13 +33,11 @@ rule runtime:
         " --table {output.table:q} 2>&1 | tee {log:q}"
 
 
-REPORT_TABLES = {**TABLES, "runtime": f"{RUN}/tables/runtime.parquet"}
-
-
 rule report:
     """Everything on one page, in one file."""
     input:
-        **REPORT_TABLES,
+        # What a section reads; the other inputs are there for every section.
+        tables=[REPORT_TABLES[name] for name in needed() if name in REPORT_TABLES],
         predictions=f"{RUN}/predictions.parquet",
         manifests=shard_tables("parquet", *SPLITS),
         masks=shard_tables("masks.parquet", "test"),
@@ -76,10 +67,11 @@ rule report:
     params:
         software=software(
             "report",
+            # No import leads to a section or a template: they are found in their folder.
             *sorted(
                 str(file.relative_to(PROJECT))
-                for kind in ("html", "css")
-                for file in (PROJECT / "shamsul" / "report").glob(f"*.{kind}")
+                for kind in ("html", "css", "py")
+                for file in (PROJECT / "shamsul" / "report").rglob(f"*.{kind}")
             ),
         ),
         settings=shamsul.config.canonical(
@@ -93,13 +85,9 @@ rule report:
         heatmaps=lambda wildcards: spread(
             f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **TESTED
         ),
-        tables=" ".join(
-            f"--{name.replace('_', '-')} {shlex.quote(path)}"
-            for name, path in REPORT_TABLES.items()
-        ),
     shell:
         "python {input.code:q} --settings {params.settings:q}"
-        " {params.tables} --predictions {input.predictions:q}"
+        " --tables {input.tables:q} {input.predictions:q}"
         " --manifests {input.manifests:q} --masks {input.masks:q} --images {input.images:q}"
         " --heatmaps {params.heatmaps} --roots {resources.roots:q}"
         " --digests {input.checkpoint:q} {input.files:q} --html {output.html:q}"

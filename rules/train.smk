@@ -16,7 +16,7 @@ if CONFIG.model.checkpoint is None:
             code=program("train"),
         output:
             checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
-            history=table("history", "Classifier"),
+            history=table("history"),
         log:
             f"{RUN}/logs/train.log",
         benchmark:
@@ -54,7 +54,7 @@ else:
             code=program("import_checkpoint"),
         output:
             checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
-            history=table("history", "Classifier"),
+            history=table("history"),
         log:
             f"{RUN}/logs/import_checkpoint.log",
         benchmark:
@@ -114,7 +114,7 @@ rule classify:
         manifests=shard_tables("parquet", *EXPLAINED),
         code=program("classify"),
     output:
-        table=table("classification", "Classifier"),
+        table=table("classification"),
     log:
         f"{RUN}/logs/classify.log",
     benchmark:

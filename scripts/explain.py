@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shamsul.explain import registry
-from shamsul.explain.base import Maps, Method, Shard, Supervision
+from shamsul.explain.base import Method
+from shamsul.explain.shard import Maps, Shard, Supervision
 from shamsul.job import program
 from shamsul.model.description import check_classes, describe
 from shamsul.model.job import add_options, load_model

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from shamsul.data.settings import PhantomSource
+from shamsul.data.adapters.phantom import PhantomSource
 from shamsul.job import program
 from shamsul.phantom.export import export
 

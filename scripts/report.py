@@ -9,30 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from shamsul.job import program
-from shamsul.report.page import Results, render
+from shamsul.report.page import render
 from shamsul.report.provenance import provenance
+from shamsul.report.run import Results
 from shamsul.storage.files import replacing
 from shamsul.storage.tables import read_table
-
-TABLES = (
-    "classification",
-    "history",
-    "localisation",
-    "per_image",
-    "comparisons",
-    "thresholds",
-    "gains",
-    "strata",
-    "regressions",
-    "signs",
-    "agreement",
-    "markers",
-    "quality",
-    "runtime",
-    "predictions",
-)
-OPTIONAL = ("faithfulness", "sanity", "chexlocalize")
-"""Tables that only some configurations ask for."""
 
 
 def main() -> None:
@@ -41,31 +22,26 @@ def main() -> None:
     parser.add_argument(
         "--settings", type=json.loads, required=True, help="JSON: config, kinds, foreign, missing"
     )
-    for name in TABLES:
-        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
-    for name in OPTIONAL:
-        parser.add_argument(f"--{name}", type=Path, help="table, where the run has it")
+    parser.add_argument(
+        "--tables", type=Path, nargs="+", required=True, help="each named by its file's stem"
+    )
     for name in ("manifests", "masks", "heatmaps", "images"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     parser.add_argument("--roots", type=json.loads, required=True, help="JSON: source, folder")
     parser.add_argument("--digests", type=Path, nargs="+", required=True, help="inputs to name")
     parser.add_argument("--html", type=Path, required=True, help="file to write")
     arguments = parser.parse_args()
+    tables = {path.stem: read_table(path) for path in arguments.tables}
+    tables["manifest"] = pd.concat([read_table(path) for path in arguments.manifests])
+    tables["masks"] = pd.concat([read_table(path) for path in arguments.masks])
     results = Results(
-        **{
-            name: read_table(path)
-            for name in (*TABLES, *OPTIONAL)
-            if (path := getattr(arguments, name)) is not None
-        },
-        manifest=pd.concat([read_table(path) for path in arguments.manifests]),
-        masks=pd.concat([read_table(path) for path in arguments.masks]),
+        tables,
         heatmaps=arguments.heatmaps,
         images=arguments.images,
         roots={name: Path(folder) for name, folder in arguments.roots.items()},
         provenance=provenance(arguments.digests),
     )
-    settings = arguments.settings
-    html = render(results, **settings)
+    html = render(results, **arguments.settings)
     with replacing(arguments.html) as temporary:
         temporary.write_text(html, encoding="utf-8")
 

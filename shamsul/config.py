@@ -27,17 +27,18 @@ from shamsul.model.settings import (
 )
 from shamsul.probe.settings import Probe
 from shamsul.report.settings import Report
-from shamsul.settings import SPLITS, Name, Section, explain_errors, unknown
+from shamsul.settings import SPLITS, Name, Section, explain_errors, modernise, unknown
 
 
 class Compute(Section):
-    """What makes a run faster or slower and never changes a result; rerun nothing when edited."""
+    """Speed of a run. Nothing here changes a result, so editing it reruns nothing."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where there is one."""
+    """Device that the network runs on; `auto` takes a GPU where there is one."""
     gpu: bool | None = None
-    """Whether jobs that ask the network request a GPU of the scheduler, unless `device: cpu`. None:
-    where `nvidia-smi` is on the PATH of Snakemake itself, which on a cluster says nothing."""
+    """Request of one GPU from the scheduler for each job that asks the network, unless
+    `device: cpu`. None requests one where `nvidia-smi` is on the PATH of Snakemake itself, which on
+    a cluster says nothing."""
     batch_size: PositiveInt = 32
     """Images per forward pass when predicting and explaining."""
 
@@ -54,10 +55,10 @@ class Config(Section):
     run: Name
     """Name of the run; everything it makes is in `results/<run>`."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 2023
-    """Of training, of resampling and of every random method; each image has its own, derived from
-    it."""
+    """Seed of training, of resampling and of every random method; each image has its own seed,
+    derived from it."""
     classes: tuple[str, ...] = CLASSES
-    """What the model predicts, in order."""
+    """Names of the classes that the model predicts, in order."""
     data: Data
     model: Model = Model()
     train: Train = Train()
@@ -67,7 +68,7 @@ class Config(Section):
     report: Report = Report()
     compute: Compute = Compute()
     partial: bool = False
-    """Make tables and report of the methods that are complete alone, and name the others there."""
+    """Tables and report of the complete methods alone; the report names the others."""
 
     @model_validator(mode="after")
     def _classes_are_known(self) -> Config:
@@ -113,7 +114,7 @@ class Config(Section):
         return Path(os.environ.get("SHAMSUL_DATA") or self.data.root)
 
     def part(self, *keys: str) -> str:
-        """Those keys (`"seed"`, `"data.size"`) as canonical JSON: what a rule depends on."""
+        """Return those keys (`"seed"`, `"data.size"`) as canonical JSON; a rule depends on it."""
         chosen: dict[str, Any] = {}
         for key in keys:
             value: Any = self
@@ -124,7 +125,7 @@ class Config(Section):
 
 
 def canonical(value: Any) -> str:
-    """JSON that is the same text for the same meaning.
+    """Return JSON that is the same text for the same meaning.
 
     It depends neither on the order of keys nor on comments or the spelling of a number in YAML,
     so Snakemake reruns a rule only where something that the rule depends on has changed.
@@ -141,13 +142,13 @@ def load(raw: dict[str, Any]) -> Config:
         One line per fault: the key, what was found, what is allowed.
     """
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate(modernise(raw, Config))
     except ValidationError as error:
-        raise InputError("; ".join(explain_errors(error, Config))) from None
+        raise InputError(*explain_errors(error, Config)) from None
 
 
 def roles(config: Config, methods: Mapping[str, Method]) -> dict[str, str | None]:
-    """Names of the methods that the others are measured against, None where there is none."""
+    """Return the names of the methods that others are compared with, None where there is none."""
     first = {
         "prior": [name for name, method in methods.items() if method.method == "mean_mask"],
         "radiologist": [name for name, method in methods.items() if method.human],

@@ -21,7 +21,7 @@ Geometry = Literal["stretch", "pad", "crop"]
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a radiograph of `height` x `width` pixels lies in a model frame of `size` x `size`."""
+    """The place of a radiograph of `height` x `width` pixels in a frame of `size` x `size`."""
 
     height: int
     width: int
@@ -33,7 +33,7 @@ class Frame:
 
     @classmethod
     def fit(cls, height: int, width: int, size: int, geometry: Geometry) -> Frame:
-        """The frame of a radiograph under a geometry.
+        """Return the frame of a radiograph under a geometry.
 
         ``stretch`` maps each axis by itself (the studies did so); ``pad`` keeps the aspect ratio
         and centres the whole radiograph between black borders; ``crop`` keeps the aspect ratio and
@@ -54,7 +54,7 @@ class Frame:
         return cls(height, width, size, scale_y, scale_x, offset_y, offset_x)
 
     def at(self, height: int, width: int) -> Frame:
-        """The frame of the same radiograph in another resolution, as its mask may have."""
+        """Return the frame of the same radiograph in another resolution, as its mask may have."""
         return replace(
             self,
             height=height,
@@ -65,21 +65,21 @@ class Frame:
 
     @property
     def whole(self) -> bool:
-        """Whether it shows the whole radiograph and nothing else, but for rounding."""
+        """True where the frame shows the whole radiograph and nothing else, but for rounding."""
         shown = self.offset_y, self.offset_x, self.scale_y * self.height, self.scale_x * self.width
         return np.allclose(shown, (0, 0, self.size, self.size))
 
     def filled(self) -> Frame:
-        """The frame that the same radiograph fills, without padding or cropping."""
+        """Return the frame that the same radiograph fills, without padding or cropping."""
         return Frame.fit(self.height, self.width, self.size, "stretch")
 
     def to_row(self) -> tuple[float, ...]:
-        """Seven numbers, for storage."""
+        """Return the frame as seven numbers, for storage."""
         return astuple(self)
 
     @classmethod
     def from_row(cls, row: Sequence[float] | NDArray[np.float64]) -> Frame:
-        """The inverse of `to_row`."""
+        """Return the frame of seven numbers; the inverse of `to_row`."""
         height, width, size, *lines = row
         return cls(int(height), int(width), int(size), *(float(number) for number in lines))
 
@@ -107,7 +107,7 @@ def to_model(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
 
 
 def _shown(offset: float, scale: float, length: int, size: int) -> tuple[int, int, float, float]:
-    """Along one axis: the model pixels that show the radiograph, and what they show of it."""
+    """Return, along one axis, the model pixels that show the radiograph, and its part in them."""
     first, last = max(round(offset), 0), min(round(offset + scale * length), size)
     start, stop = (first - offset) / scale, (last - offset) / scale
     return first, last, max(start, 0.0), min(stop, float(length))
@@ -166,7 +166,7 @@ class Line:
         )
 
     def beside(self, cell: int) -> Line:
-        """The same, with what is not seen taken from another cell."""
+        """Return the same line, its unseen part taken from another cell."""
         return Line(
             np.where(self.seen, self.low, cell),
             np.where(self.seen, self.high, cell),

@@ -37,7 +37,7 @@ LOCALISED: tuple[str, ...] = (
 """The ten observations that CheXlocalize segments, in the order of its files."""
 
 CHEXLOCALIZE_NAMES = {"Airspace Opacity": "Lung Opacity"}
-"""CheXlocalize's names that differ from CheXpert's, and CheXpert's for them."""
+"""CheXpert's names, by CheXlocalize's where they differ."""
 
 PARENTS = {
     "Cardiomegaly": "Enlarged Cardiomediastinum",

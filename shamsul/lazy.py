@@ -18,10 +18,10 @@ class Lazy:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        """The module's attribute."""
+        """Return the module's attribute, importing the module if need be."""
         return getattr(importlib.import_module(self._name), attribute)
 
 
 def load(name: str) -> Any:
-    """A stand-in for the module of that name; importing it may fail at its first use."""
+    """Return a stand-in for the module of that name; importing it may fail at its first use."""
     return Lazy(name)

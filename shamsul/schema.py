@@ -1,13 +1,14 @@
-"""The configuration told to editors, as a JSON schema, and to people, as tables of its keys.
+"""The configuration as a JSON schema for editors, and as tables of its keys for people.
 
-Both are made of the typed configuration and the texts under its fields. `python -m shamsul.schema`
-writes them; a test fails where they are not what the configuration is today.
+Both are made of the typed configuration and the texts under its fields. `make docs` writes them
+(`python -m shamsul.reference`). A test fails where they are not what the configuration is today.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
@@ -19,7 +20,7 @@ from shamsul.job.fingerprint import PROJECT
 
 SCHEMA = PROJECT / "docs" / "config.schema.json"
 TABLES = PROJECT / "config" / "README.md"
-"""Where Snakemake's workflow catalogue looks for instructions."""
+"""Page of the keys, where Snakemake's workflow catalogue looks for instructions."""
 
 JsonSchema = dict[str, Any]
 Row = tuple[str, str, str, str]
@@ -28,13 +29,13 @@ Row = tuple[str, str, str, str]
 INTRODUCTION = """\
 # Configuration
 
-A configuration is one YAML file; `config.yaml` is the default experiment, `configs/` has others and
-`--configfile FILE` takes one of yours instead. Only `run`, `data.sources` and `explain.methods` are
-required. What is wrong in it is told in one line before any job starts. Editors that know JSON
-schemas complete and check keys by the file's first line,
+A configuration is one YAML file. `config.yaml` is the default experiment, `configs/` has others,
+and `--configfile FILE` takes one of yours instead. Only `run`, `data.sources` and `explain.methods`
+are required. A fault is told in one line before any job starts. Editors that know JSON schemas
+complete and check keys by the file's first line,
 `# yaml-language-server: $schema=docs/config.schema.json`.
 
-This page is made by `make docs`.
+`make docs` writes this page.
 """
 METHODS = """\
 ### A method of `explain.methods`
@@ -43,38 +44,41 @@ An entry `{method: NAME, ...}` with these parameters:
 """
 
 
-class Untitled(GenerateJsonSchema):
-    """Gives fields no titles: they would be their names again."""
+class UntitledSchema(GenerateJsonSchema):
+    """Schema generator that gives fields no titles: they would be their names again."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Never."""
+        """Return False for every field."""
         return False
 
 
 def schema() -> JsonSchema:
-    """The JSON schema (draft 7) of a configuration file, one variant for each method."""
-    whole = Config.model_json_schema(schema_generator=Untitled)
-    variants = [_variant(cls) for cls in registry.methods().values()]
+    """Return the JSON schema (draft 7) of a configuration file, one variant for each method."""
+    whole = Config.model_json_schema(schema_generator=UntitledSchema)
+    variants = [variant(cls) for cls in registry.methods().values()]
     whole["$defs"]["Explain"]["properties"]["methods"]["items"] = {"oneOf": variants}
     draft = {"$schema": "http://json-schema.org/draft-07/schema#"}
     return {**draft, **whole, "title": "Configuration of shamsul"}
 
 
-def _variant(cls: type[Method]) -> JsonSchema:
-    """An entry of `explain.methods`: its method, what every entry may have, and its parameters."""
-    own = cls.model_json_schema(schema_generator=Untitled)
+def variant(cls: type[Method]) -> JsonSchema:
+    """Return the schema of one entry of `explain.methods`, from a method's typed fields.
+
+    It has the method, the keys that every entry may have, and the method's own parameters.
+    """
+    own = cls.model_json_schema(schema_generator=UntitledSchema)
     properties: JsonSchema = {
         "method": {"const": cls.method, "description": f"{cls.title} ({cls.citation})"},
         "name": {
             "type": "string",
             "pattern": f"^{registry.NAME.pattern}$",
-            "description": "Under which the run knows it; the method's own where absent.",
+            "description": "Name of this entry in the run; the method's own name by default.",
         },
     }
     if cls.presets:
         properties["preset"] = {
             "enum": sorted(cls.presets),
-            "description": "Takes somebody else's parameters; those given beside it win.",
+            "description": "Named set of parameters; those given beside it win.",
         }
     return {
         **own,
@@ -84,22 +88,28 @@ def _variant(cls: type[Method]) -> JsonSchema:
     }
 
 
+def parameters(cls: type[Method]) -> list[Row]:
+    """Return name, type, default and meaning of each key of a method's entry, as Markdown."""
+    own = variant(cls)
+    return list(rows(own, own))
+
+
 def tables() -> str:
-    """The page of all keys, as Markdown."""
+    """Return the page of all keys, as Markdown."""
     whole = schema()
     fields = whole["properties"]
     sections = {name: section for name in fields if (section := _section(fields[name], whole))}
     top = {name: field for name, field in fields.items() if name not in sections}
-    parts = [INTRODUCTION, _table(_rows({**whole, "properties": top}, whole))]
+    parts = [INTRODUCTION, table(rows({**whole, "properties": top}, whole))]
     for name, section in sections.items():
         parts += [f"## {name}\n", f"{section['description']}\n"]
-        parts.append(_table(_rows(section, whole, f"{name}.")))
+        parts.append(table(rows(section, whole, f"{name}.")))
         if name == "data":
             for source in section["properties"]["sources"]["items"]["oneOf"]:
-                variant = _resolved(source, whole)
-                adapter = variant["properties"]["adapter"]["const"]
+                own = _resolved(source, whole)
+                adapter = own["properties"]["adapter"]["const"]
                 parts.append(f"### A source of `adapter: {adapter}`\n")
-                parts += [f"{variant['description']}\n", _table(_rows(variant, whole))]
+                parts += [f"{own['description']}\n", table(rows(own, whole))]
         if name == "explain":
             variants = section["properties"]["methods"]["items"]["oneOf"]
             parts += [METHODS, _parameters(variants, whole)]
@@ -107,11 +117,11 @@ def tables() -> str:
 
 
 def _parameters(variants: list[JsonSchema], whole: JsonSchema) -> str:
-    """A table of the methods' parameters, those of most methods first."""
+    """Return a table of the methods' parameters, those of most methods first."""
     methods = [variant["properties"]["method"]["const"] for variant in variants]
     owners: dict[Row, list[str]] = {}
-    for method, variant in zip(methods, variants, strict=True):
-        for row in _rows(variant, whole):
+    for method, one in zip(methods, variants, strict=True):
+        for row in rows(one, whole):
             owners.setdefault(row, []).append(method)
     lines = ["| parameter | of | type | default | meaning |", "|---|---|---|---|---|"]
     for (name, *rest), own in sorted(owners.items(), key=lambda item: -len(item[1])):
@@ -123,13 +133,17 @@ def _parameters(variants: list[JsonSchema], whole: JsonSchema) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(rows: Iterator[Row]) -> str:
+def table(rows: Iterable[Row]) -> str:
+    """Return a Markdown table of keys."""
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
-def _rows(section: JsonSchema, whole: JsonSchema, prefix: str = "") -> Iterator[Row]:
-    """A row for each key of a section and of the sections in it, but for what tells variants."""
+def rows(section: JsonSchema, whole: JsonSchema, prefix: str = "") -> Iterator[Row]:
+    """Yield a row for each key of a section and of the sections in it.
+
+    A key with only one possible value tells variants apart and gets no row.
+    """
     for name, field in section["properties"].items():
         if "const" in field:
             continue
@@ -142,7 +156,7 @@ def _rows(section: JsonSchema, whole: JsonSchema, prefix: str = "") -> Iterator[
             default = "none" if _nullable(field) else ""
         yield f"`{prefix}{name}`", _type(field), default, meaning
         if inner:
-            yield from _rows(inner, whole, f"{prefix}{name}.")
+            yield from rows(inner, whole, f"{prefix}{name}.")
 
 
 def _resolved(field: JsonSchema, whole: JsonSchema) -> JsonSchema:
@@ -150,7 +164,7 @@ def _resolved(field: JsonSchema, whole: JsonSchema) -> JsonSchema:
 
 
 def _section(field: JsonSchema, whole: JsonSchema) -> JsonSchema | None:
-    """The section that a field is, or is where it is not absent."""
+    """Return the section that a field holds, also where it may be absent; None for other fields."""
     for option in (field, *field.get("anyOf", ())):
         if "properties" in (found := _resolved(option, whole)):
             return found
@@ -168,7 +182,7 @@ def _value(value: Any) -> str:
 
 
 def _type(field: JsonSchema) -> str:
-    """What a field may be, in words."""
+    """Return in words which values a field may have."""
     match field:
         case {"enum": values}:
             return _either([f"`{value}`" for value in values])
@@ -200,12 +214,6 @@ def _either(options: list[str]) -> str:
     return " or ".join(filter(None, [", ".join(options[:-1]), options[-1]]))
 
 
-def main() -> None:
-    """Write both files."""
-    SCHEMA.write_text(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n")
-    TABLES.parent.mkdir(exist_ok=True)
-    TABLES.write_text(tables())
-
-
-if __name__ == "__main__":
-    main()
+def files() -> dict[Path, str]:
+    """Return the schema and the page of keys, each with the file that it belongs in."""
+    return {SCHEMA: json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", TABLES: tables()}

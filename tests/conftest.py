@@ -14,6 +14,18 @@ from filelock import FileLock
 from shamsul.job.fingerprint import PROJECT
 from tests.experiment import SMALL, Experiment
 
+FOLDERS = {"workflow": "workflow", "browser": "workflow", "parity": "parity"}
+"""Marks of the tests in a folder. The browser's tests read the report of an experiment."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder, and those that ask for an experiment, for `make test-fast`."""
+    for item in items:
+        if mark := FOLDERS.get(item.path.parent.name):
+            item.add_marker(mark)
+        if {"finished", "experiment"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("workflow")
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

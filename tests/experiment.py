@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import yaml
 
 from shamsul.job import snakemake_records
 from shamsul.job.fingerprint import PROJECT
+from tests import compare
 
 READER = "{run}/phantom/phantom/CheXlocalize"
 SMALL = {
@@ -61,8 +61,6 @@ SMALL = {
 
 PARTS = ("Snakefile", "rules", "scripts", "shamsul", "envs", "profiles", "captions")
 """What of the project an experiment needs a copy of."""
-TIMED = {"tables/history.parquet", "tables/runtime.parquet", "report.html", "image_files.csv"}
-"""Results that hold wall times or time stamps."""
 
 
 def copy_project(folder: Path) -> None:
@@ -103,20 +101,11 @@ class Experiment:
 
     def files(self) -> dict[str, Path]:
         """Results by their names in the run's folder; logs and measured times left out."""
-        found = {file.relative_to(self.results): file for file in sorted(self.results.rglob("*"))}
-        return {
-            str(name): file
-            for name, file in found.items()
-            if file.is_file() and not {"logs", "benchmarks"} & set(name.parts)
-        }
+        return compare.files(self.results)
 
     def digests(self) -> dict[str, str]:
         """sha256 of each result that another run of the same configuration must make equal."""
-        return {
-            name: hashlib.sha256(file.read_bytes()).hexdigest()
-            for name, file in self.files().items()
-            if name not in TIMED
-        }
+        return compare.digests(self.results)
 
     def command(self, *options: str) -> list[str]:
         """Snakemake on two cores under the project's default profile; config.yaml is written."""

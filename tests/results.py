@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -29,7 +30,7 @@ from shamsul.evaluate.scores import score
 from shamsul.evaluate.strata import strata
 from shamsul.geometry import Frame
 from shamsul.labels import CLASSES, LOCALISED, MARKER
-from shamsul.report.page import Results
+from shamsul.report.run import Results
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
 
@@ -163,18 +164,20 @@ def make(
     agreed = agreement.agree(shards, frames_of_test, classes)
     faithfulness, sanity = probes.summarise(probed(methods, manifest), manifest, settings, seed)
     classification = pd.DataFrame(
-        [("test", c, 0.8, 0.7, 0.88, 0.5, 0.4, 0.62, 5, 16) for c in classes],
+        [("test", c, 0.8, 0.7, 0.88, 0.5, 0.4, 0.62, 5, 16, 8, "") for c in classes],
         columns=[
             *("split", "class", "auroc", "auroc_low", "auroc_high"),
-            *("auprc", "auprc_low", "auprc_high", "n_positive", "n"),
+            *("auprc", "auprc_low", "auprc_high", "n_positive", "n", "n_patients", "note"),
         ],
     )
     history = pd.DataFrame(
         {
             "epoch": range(1, 9),
+            "learning_rate": 0.001,
             "train_loss": 0.2 + 0.4 / np.arange(1, 9),
             "tune_loss": 0.3 + 0.3 / np.arange(1, 9),
             "tune_auroc": 0.93 - 0.4 / np.arange(1, 9),
+            "seconds": 1.5,
         }
     )
     runtime = pd.DataFrame(
@@ -185,45 +188,54 @@ def make(
         ],
         columns=["rule", "job", "seconds", "cpu_seconds", "max_rss_mb"],
     )
-    results = Results(
-        classification=classification,
-        history=history,
-        localisation=pd.concat(
+    tables = {
+        "classification": classification,
+        "history": history,
+        "localisation": pd.concat(
             [localisation.localisation(measured, settings, seed), pxap(gathered, settings, seed)],
             ignore_index=True,
         ),
-        per_image=measured,
-        comparisons=comparisons.comparisons(measured, comparison, seed),
-        thresholds=tuned,
-        gains=gains(measured, settings, roles, seed),
-        strata=strata(measured, manifest, shapes, stratification, seed),
-        regressions=regressions(measured, shapes, stratification, roles, seed),
-        signs=sign_treatments.summarise(
+        "per_image": measured,
+        "comparisons": comparisons.comparisons(measured, comparison, seed),
+        "thresholds": tuned,
+        "gains": gains(measured, settings, roles, seed),
+        "strata": strata(measured, manifest, shapes, stratification, seed),
+        "regressions": regressions(measured, shapes, stratification, roles, seed),
+        "signs": sign_treatments.summarise(
             pd.concat([s for _, s in scored]), manifest, settings, seed
         ),
-        agreement=(
+        "agreement": (
             agreement.summarise(agreed, manifest, settings, seed)
             if len(agreed)
             else pd.DataFrame(columns=agreement.SUMMARY)
         ),
-        markers=markers.summarise(gathered, manifest, settings, seed),
-        faithfulness=faithfulness,
-        sanity=sanity,
-        chexlocalize=theirs(methods, classes),
-        quality=pd.DataFrame(
+        "markers": markers.summarise(gathered, manifest, settings, seed),
+        "faithfulness": faithfulness,
+        "sanity": sanity,
+        "chexlocalize": theirs(methods, classes),
+        "quality": pd.DataFrame(
             [("test", c, methods[-1], "conservation_error", 9, 0.02, 0.2, 0.3) for c in classes],
             columns=quality.COLUMNS,
         ),
-        runtime=runtime,
-        predictions=predictions,
-        manifest=manifest,
-        masks=table,
+        "runtime": runtime,
+        "predictions": predictions,
+        "manifest": manifest,
+        "masks": table,
+    }
+    results = Results(
+        tables,
         heatmaps=sorted(path for path in folder.glob("*.h5") if path.name != "images.h5"),
         images=[folder / "images.h5"],
         roots={"fake": folder},
         provenance={"commit": "25afe0e", "versions": {"numpy": np.__version__, "torch": "2.14"}},
     )
     return results, config
+
+
+def changed(results, **tables):
+    """Results with other tables under these names; None takes one away."""
+    tables = {name: t for name, t in {**results.tables, **tables}.items() if t is not None}
+    return dataclasses.replace(results, tables=tables)
 
 
 def probed(methods, manifest):
@@ -252,4 +264,5 @@ def theirs(methods, classes):
     ]
     names = ["method", "metric", "class", "n", "n_images", "lower", "mean", "upper"]
     table = pd.DataFrame(rows, columns=names)
+    table = table.assign(threshold="otsu", probability_cutoff=np.nan)
     return table.assign(percent_decrease=np.nan, percent_lower=np.nan, percent_upper=np.nan)

@@ -1,29 +1,25 @@
-"""What a dataset adapter returns, and how it reads a CSV file that cannot be trusted.
+"""The two classes that every dataset adapter is made of.
 
-An adapter is a module with three functions: `check(source, root, classes)`, called before any job
-starts; `read(source, root, classes)`, the images as a table with the columns `COLUMNS` and one
-per class; `masks(source, root, images)`, their masks as a table with the columns of
-`shamsul.data.masks`.
+An adapter is one module in `shamsul.data.adapters`. It holds one subclass of `DiskSource`: the keys
+of its entry in `data.sources` are the fields of the class, and its methods read the files. Nothing
+else lists adapters: the configuration, its schema and its page find them there.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from shamsul import lazy
+from pydantic import field_validator
+
 from shamsul.errors import InputError
-from shamsul.settings import unknown
+from shamsul.settings import Fraction, Name, Section, Split
 
 if TYPE_CHECKING:
     import pandas as pd
-else:
-    pd = lazy.load("pandas")
 
 COLUMNS = ["image_id", "patient_id", "study_id", "view", "projection", "path", "sex", "age"]
-"""Of an adapter's table, before the columns of the classes.
+"""Columns of an adapter's table of images; one column per class follows them.
 
 view : `frontal` or `lateral`. projection : `AP`, `PA` or missing. path : relative to the source's
 folder. sex : `F`, `M` or missing. age : years. Classes: 1, 0, -1 uncertain, missing where not
@@ -31,57 +27,127 @@ mentioned.
 """
 
 
-def require_files(name: str, root: Path, files: Iterable[str]) -> None:
-    """Raise an InputError where one of a source's files is not there."""
-    for file in files:
-        if not (root / file).exists():
-            raise InputError(
-                f"data source {name}: {root / file} does not exist; set data.root (now {root}) "
-                "or the environment variable SHAMSUL_DATA to the folder that the data lies in"
-            )
+class Source(Section):
+    """An entry of `data.sources`. A subclass declares `adapter: Literal["..."]`, its name."""
+
+    adapter: str
+    """Name of the adapter that reads the source."""
+    name: Name
+    """Name of the source; no two have the same."""
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Return the splits that the source's images may belong to."""
+        raise NotImplementedError
+
+    def files(self) -> list[str]:
+        """Return the label and mask files, relative to the source's folder."""
+        raise NotImplementedError
+
+    def generated_files(self) -> list[str]:
+        """Return the files that the run makes itself, relative to the source's folder."""
+        return []
+
+    def folder(self, data_root: Path, generated: Path) -> Path:
+        """Return the source's folder.
+
+        Parameters
+        ----------
+        data_root : folder of the data on disk.
+        generated : folder that holds one folder for each source that the run makes.
+        """
+        return data_root
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the entries of `data.sources`, each of an adapter that reads, equal to this."""
+        raise NotImplementedError
+
+    def check(self, root: Path, classes: tuple[str, ...]) -> None:
+        """Check the source before any job starts.
+
+        Parameters
+        ----------
+        root : the source's folder.
+        classes : names of the classes that the model predicts.
+
+        Raises
+        ------
+        InputError
+            A file or a column is missing, or the source does not know a class.
+        """
+        raise NotImplementedError
 
 
-def header(path: Path) -> list[str]:
-    """Column names of a CSV file."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a readable CSV file ({error})") from None
+class DiskSource(Source):
+    """A source whose files are on disk, and the splits that its images belong to."""
 
+    split: Split | dict[Split, Fraction]
+    """One split, or fractions by which patients are divided among splits."""
 
-def require_columns(path: Path, wanted: Iterable[str], kind: str) -> None:
-    """Raise an InputError where a CSV file lacks one of the wanted columns."""
-    columns = header(path)
-    for column in wanted:
-        if column not in columns:
-            raise InputError(f"{path}: {unknown(column, columns, kind)}")
+    @field_validator("split")
+    @classmethod
+    def _fractions_sum_to_one(cls, split: Any) -> Any:
+        if isinstance(split, dict) and abs(sum(split.values()) - 1) > 1e-6:
+            raise ValueError(f"fractions sum to {sum(split.values()):g}, not 1")
+        return split
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Return the splits that the source's images may belong to."""
+        return (self.split,) if isinstance(self.split, str) else tuple(self.split)
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file as text, every cell a string, empty where it is blank."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            columns, *rows = csv.reader(file)
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{path}: not a readable CSV file ({error})") from None
-    rows = [row for row in rows if row]
-    for number, row in enumerate(rows):
-        if len(row) != len(columns):
-            raise InputError(
-                f"{path}: row {number + 2}: has {len(row)} fields, the header {len(columns)}"
-            )
-    return pd.DataFrame(rows, columns=columns, dtype=str)
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the source's own entry."""
+        return [self.model_dump()]
 
+    def check(self, root: Path, classes: tuple[str, ...]) -> None:
+        """Check that the files exist; as `Source.check`."""
+        self.require(root, self.files())
 
-def numbers(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
-    """A column of numbers, missing where blank; a cell that is neither is an InputError."""
-    text = table[column].str.strip()
-    values = pd.to_numeric(text.where(text != ""), errors="coerce")
-    wrong = values.isna() & (text != "")
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise InputError(
-            f"{path}: row {row + 2}, column {column!r}: {text.iloc[row]!r} is not a number"
-        )
-    return values.astype("float64")
+    def require(self, root: Path, files: list[str]) -> None:
+        """Raise an InputError where one of the files or folders does not exist."""
+        for file in files:
+            if not (root / file).exists():
+                raise InputError(
+                    f"data source {self.name}: {root / file} does not exist; set data.root (now "
+                    f"{root}) or the environment variable SHAMSUL_DATA to the folder that the data "
+                    "lies in"
+                )
+
+    def read_images(self, root: Path, classes: tuple[str, ...]) -> pd.DataFrame:
+        """Read the list of images.
+
+        Parameters
+        ----------
+        root : the source's folder.
+        classes : names of the classes that the model predicts.
+
+        Returns
+        -------
+        One row per image: the columns `COLUMNS`, then one per class.
+
+        Raises
+        ------
+        InputError
+            A cell is wrong or an image's file is missing: names file, row and column.
+        """
+        raise NotImplementedError
+
+    def read_masks(self, root: Path, images: pd.DataFrame) -> pd.DataFrame:
+        """Read the masks of the listed images.
+
+        Parameters
+        ----------
+        root : the source's folder.
+        images : rows of `read_images` that are used, with the height and width of each file.
+
+        Returns
+        -------
+        One row per mask: the columns `shamsul.data.masks.MASK_COLUMNS`.
+
+        Raises
+        ------
+        InputError
+            A file of masks is unreadable or malformed: names file and image.
+        """
+        raise NotImplementedError

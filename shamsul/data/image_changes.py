@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 THREADS = 16
-"""Files looked at at once: on a network file system each look waits for an answer."""
+"""Number of files looked at at once: on a network file system each look waits for an answer."""
 MISSING = "missing"
-"""Instead of the sha256 of a file that is not there."""
+"""Word that stands for the sha256 of a file that does not exist."""
 
 
 class _Image(NamedTuple):
@@ -107,7 +107,7 @@ def notice(file: Path, roots: Mapping[str, Path], changes: Path) -> int:
 
 
 def _stamps(images: Sequence[_Image], roots: Mapping[str, Path]) -> list[tuple[int, int]]:
-    """Size in bytes and time in nanoseconds of each image's file; (-1, -1) where there is none."""
+    """Return size in bytes and time in nanoseconds of each image's file; (-1, -1) if missing."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(lambda image: _stamp(roots[image.source] / image.path), images))
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises on files that are truncated, hostile or no images."""
+"""Errors that Pillow raises on files that are truncated, hostile or no images."""
 
 FORMATS = ("PNG", "JPEG")
-"""Pillow's names for what radiographs come as. It knows others, some of which start programs."""
+"""Pillow's names of the formats that are read. It knows others, some of which start programs."""
 
 
 def load(path: Path) -> NDArray[np.uint8]:
-    """A radiograph as 8-bit grey values.
+    """Read a radiograph as 8-bit grey values.
 
     PNG or JPEG. 16-bit files are scaled by 1/257, colour is turned to luminance, transparency is
     dropped.
@@ -68,7 +68,7 @@ def shard(
     manifest : rows of the shard; the result is in their order.
     roots : folder of each source by its name.
     size : side of the model's frame in pixels.
-    geometry : how a radiograph is fitted to it.
+    geometry : way to fit a radiograph to it.
     threads : images read at once.
     """
 

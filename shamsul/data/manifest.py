@@ -15,9 +15,10 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
+from shamsul.data.adapter import DiskSource
 from shamsul.data.images import FORMATS, UNREADABLE
-from shamsul.data.settings import ChexpertSource, Data, NihSource
-from shamsul.data.sources import ADAPTERS, expand
+from shamsul.data.settings import Data
+from shamsul.data.sources import expand
 from shamsul.errors import InputError
 from shamsul.job.progress import track
 from shamsul.labels import MARKER
@@ -40,24 +41,24 @@ MANIFEST_COLUMNS = [
     "sex",
     "age",
 ]
-"""Of the manifest, before one column per class; see `shamsul.data.adapter.COLUMNS`."""
+"""Columns of the manifest, before one per class; see `shamsul.data.adapter.COLUMNS`."""
 
 
 FILE_COLUMNS = ["image_id", "source", "path", "height", "width", "sha256"]
-"""Of the manifest: what the pixels depend on."""
+"""Columns of the manifest that the pixels depend on."""
 PATIENT_COLUMNS = ["image_id", "patient_id", "view", "split"]
-"""Of the manifest: what methods that learn from masks, and CheXlocalize's protocol, depend on."""
+"""Columns that methods which learn from masks, and CheXlocalize's protocol, depend on."""
 
 
 def build(
     data: Data, classes: tuple[str, ...], roots: dict[str, Path], threads: int = 1
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The manifest and the masks of all sources.
+    """Make the manifest and the masks of all sources.
 
     Parameters
     ----------
     data : configuration of the data.
-    classes : what the model predicts; one label column each.
+    classes : names of the classes that the model predicts; one label column each.
     roots : folder of each source by its name.
     threads : files read at once.
 
@@ -75,8 +76,7 @@ def build(
     parts, masks = [], []
     for source in expand(data.sources):
         root = roots[source.name]
-        adapter = ADAPTERS[source.adapter]
-        images = adapter.read(source, root, classes)
+        images = source.read_images(root, classes)
         images = images[images["view"].isin(data.views) & ~images["image_id"].isin(data.exclude)]
         if images.empty:
             raise InputError(
@@ -87,7 +87,7 @@ def build(
         ).reset_index(drop=True)
         images = _with_files(images, root, threads)
         parts.append(images)
-        masks.append(adapter.masks(source, root, images))
+        masks.append(source.read_masks(root, images))
     manifest = pd.concat(parts, ignore_index=True)
     _check_disjoint(manifest)
     _check_present(manifest)
@@ -101,8 +101,8 @@ def build(
     )
 
 
-def assign(source: ChexpertSource | NihSource, patient_id: str) -> Split:
-    """The split of a patient; under fractions by a hash of the name, whoever else there is."""
+def assign(source: DiskSource, patient_id: str) -> Split:
+    """Return the split of a patient; under fractions it follows from a hash of the name."""
     if isinstance(source.split, str):
         return source.split
     at = _hash(patient_id) / 2**64
@@ -114,7 +114,7 @@ def assign(source: ChexpertSource | NihSource, patient_id: str) -> Split:
 
 
 def shard(image_id: str, shards: int) -> int:
-    """The shard of an image: a hash of its name, so that adding an image moves no other."""
+    """Return the shard of an image, a hash of its name: adding an image moves no other."""
     return _hash(image_id) % shards
 
 

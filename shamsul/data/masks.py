@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MASK_COLUMNS = ["image_id", "class", "annotator", "kind", "height", "width", "counts", "instances"]
-"""Of the masks table.
+"""Columns of the masks table.
 
 kind : `segmentation` (an outline) or `box` (drawn from bounding boxes).
 instances : number of polygons or boxes that were drawn, also where they overlap; 0 where unknown.
 """
 
 _NUMBERS = re.compile(r"(?:[P-o]{0,6}[0-O])+")
-"""Whole compressed numbers: five bits a character, every character but the last marked `P-o`."""
+"""Pattern of whole compressed numbers: five bits a character, all but the last marked `P-o`."""
 
 Row = Mapping[Any, Any]
 
 
 def encode(mask: NDArray[Any]) -> str:
-    """Run lengths of a mask.
+    """Return the compressed run lengths of a mask.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def encode(mask: NDArray[Any]) -> str:
 
 
 def decode(row: Row) -> NDArray[np.bool_]:
-    """The (height, width) mask of a row.
+    """Return the (height, width) mask of a row.
 
     Raises
     ------
@@ -57,12 +57,12 @@ def decode(row: Row) -> NDArray[np.bool_]:
 
 
 def area(row: Row) -> int:
-    """Number of pixels in the mask of a row; raises as `decode` does."""
+    """Return the number of pixels in the mask of a row; raises as `decode` does."""
     return int(run_lengths(row)[1::2].sum())
 
 
 def unite(rows: Iterable[Row]) -> dict[str, Any]:
-    """One row whose mask is the union of those of `rows`, else as the first of them.
+    """Return the first of `rows` with the union of all their masks.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def unite(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def by_image(table: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """The masks of a table by (image_id, class, kind), those of several annotators united.
+    """Return masks by (image_id, class, kind), those of several annotators united.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def from_boxes(boxes: ArrayLike, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def run_lengths(row: Row) -> NDArray[np.int64]:
-    """Lengths of the runs, background first, once it is sure that they fill the image.
+    """Return the lengths of the runs, background first, once it is sure that they fill the image.
 
     Read here because pycocotools reads past the end of an unfinished number, and leaves the rest
     of a mask that is too short uninitialised.

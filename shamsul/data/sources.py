@@ -1,78 +1,70 @@
-"""The adapters by name, and where each source's files lie."""
+"""Where the files of the configured sources lie, and whether they can be read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-from shamsul.data import chexpert, nih
-from shamsul.data.settings import (
-    PHANTOM_FILES,
-    ChexpertSource,
-    Data,
-    NihSource,
-    PhantomSource,
-    Source,
-)
-from shamsul.errors import InputError
-from shamsul.labels import CLASSES
-from shamsul.settings import unknown
+from shamsul.data import registry
+from shamsul.data.adapter import DiskSource, Source
 
-ADAPTERS: dict[str, ModuleType] = {"chexpert": chexpert, "nih": nih}
+if TYPE_CHECKING:
+    from shamsul.data.settings import Data
 
 
-def expand(sources: Iterable[Source]) -> Iterator[ChexpertSource | NihSource]:
-    """The sources to read from disk: a phantom is a CheXpert tree with one source per split."""
+def expand(sources: Iterable[Source]) -> Iterator[DiskSource]:
+    """Yield the sources to read from disk: a phantom is a CheXpert tree with one source per split.
+
+    Raises
+    ------
+    TypeError
+        An adapter's `entries` name an adapter that does not read from disk.
+    """
     for source in sources:
-        if not isinstance(source, PhantomSource):
+        if isinstance(source, DiskSource):
             yield source
             continue
-        for split in source.splits:
-            files = PHANTOM_FILES[split]
-            yield ChexpertSource(
-                adapter="chexpert",
-                name=source.name,
-                split=split,
-                labels=files["labels"],
-                images=str(Path(files["labels"]).parent),
-                segmentations=files.get("masks"),
-                markers=files.get("markers"),
-            )
+        for entry in source.entries():
+            read = registry.build(entry)
+            if not isinstance(read, DiskSource):
+                raise TypeError(f"{type(source).__name__}: {entry['adapter']} reads no files")
+            yield read
 
 
-def roots(data: Data, data_root: Path, phantom: Path) -> dict[str, Path]:
-    """Folder of each source by its name: phantoms lie in the run's results, others in the data."""
-    return {
-        source.name: phantom / source.name if isinstance(source, PhantomSource) else data_root
-        for source in data.sources
-    }
+def roots(data: Data, data_root: Path, generated: Path) -> dict[str, Path]:
+    """Return each source's folder by the source's name.
+
+    Parameters
+    ----------
+    data : configuration of the data.
+    data_root : folder of the data on disk.
+    generated : folder that holds one folder for each source that the run makes.
+    """
+    return {source.name: source.folder(data_root, generated) for source in data.sources}
 
 
 def check(data: Data, classes: tuple[str, ...], data_root: Path) -> None:
-    """Raise an InputError where a source on disk lacks a file or a column."""
+    """Check every source; raise an InputError where one lacks a file, a column or a class."""
     for source in data.sources:
-        if not isinstance(source, PhantomSource):
-            ADAPTERS[source.adapter].check(source, data_root, classes)
-        elif strange := [name for name in classes if name not in CLASSES]:
-            raise InputError(
-                f"data source {source.name}: {unknown(strange[0], CLASSES, 'class of a phantom')}"
-            )
+        source.check(data_root, classes)
 
 
-def input_files(data: Data, roots: dict[str, Path]) -> Iterable[Path]:
-    """Label and mask files of all sources."""
+def input_files(data: Data, roots: dict[str, Path]) -> Iterator[Path]:
+    """Yield the label and mask files of all sources."""
     for source in data.sources:
         for file in source.files():
             yield roots[source.name] / file
 
 
 def made(data: Data, roots: dict[str, Path]) -> set[Path]:
-    """Files of phantoms: the run makes them itself, so that they need not be there yet."""
+    """Return the files that the run makes itself, so that they need not be there yet."""
     return {
-        roots[source.name] / file
-        for source in data.sources
-        if isinstance(source, PhantomSource)
-        for files in PHANTOM_FILES.values()
-        for file in files.values()
+        roots[source.name] / file for source in data.sources for file in source.generated_files()
     }
+
+
+def modules(data: Data) -> list[str]:
+    """Return the paths of the adapters' modules that the configured sources use."""
+    used = [*data.sources, *expand(data.sources)]
+    return sorted({registry.module(source) for source in used})

@@ -7,14 +7,19 @@ irrectangularity, both from the rectangle of least area around its longest conto
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from shamsul import lazy
 from shamsul.data.masks import by_image, decode
+
+if TYPE_CHECKING:
+    import cv2
+else:
+    cv2 = lazy.load("cv2")
 
 KEY = ["image_id", "class"]
 FEATURES = ["instances", "area_ratio", "elongation", "irrectangularity"]

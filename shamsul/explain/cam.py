@@ -1,4 +1,4 @@
-"""Class activation maps: which cells of a layer's feature maps speak for a class.
+"""Class activation maps: heatmaps made of a layer's feature maps and their gradients.
 
 A layer's feature maps are ``A``, (N, K, h, w); ``g = dy_c / dA`` is the gradient of class c's
 output with respect to them, of the same shape. Every method here is one way to make a map (N, h, w)
@@ -12,48 +12,48 @@ count them as independent findings.
 
 from __future__ import annotations
 
-import contextlib
-import difflib
-import functools
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from shamsul import lazy
-from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
+from shamsul.explain.layer_outputs import forward
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from shamsul.model.classifier import Classifier
 else:
     torch = lazy.load("torch")
 
 IMAGES_AT_ONCE = 4
-"""Images whose activations are kept at a time from a named layer on, for all classes."""
+"""Number of images whose activations are kept at a time from a named layer on, for all classes."""
 
 
 class Cam(Explainer):
-    """What all class activation maps share; subclasses write `layer_maps`."""
+    """The base of all class activation maps; subclasses write `layer_maps`."""
 
     cost: ClassVar[Cost] = "forward"
     signed: ClassVar[bool] = False
 
     layers: tuple[str, ...] = ()
-    """Names of the network's modules whose outputs, (N, K, h, w), are looked at ("layer3",
-    "features.denseblock3"). Empty: the last feature maps, where `Classifier.split` cuts. Of
-    several, each map is divided by its maximum (one of zeros stays), resized bilinearly to the
-    largest among them, and the maps are averaged. Gradients are made from the first of them on,
-    so deeper inside costs more."""
+    """Names of the network's modules whose outputs, (N, K, h, w), are used, such as "layer3" or
+    "features.denseblock3". Empty: the last feature maps, where `Classifier.split` cuts. The maps of
+    several layers are each divided by their maximum (a map of zeros stays), resized bilinearly to
+    the largest among them, and averaged. Gradients are computed from the first of the layers on, so
+    a deeper one costs more."""
 
     def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
-        """One map for each of `layers`, (N, C, h, w), of either sign; or one, where it is empty."""
+        """Make one map for each of `layers`, (N, C, h, w), of either sign; a single one where
+        `layers` is empty.
+        """
         raise NotImplementedError
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Maps (N, C, h, w), not negative, of the layer's resolution or the layers' largest.
+        """Make maps (N, C, h, w), not negative, of the layer's resolution or of the largest
+        layer's.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class Cam(Explainer):
         return merged([m.relu() for m in self.layer_maps(model, images, classes)])
 
     def activations(self, model: Classifier, images: Tensor) -> list[Tensor]:
-        """Feature maps of each layer, (N, K, h, w), without gradients."""
+        """Return the feature maps of each layer, (N, K, h, w), without gradients."""
         if self.layers:
             return forward(model.network, images, self.layers, gradients=False)[0]
         with torch.no_grad():
@@ -71,18 +71,18 @@ class Cam(Explainer):
 
 
 class GradientCam(Cam):
-    """What the maps made of gradients share; subclasses write `combine`.
+    """The base of class activation maps made of gradients; subclasses write `combine`.
 
     All classes share one forward pass, which records nothing before the first layer looked at. For
     the last feature maps gradients go through the head only.
     """
 
     output: Literal["logit", "probability"] = "logit"
-    """The output ``y`` whose gradient is taken. The probability's gradient is the logit's times
-    ``p (1 - p)``, which scales a whole map; only in Grad-CAM++ and with `initial` is it more."""
+    """Output ``y`` whose gradient is taken. The probability's gradient is the logit's times
+    ``p (1 - p)``, which only scales a whole map, except in Grad-CAM++ and with `initial`."""
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
-        """One layer's map for one class, of either sign.
+        """Combine activations and gradients into one layer's map for one class, of either sign.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class GradientCam(Cam):
         raise NotImplementedError
 
     def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
-        """Maps by `combine`, a few images at a time where layers are named."""
+        """Make maps with `combine`, a few images at a time where layers are named."""
         if not self.layers:
             with torch.no_grad():
                 last, head = model.split(images)
@@ -105,7 +105,7 @@ class GradientCam(Cam):
                 logits = head(last.clone())  # A head may start with an in-place ReLU.
             return self.class_maps([last], logits, classes)
         count = len(images)
-        # Always as many at once, the first repeated: sums of other batches are rounded otherwise.
+        # A fixed number at once, the first repeated: other batch sizes round sums differently.
         together = min(IMAGES_AT_ONCE, count)
         rows = torch.arange(-(-count // together) * together) % count
         parts = []
@@ -117,7 +117,9 @@ class GradientCam(Cam):
     def class_maps(
         self, activations: list[Tensor], logits: Tensor, classes: Tensor
     ) -> list[Tensor]:
-        """`combine` of each class, (N, C, h, w), for each layer that the logits are made from."""
+        """Return the map of each class, (N, C, h, w), for each layer that the logits are computed
+        from.
+        """
         with torch.enable_grad():
             outputs = logits.sigmoid() if self.output == "probability" else logits
             # Images do not mix, so one backward pass of a sum serves them all.
@@ -135,10 +137,24 @@ class GradCam(GradientCam):
 
     ``map = ReLU(sum_k w_k A_k)``, where ``w_k`` is the mean of ``g_k`` over the cells.
 
-    The preset `shamsul-2023` is what the released script of SHAMSUL (Alam et al., 2023) does
-    instead: the gradient of the probability, of which only what is positive where the activation is
-    positive is averaged, and a sum that starts at one, so that behind a ReLU the map is nowhere
+    Maps (N, C, h, w), not negative, at the resolution of the layer (arXiv 1610.02391).
+
+    The preset `shamsul-2023` does what the released script of SHAMSUL (Alam et al., 2023) does. It
+    takes the gradient of the probability, and averages it only where both it and the activation
+    are positive. Its sum over channels starts at one, so that after the ReLU the map is nowhere
     below one. `guided` and `initial` exist for this preset.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> classes = ("Cardiomegaly", "Edema", "Pneumothorax")
+    >>> model = Classifier(resnet18(num_classes=3), classes, "resnet18", 64)
+    >>> images = model.normalise(torch.zeros(2, 64, 64, dtype=torch.uint8))
+    >>> maps = GradCam().explain(model, images, torch.tensor([0, 2]), seeds=[0, 0])
+    >>> maps.shape  # Images, classes, height and width of the last feature maps.
+    torch.Size([2, 2, 2, 2])
     """
 
     method: ClassVar[str] = "grad_cam"
@@ -149,12 +165,13 @@ class GradCam(GradientCam):
     }
 
     guided: bool = False
-    """Take gradients for zero before averaging where they or the activations are not positive."""
+    """Guided gradients: those that are not positive, or whose activation is not, count as zero in
+    the average."""
     initial: float = 0.0
-    """What the sum over channels starts at."""
+    """Initial value of the sum over channels."""
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
-        """``initial + sum_k mean(g_k) A_k``."""
+        """Return ``initial + sum_k mean(g_k) A_k``, (N, h, w)."""
         if self.guided:
             gradients = gradients.relu() * (activations > 0)
         weights = gradients.mean((2, 3), keepdim=True)
@@ -167,10 +184,11 @@ class GradCamPlusPlus(GradientCam):
     ``map = ReLU(sum_k w_k A_k)`` with ``w_k = sum_ij alpha_kij ReLU(g_kij)`` and
     ``alpha_kij = g^2 / (2 g^2 + sum(A_k) g^3) = 1 / (2 + g_kij sum(A_k))``, the sum over all cells.
 
-    The paper's output is ``exp(y)``, whose gradient has a factor ``exp(y)`` more; it is the same
-    for all cells of a map and left out. The paper takes feature maps to be rectified. Where a
+    The paper's output is ``exp(y)``, whose gradient has an additional factor ``exp(y)``. It is the
+    same for all cells of a map and left out. The paper takes feature maps to be rectified. Where a
     layer's are not, negative activations are left out of alpha's sum: its denominator could
-    otherwise come near zero, and one channel's rounding decide the map.
+    otherwise come near zero, and the rounding of one channel would decide the map. Maps
+    (N, C, h, w), not negative (arXiv 1710.11063).
     """
 
     method: ClassVar[str] = "grad_cam_pp"
@@ -178,7 +196,7 @@ class GradCamPlusPlus(GradientCam):
     citation: ClassVar[str] = "Chattopadhay et al., WACV 2018"
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
-        """``sum_k w_k A_k``."""
+        """Return ``sum_k w_k A_k``, (N, h, w)."""
         positive = gradients.relu()  # Where g is not, alpha is multiplied by zero.
         alpha = 1 / (2 + positive * activations.relu().sum((2, 3), keepdim=True))
         weights = (alpha * positive).sum((2, 3), keepdim=True)
@@ -186,10 +204,11 @@ class GradCamPlusPlus(GradientCam):
 
 
 class HiResCam(GradientCam):
-    """HiResCAM (Draelos and Carin, arXiv 2011.08891, 2020): ``map = ReLU(sum_k g_k A_k)``.
+    """HiResCAM (Draelos and Carin, 2020, arXiv 2011.08891): ``map = ReLU(sum_k g_k A_k)``.
 
     Gradients are not averaged, so a cell is marked only where it raises the output itself. At the
-    last layer of a network that ends in mean pooling and one linear layer it is Grad-CAM.
+    last layer of a network that ends in mean pooling and one linear layer it equals Grad-CAM. Maps
+    (N, C, h, w), not negative.
     """
 
     method: ClassVar[str] = "hires_cam"
@@ -197,7 +216,7 @@ class HiResCam(GradientCam):
     citation: ClassVar[str] = "Draelos and Carin, arXiv 2020"
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
-        """``sum_k g_k A_k``, cell by cell."""
+        """Return ``sum_k g_k A_k``, cell by cell, (N, h, w)."""
         return (gradients * activations).sum(1)
 
 
@@ -205,6 +224,7 @@ class LayerCam(GradientCam):
     """LayerCAM (Jiang et al., IEEE TIP 2021): ``map = ReLU(sum_k ReLU(g_k) A_k)``.
 
     Each cell is weighted by its own positive gradient, which makes inner layers' maps usable too.
+    Maps (N, C, h, w), not negative (DOI 10.1109/TIP.2021.3089943).
     """
 
     method: ClassVar[str] = "layer_cam"
@@ -212,18 +232,19 @@ class LayerCam(GradientCam):
     citation: ClassVar[str] = "Jiang et al., IEEE TIP 2021"
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
-        """``sum_k ReLU(g_k) A_k``, cell by cell."""
+        """Return ``sum_k ReLU(g_k) A_k``, cell by cell, (N, h, w)."""
         return (gradients.relu() * activations).sum(1)
 
 
 class EigenCam(Cam):
     """Eigen-CAM (Muhammad and Yeasin, IJCNN 2020): the first principal component of the cells.
 
-    Class-agnostic: no output is looked at, and every class has the same map. ``map = ReLU(A v_1)``
-    where ``A`` has a row of K activations for each cell, less their mean over the cells (as
-    pytorch-grad-cam does; the paper's equations subtract none), and ``v_1`` is its first right
-    singular vector. A singular vector's sign is arbitrary; here it is the one for which the map
-    is correlated with the activations' sum over channels, and not with its negative.
+    ``map = ReLU(A v_1)``, where ``A`` has a row of K activations for each cell, less their mean
+    over the cells, and ``v_1`` is its first right singular vector. The paper's equations subtract
+    no mean; pytorch-grad-cam does. A singular vector's sign is arbitrary. Here the map correlates
+    with the activations' sum over channels, and not with its negative. The method is
+    class-agnostic: no output is used, and every class has the same map. Maps (N, C, h, w), not
+    negative (arXiv 2008.00299).
     """
 
     method: ClassVar[str] = "eigen_cam"
@@ -231,7 +252,7 @@ class EigenCam(Cam):
     citation: ClassVar[str] = "Muhammad and Yeasin, IJCNN 2020"
 
     def combine(self, activations: Tensor) -> Tensor:
-        """``A v_1``, from (N, K, h, w) to (N, h, w); of mean zero."""
+        """Return ``A v_1``, of mean zero: (N, K, h, w) -> (N, h, w)."""
         cells = activations.flatten(2).transpose(1, 2)
         cells = cells - cells.mean(1, keepdim=True)
         left, values, _ = torch.linalg.svd(cells, full_matrices=False)
@@ -241,13 +262,13 @@ class EigenCam(Cam):
         return projection.unflatten(1, activations.shape[2:])
 
     def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
-        """The same map for every class."""
+        """Make one map per image and repeat it for every class."""
         maps = [self.combine(activations) for activations in self.activations(model, images)]
         return [m[:, None].repeat(1, len(classes), 1, 1) for m in maps]
 
 
 def merged(maps: list[Tensor]) -> Tensor:
-    """One map of several layers', as `Cam.layers` says; a single one stays as it is.
+    """Merge the maps of several layers into one, as `Cam.layers` says; a single one stays as it is.
 
     Parameters
     ----------
@@ -266,65 +287,3 @@ def merged(maps: list[Tensor]) -> Tensor:
         scaled = layer / torch.where(highest > 0, highest, 1.0)
         resized.append(torch.nn.functional.interpolate(scaled, size, mode="bilinear"))
     return torch.stack(resized).mean(0)
-
-
-def forward(
-    network: nn.Module, images: Tensor, layers: tuple[str, ...], gradients: bool
-) -> tuple[list[Tensor], Tensor]:
-    """A forward pass that keeps what the named layers put out.
-
-    Nothing is recorded for gradients before the first of the layers, and after it only where
-    `gradients`. Hooks are removed and the mode is as before, also after an exception.
-
-    Parameters
-    ----------
-    network : (N, 3, S, S) -> (N, C), in evaluation mode.
-    images : (N, 3, S, S).
-    layers : names of the network's modules.
-    gradients : whether the logits are to be differentiable by the activations.
-
-    Returns
-    -------
-    activations : of each layer, (N, K, h, w).
-    logits : (N, C).
-
-    Raises
-    ------
-    InputError
-        A layer is unknown, not called exactly once, or its output is not (N, K, h, w).
-    """
-    modules = {name: module for name, module in network.named_modules() if name}
-    found: dict[str, Tensor] = {}
-    # A hook's handle is a context that removes it.
-    with torch.no_grad(), contextlib.ExitStack() as hooks:
-        for name in dict.fromkeys(layers):
-            if name not in modules:
-                close = difflib.get_close_matches(name, modules, 3, cutoff=0)
-                raise InputError(f"layers: unknown layer {name!r}; closest are {', '.join(close)}")
-            hook = functools.partial(_record, name, found, gradients)
-            hooks.enter_context(modules[name].register_forward_hook(hook))
-        logits = network(images)
-    for name in layers:
-        if name not in found:
-            raise InputError(f"layers: {name} is not called as a module; name the one around it")
-    return [found[name] for name in layers], logits
-
-
-def _record(
-    name: str, found: dict[str, Tensor], gradients: bool, module: Any, inputs: Any, output: Any
-) -> Tensor:
-    """The hook of one layer: puts its output in `found` and hands on a copy."""
-    if name in found:
-        raise InputError(
-            f"layers: {name} is called more than once in a forward pass; name the module around it"
-        )
-    # Images are square: maps that are not have their channels in the last dimension.
-    shape = output.shape[1:] if isinstance(output, torch.Tensor) else ()
-    if len(shape) != 3 or shape[1] != shape[2]:
-        what = ", ".join(["N", *map(str, shape)]) if shape else type(output).__name__
-        raise InputError(f"layers: {name} puts out ({what}), not square feature maps (N, K, h, w)")
-    if gradients and not output.requires_grad:
-        output = output.detach().requires_grad_()
-        torch.set_grad_enabled(True)  # Until the end of `no_grad` in `forward`.
-    found[name] = output
-    return output.clone()  # What follows may work in place.

@@ -11,36 +11,39 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from shamsul.errors import InputError
-from shamsul.explain.base import Cost, Maps, Method, Shard
+from shamsul.explain.base import Cost, Method
 from shamsul.explain.control import masks_in_frame
+from shamsul.explain.shard import Maps, Shard
 from shamsul.job.progress import track
 from shamsul.storage.heatmaps import Heatmaps
 
 logger = logging.getLogger(__name__)
 
 FEWEST_MASKS = 10
-"""A class with fewer masks on tune takes the weights of all explained classes together."""
+"""Fewest masks on the tune split from which a class gets weights of its own. A class with fewer
+uses the weights fitted to all explained classes together."""
 
 
 class Consensus(Method):
     """The weighted mean of the rank-normalised maps of other methods.
 
-    A pixel's rank within its map, by positive relevance and from 0 to 1, says the same whatever the
-    scale of the method. `weights: fitted` regresses the experts' masks of the tune split on the
-    ranks with coefficients that are not negative (stacking; Breiman, Machine Learning 1996), for
-    each class. That is supervision: figures on tune are then flattering, those on test are not.
+    ``map = sum_m w_m rank_m`` with ``sum_m w_m = 1``. A pixel's rank within its map, by positive
+    relevance and from 0 to 1, does not depend on the scale of the method. `weights: fitted`
+    regresses the experts' masks of the tune split on the ranks, for each class, with coefficients
+    that are not negative (stacking; Breiman, Machine Learning 1996). That is supervision: figures
+    on the tune split are then too good, those on the test split are not. Maps (N, C, S, S).
     """
 
     method: ClassVar[str] = "consensus"
     title: ClassVar[str] = "Consensus"
     citation: ClassVar[str] = "Breiman, Machine Learning 1996"
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = False
 
     of: Annotated[tuple[str, ...], Field(min_length=2)]
-    """Names of the methods that it is made of."""
+    """Names of the methods whose maps are combined."""
     weights: Literal["equal", "fitted"] = "equal"
-    """Equal weights, or weights fitted to the masks of the tune split."""
+    """Weights of the methods: `equal`, or `fitted` to the masks of the tune split."""
 
     @field_validator("of")
     @classmethod
@@ -51,16 +54,16 @@ class Consensus(Method):
 
     @property
     def members(self) -> tuple[str, ...]:
-        """The methods that it is made of."""
+        """Return the names of the methods whose maps are combined."""
         return self.of
 
     @property
     def supervised(self) -> bool:
-        """Where the weights are fitted."""
+        """Return whether the weights are fitted to masks."""
         return self.weights == "fitted"
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """As `Method.heatmaps`: maps (N, C, S, S) in [0, 1], S the side of the model's frame.
+        """Make maps (N, C, S, S) in [0, 1], where S is the side of the model's frame.
 
         Raises
         ------
@@ -85,7 +88,9 @@ class Consensus(Method):
         return Maps(maps)
 
     def fit(self, shard: Shard) -> dict[str, NDArray[np.float64]]:
-        """Weights (len(of),), of sum 1, of each class; equal where no map goes with the masks."""
+        """Fit the weights (len(of),), of sum 1, of each class; equal where no method's map agrees
+        with the masks.
+        """
         from scipy.optimize import nnls  # Here, because it is slow to import.
 
         assert shard.supervision is not None
@@ -124,7 +129,7 @@ class Consensus(Method):
 def _ranked(
     members: Sequence[Heatmaps], image_id: str, name: str, size: int
 ) -> NDArray[np.float64]:
-    """Ranks from 0 to 1 of the positive relevance of one image and class: (members, S, S)."""
+    """Rank the positive relevance of one image and class from 0 to 1: (members, S, S)."""
     import pandas as pd  # Here, because it is slow to import; scipy.stats is slower.
 
     from shamsul.geometry import Frame, to_original

@@ -1,9 +1,8 @@
 """Controls: maps that know nothing of the model, scored like any method.
 
-What a method scores means little before it is known what position, edges or chance score by
-themselves: a heart is in the middle of every radiograph. The control that shares a method's
-mathematics and not the model's knowledge is `network: untrained`, an option of every method that
-explains the model.
+A method's score means little before the scores of position, edges and chance alone are known: a
+heart is in the middle of every radiograph. The control that shares a method's mathematics but not
+the model's knowledge is `network: untrained`, an option of every method that explains the model.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from shamsul.errors import InputError
-from shamsul.explain.base import Cost, Maps, Method, Shard, Supervision, image_seed
+from shamsul.explain.base import Cost, Method
+from shamsul.explain.shard import Maps, Shard, Supervision, image_seed
 from shamsul.storage.heatmaps import RunLengths
 
 if TYPE_CHECKING:
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 
 class Control(Method):
-    """What the controls share; subclasses write `maps`."""
+    """The base of the controls; subclasses write `maps`."""
 
     citation: ClassVar[str] = "control"
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = False
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """As `Method.heatmaps`; they promise nothing, so they have no quality."""
+        """Make the heatmaps with `maps`. Controls promise nothing, so they have no quality."""
         if shard.empty():
             return Maps(np.zeros((0, len(shard.classes), 1, 1), np.float32))
         return Maps(np.asarray(self.maps(shard), np.float32))
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
-        """Maps (N, C, h, w) of values that are not negative."""
+        """Make maps (N, C, h, w) of values that are not negative."""
         raise NotImplementedError
 
 
@@ -48,11 +48,11 @@ class Random(Control):
     title: ClassVar[str] = "Random"
 
     cells: PositiveInt = 7
-    """Cells along a side; 7 is what Grad-CAM has on a DenseNet at 224 pixels."""
+    """Cells along a side of the map. Grad-CAM has 7 on a DenseNet at 224 pixels."""
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
-        """Noise of `cells` x `cells`."""
-        # By the class's name: its place among the classes must not matter.
+        """Draw uniform noise (N, C, cells, cells) in [0, 1)."""
+        # The seed is of the class's name, so that its place among the classes does not matter.
         return np.array(
             [
                 [
@@ -73,12 +73,12 @@ class Gaussian(Control):
     title: ClassVar[str] = "Centred Gaussian"
 
     width: Annotated[float, Field(gt=0)] = 0.25
-    """Standard deviation, as a fraction of the image's side."""
+    """Standard deviation of the Gaussian, as a fraction of the image's side."""
     cells: PositiveInt = 56
-    """Cells along a side."""
+    """Cells along a side of the map."""
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
-        """One map for all; its maximum is about 1."""
+        """Make one map (cells x cells) for all images and classes; its maximum is about 1."""
         at = (np.arange(self.cells) + 0.5) / self.cells - 0.5
         bell = np.exp(-((at / self.width) ** 2) / 2)
         shape = (len(shard.images), len(shard.classes), self.cells, self.cells)
@@ -92,10 +92,10 @@ class Edges(Control):
     title: ClassVar[str] = "Edge detector"
 
     sigma: Annotated[float, Field(ge=0)] = 1.0
-    """Width in pixels of the smoothing before."""
+    """Standard deviation in pixels of the smoothing before edges are computed."""
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
-        """Maps of the images' resolution."""
+        """Make maps of edge strength (N, C, S, S) at the images' resolution."""
         from skimage.filters import gaussian, sobel  # Here, because it is slow to import.
 
         edges = [sobel(gaussian(image, self.sigma)) for image in shard.images.image]
@@ -105,15 +105,16 @@ class Edges(Control):
 class Blurred(Method):
     """Another method's heatmaps, blurred.
 
-    What scores better so has gained nothing but smoothness, which some measures reward: imputation
-    in ROAD brings back what is hidden in specks and not what is hidden in one piece (Song et al.,
-    2023, arXiv 2304.13836). The blurred random map is `random`, whose few cells are interpolated.
+    A method whose blurred maps score better gains from smoothness alone, which some metrics reward:
+    imputation in ROAD restores pixels hidden in specks and not those hidden in one piece (Song et
+    al., 2023, arXiv 2304.13836). The blurred random map is `random`, whose few cells are
+    interpolated. Maps (N, C, h, w), signed.
     """
 
     method: ClassVar[str] = "blurred"
     title: ClassVar[str] = "Blurred"
     citation: ClassVar[str] = "control"
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = True
 
     of: str
@@ -123,11 +124,11 @@ class Blurred(Method):
 
     @property
     def members(self) -> tuple[str, ...]:
-        """The method whose heatmaps are blurred."""
+        """Return the name of the method whose heatmaps are blurred."""
         return (self.of,)
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """As `Method.heatmaps`, signed, at the resolution of the other method."""
+        """Blur the other method's heatmaps, signed, at their own resolution."""
         from scipy.ndimage import gaussian_filter  # Here, because it is slow to import.
 
         member = shard.members[self.of]
@@ -146,9 +147,9 @@ class Blurred(Method):
 class MeanMask(Control):
     """The mean of the experts' masks of the tune split, for each class and view.
 
-    It knows where a finding usually is and has not seen the radiograph. A patient's own masks are
-    left out of the mean that the patient is scored with. Where no other patient has a mask of that
-    class and view the mean is over all views, and where there is none either the map is zero.
+    The map knows where a finding usually is and has not seen the radiograph. A patient's own masks
+    are left out of the mean that the patient is scored with. Where no other patient has a mask of
+    that class and view, the mean is over all views; where no view has one, the map is zero.
     """
 
     method: ClassVar[str] = "mean_mask"
@@ -156,11 +157,13 @@ class MeanMask(Control):
 
     @property
     def supervised(self) -> bool:
-        """It is made of masks."""
+        """Return True: the map is made of masks."""
         return True
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
-        """Share of the masks that cover each pixel of the model's frame, in [0, 1]."""
+        """Return the share of the masks that cover each pixel of the model's frame: (N, C, S, S) in
+        [0, 1].
+        """
         assert shard.supervision is not None
         rows = shard.supervision.manifest.set_index("image_id")
         patient_of, view_of = rows["patient_id"].to_dict(), rows["view"].to_dict()
@@ -186,7 +189,7 @@ class MeanMask(Control):
 
 
 def masks_in_frame(supervision: Supervision) -> dict[tuple[str, str], NDArray[np.float32]]:
-    """The tune split's masks in the model's frame, (S, S) in [0, 1], by image_id and class.
+    """Return the tune split's masks in the model's frame, (S, S) in [0, 1], by image_id and class.
 
     Outlines only, where there is one of any image; else boxes.
     """

@@ -1,4 +1,4 @@
-"""DeepLIFT: what each pixel's difference from a baseline adds to the logit's difference.
+"""DeepLIFT: contributions of each pixel's difference from a baseline to the logit's difference.
 
 A multiplier ``m`` is a gradient with finite differences in place of derivatives. ``Delta y = sum_i
 m_i Delta x_i`` holds at every layer, and multipliers follow the chain rule as gradients do. Linear
@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.gradient import Baseline, baseline_images, class_gradients, no_relu, rise
+from shamsul.explain.input_gradients import (
+    Baseline,
+    baseline_images,
+    class_gradients,
+    no_relu,
+    rise,
+)
 from shamsul.model.canonise import modular
 
 if TYPE_CHECKING:
@@ -26,11 +32,14 @@ else:
     torch = lazy.load("torch")
 
 SMALLEST_DIFFERENCE = 1e-10
-"""Inputs that differ by less have the gradient for a multiplier, as in captum."""
+"""Smallest difference of inputs that is divided by. Inputs that differ by less have the gradient
+for a multiplier, as in captum."""
 
 
 class DeepLift(Explainer):
     """DeepLIFT by the Rescale rule: ``m = Delta y / Delta x`` at every nonlinearity.
+
+    Shrikumar et al., ICML 2017, arXiv 1704.02685. Maps (N, C, H, W), signed.
 
     ``map_c = sum over channels of (x - r) m_c``, which sums to ``f_c(x) - f_c(r)`` on networks of
     linear layers, ReLU and pooling; rounding is all the conservation error there is. Logits are
@@ -45,17 +54,22 @@ class DeepLift(Explainer):
     signed: ClassVar[bool] = True
 
     baseline: Baseline = "black"
-    """What shows nothing: a black radiograph, model input zero (mean grey), or its own blur."""
+    """Baseline image: a black radiograph, model input zero (mean grey), or the blurred
+    radiograph."""
 
     @classmethod
     def unsuited(cls, backbone: str) -> str | None:
-        """Gates and attention multiply activations; the Rescale rule has no share for a factor."""
+        """Return why the Rescale rule does not apply: gates and attention multiply activations, and
+        it has no share for a factor.
+        """
         return no_relu(backbone)
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Contributions of pixels to the logit's difference from the baseline's: (N, C, H, W)."""
+        """Return contributions of pixels to the logit's difference from the baseline's:
+        (N, C, H, W).
+        """
         network = modular(model.network)
         at_baseline: dict[nn.Module, Tensor] = {}
 
@@ -81,12 +95,12 @@ class DeepLift(Explainer):
         return (difference[:, None] * class_gradients(rescaled, images, classes)).sum(2)
 
     def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
-        """``f_c(x) - f_c(r)``, (N, C)."""
+        """Return ``f_c(x) - f_c(r)``, (N, C)."""
         return rise(model, images, baseline_images(model, images, self.baseline), classes)
 
 
 def _relu(layer: nn.Module, x: Tensor, r: Tensor) -> Tensor:
-    """A tensor of any value, whose gradient with respect to `x` is ``Delta y / Delta x``."""
+    """Return a tensor of any value whose gradient with respect to `x` is ``Delta y / Delta x``."""
     with torch.no_grad():
         difference = x - r
         multiplier = (x.relu() - r.relu()) / difference
@@ -96,7 +110,7 @@ def _relu(layer: nn.Module, x: Tensor, r: Tensor) -> Tensor:
 
 
 def _max_pool(layer: nn.Module, x: Tensor, r: Tensor) -> Tensor:
-    """As `_relu`, for a window ``y = max_i x_i``.
+    """Return a tensor as `_relu` does, for a window ``y = max_i x_i``.
 
     A rise of the maximum is owed to the largest input of the image, a fall to the largest of the
     baseline, which has shrunk: that input's multiplier is ``Delta y / Delta x_i``, between 0 and 1.
@@ -122,7 +136,9 @@ def _max_pool(layer: nn.Module, x: Tensor, r: Tensor) -> Tensor:
 
 
 def _pooled(layer: nn.MaxPool2d, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Maxima and where they are, each (N, K, h, w); places number the pixels of a plane."""
+    """Return the maxima and their positions, each (N, K, h, w); positions number the pixels of a
+    plane.
+    """
     return torch.nn.functional.max_pool2d(
         x,
         layer.kernel_size,

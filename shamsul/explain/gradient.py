@@ -1,4 +1,4 @@
-"""The gradient family: how a class's logit follows small changes of the pixels.
+"""The gradient family: methods that follow a class's logit under small changes of the pixels.
 
 A gradient is local and a network is not linear, so each method but the first two averages gradients
 over images around the radiograph or on the way to it from references that show nothing. All are
@@ -10,80 +10,41 @@ whether it speaks for or against the class; a gradient multiplied by a differenc
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.model.batching import in_parts
+from shamsul.explain.input_gradients import (
+    Baseline,
+    at_once,
+    baseline_images,
+    class_gradients,
+    rise,
+    strength,
+)
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from shamsul.model.classifier import Classifier
-
-    Network = Callable[[Tensor], Tensor]
 else:
     torch = lazy.load("torch")
 
-IMAGES_AT_ONCE = 8
-"""Images of 224 x 224 whose activations are kept at a time, fewer where they are larger."""
-BLUR = 0.1
-"""Width of the blur of `baseline: blur`, as a fraction of the image's side."""
 CELLS = (1, 2, 4, 8)
-"""Cells along a side of the references of expected gradients; one cell is an even grey."""
-
-Baseline = Literal["black", "zero", "blur"]
-
-
-def class_gradients(network: Network, images: Tensor, classes: Tensor) -> Tensor:
-    """Gradients ``d f_c / d x`` of the asked classes' logits, from one forward pass.
-
-    Parameters
-    ----------
-    network : (N, 3, H, W) -> logits (N, K), in evaluation mode: images do not mix.
-    images : (N, 3, H, W).
-    classes : (C,) int64, indices of logits.
-
-    Returns
-    -------
-    (N, C, 3, H, W). Parameters receive no gradients.
-    """
-
-    def part(rows: NDArray[np.intp], step: int) -> Tensor:
-        return _class_gradients(network, images[rows[0] : rows[-1] + 1], classes)
-
-    return torch.cat(list(in_parts(part, len(images), _at_once(images))))
-
-
-def _class_gradients(network: Network, images: Tensor, classes: Tensor) -> Tensor:
-    with torch.enable_grad():
-        images = images.detach().requires_grad_()
-        # An image's logits depend on no other image, so that the gradient of the sum has each
-        # image's own.
-        sums = network(images).sum(0).unbind()
-    gradients = [
-        torch.autograd.grad(sums[index], images, retain_graph=True)[0] for index in classes.tolist()
-    ]
-    # One layout, however many classes: sums over channels are rounded in the layout's order.
-    return torch.stack(gradients, 1).contiguous()
-
-
-def strength(gradients: Tensor) -> Tensor:
-    """Size of a gradient without its sign: (N, C, 3, H, W) -> (N, C, H, W), not negative.
-
-    The largest absolute value of the three channels (Simonyan et al., 2014, section 3.1).
-    """
-    return gradients.abs().amax(2)
+"""Numbers of cells along a side of the references of expected gradients; one cell is an even
+grey."""
 
 
 class Gradient(Explainer):
-    """Absolute gradient: ``map_c = max over channels of |d f_c / d x|``."""
+    """The absolute gradient: ``map_c = max over channels of |d f_c / d x|``.
+
+    Simonyan et al., ICLR workshop 2014, arXiv 1312.6034. Maps (N, C, H, W), not negative.
+    """
 
     method: ClassVar[str] = "gradient"
     title: ClassVar[str] = "Gradient"
@@ -94,16 +55,18 @@ class Gradient(Explainer):
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Strength of gradients: (N, C, H, W), not negative."""
+        """Return the strength of gradients: (N, C, H, W), not negative."""
         return strength(class_gradients(model, images, classes))
 
 
 class InputXGradient(Explainer):
-    """``map_c = sum over channels of x d f_c / d x``.
+    """Input times gradient: ``map_c = sum over channels of x d f_c / d x``.
 
-    On networks of ReLU, pooling and linear layers this is `lrp_z` (Kindermans et al., 2016,
-    arXiv 1611.07270): where both are listed, they are one method and not two that agree. ``x`` is
-    the model's input, zero at ImageNet's mean grey.
+    Shrikumar et al., 2016, arXiv 1605.01713. Maps (N, C, H, W), signed.
+
+    ``x`` is the model's input, zero at ImageNet's mean grey. On networks of ReLU, pooling and
+    linear layers the map equals that of `lrp_z` (Kindermans et al., 2016, arXiv 1611.07270): where
+    both are listed, they are one method and not two that agree.
     """
 
     method: ClassVar[str] = "input_x_gradient"
@@ -115,32 +78,34 @@ class InputXGradient(Explainer):
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Contributions of pixels to a linear model of the logit: (N, C, H, W)."""
+        """Return contributions of pixels to a linear model of the logit: (N, C, H, W)."""
         return (images[:, None] * class_gradients(model, images, classes)).sum(2)
 
 
 class GradientSum(Explainer):
-    """What the methods share that sum gradients at many points; subclasses write `points`."""
+    """The base of methods that sum gradients at many points; subclasses write `points`."""
 
     cost: ClassVar[Cost] = "sampling"
 
     def points(
         self, model: Classifier, image: Tensor, seed: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Where gradients are taken, (3, H, W), and what they are multiplied by, the same shape."""
+        """Yield the points (3, H, W) where gradients are taken, and their weights, of the same
+        shape.
+        """
         raise NotImplementedError
 
     def gradient_sum(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """``sum_k w_k d f_c / d x (x_k)`` over points ``x_k`` with weights ``w_k``.
+        """Return ``sum_k w_k d f_c / d x (x_k)`` over points ``x_k`` with weights ``w_k``.
 
         Shape (N, C, 3, H, W). No more points exist at a time than are differentiated at once.
         """
         sums = images.new_zeros(len(images), len(classes), *images.shape[1:])
         for total, image, seed in zip(sums, images, seeds, strict=True):
             points = self.points(model, image, seed)
-            while part := list(itertools.islice(points, _at_once(images))):
+            while part := list(itertools.islice(points, at_once(images))):
                 gradients = class_gradients(model, torch.stack([x for x, _ in part]), classes)
                 for gradient, (_, weight) in zip(gradients, part, strict=True):
                     total += weight * gradient
@@ -148,7 +113,10 @@ class GradientSum(Explainer):
 
 
 class SmoothGrad(GradientSum):
-    """Strength of the mean gradient of noisy copies: ``mean_k d f_c / d x (x + e_k)``.
+    """SmoothGrad, the strength of the mean gradient of noisy copies.
+
+    ``map_c = max over channels of |mean_k d f_c / d x (x + e_k)|`` (Smilkov et al., 2017, arXiv
+    1706.03825). Maps (N, C, H, W), not negative.
 
     ``e_k ~ N(0, (noise (max x - min x))^2)``, independent between pixels and channels, the same
     for all classes of an image.
@@ -160,14 +128,14 @@ class SmoothGrad(GradientSum):
     signed: ClassVar[bool] = False
 
     samples: PositiveInt = 25
-    """Noisy copies per radiograph."""
+    """Number of noisy copies per radiograph."""
     noise: PositiveFloat = 0.15
     """Standard deviation of the noise, as a fraction of the image's range of values."""
 
     def points(
         self, model: Classifier, image: Tensor, seed: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Noisy copies, each of weight 1 / samples."""
+        """Yield noisy copies (3, H, W), each of weight 1 / samples."""
         generator = torch.Generator().manual_seed(seed)
         deviation = self.noise * (image.max() - image.min())
         weight = torch.full_like(image, 1 / self.samples)
@@ -178,16 +146,32 @@ class SmoothGrad(GradientSum):
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Strength of smoothed gradients: (N, C, H, W), not negative."""
+        """Return the strength of smoothed gradients: (N, C, H, W), not negative."""
         return strength(self.gradient_sum(model, images, classes, seeds))
 
 
 class IntegratedGradients(GradientSum):
-    """``map_c = sum over channels of (x - r) int_0^1 d f_c / d x (r + a (x - r)) da``.
+    """Integrated gradients (Sundararajan et al., ICML 2017, arXiv 1703.01365).
+
+    ``map_c = sum over channels of (x - r) int_0^1 d f_c / d x (r + a (x - r)) da``
 
     The integral is a Gauss-Legendre sum. With enough steps a map sums to ``f_c(x) - f_c(r)``
     (completeness); what is missing is the conservation error. Pixels that equal the baseline `r`
-    have no relevance, whatever the model sees in them.
+    have no relevance, whatever the model sees in them. Maps (N, C, H, W), signed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
+    >>> method = IntegratedGradients(steps=4)
+    >>> maps = method.explain(model, images, torch.tensor([0, 2]), seeds=[0])
+    >>> maps.shape  # Images, classes, height and width of the images.
+    torch.Size([1, 2, 64, 64])
+    >>> method.expected_sum(model, images, torch.tensor([0, 2])).shape
+    torch.Size([1, 2])
     """
 
     method: ClassVar[str] = "integrated_gradients"
@@ -196,14 +180,15 @@ class IntegratedGradients(GradientSum):
     signed: ClassVar[bool] = True
 
     baseline: Baseline = "black"
-    """What shows nothing: a black radiograph, model input zero (mean grey), or its own blur."""
+    """Baseline image: a black radiograph, model input zero (mean grey), or the blurred
+    radiograph."""
     steps: PositiveInt = 32
-    """Points of the sum."""
+    """Number of points of the Gauss-Legendre sum."""
 
     def points(
         self, model: Classifier, image: Tensor, seed: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Points on the way from the baseline to the image."""
+        """Yield points on the straight line from the baseline to the image."""
         reference = baseline_images(model, image[None], self.baseline)[0]
         nodes, weights = np.polynomial.legendre.leggauss(self.steps)  # On [-1, 1].
         difference = image - reference
@@ -213,24 +198,29 @@ class IntegratedGradients(GradientSum):
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Contributions of pixels to the logit's difference from the baseline's: (N, C, H, W)."""
+        """Return contributions of pixels to the logit's difference from the baseline's:
+        (N, C, H, W).
+        """
         return self.gradient_sum(model, images, classes, seeds).sum(2)
 
     def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
-        """``f_c(x) - f_c(r)``, (N, C)."""
+        """Return ``f_c(x) - f_c(r)``, (N, C)."""
         return rise(model, images, baseline_images(model, images, self.baseline), classes)
 
 
 class ExpectedGradients(GradientSum):
-    """``map_c = sum over channels of E_(r, a) [(x - r) d f_c / d x (r + a (x - r))]``.
+    """Expected gradients: integrated gradients averaged over many references.
 
-    Integrated gradients from many references, so that no grey is invisible as the only baseline's
-    is. The paper draws references from the training images. Here nobody else's radiograph takes
-    part: references are pictures of the model's range in which there is nothing to find, drawn
-    once and the same for all images. By turns they are an even grey and smooth fields of 2 x 2, 4 x
-    4 and 8 x 8 random greys, all uniform between black and white. Places `a` between reference and
-    image are uniform on [0, 1], one in each of `samples` equal intervals, and are the image's own
-    draw. A map sums in expectation to ``f_c(x) - mean_r f_c(r)``.
+    ``map_c = sum over channels of E_(r, a) [(x - r) d f_c / d x (r + a (x - r))]`` (Erion et al.,
+    Nature Machine Intelligence 2021, arXiv 1906.10670). Maps (N, C, H, W), signed.
+
+    With many references no grey is invisible, as a single baseline's is. The paper draws references
+    from the training images. Here references are synthetic images with nothing to find, so that no
+    other patient's radiograph takes part. They are drawn once and are the same for all images: in
+    turn an even grey and smooth fields of 2 x 2, 4 x 4 and 8 x 8 random greys, all uniform between
+    black and white. Positions `a` between reference and image are uniform on [0, 1], one in each of
+    `samples` equal intervals, drawn for each image. A map sums in expectation to
+    ``f_c(x) - mean_r f_c(r)``.
     """
 
     method: ClassVar[str] = "expected_gradients"
@@ -239,10 +229,10 @@ class ExpectedGradients(GradientSum):
     signed: ClassVar[bool] = True
 
     samples: PositiveInt = 50
-    """References; a gradient is taken once between each and the image."""
+    """Number of reference images; one gradient is taken between each of them and the image."""
 
     def references(self, model: Classifier, image: Tensor) -> Iterator[Tensor]:
-        """As many pictures as `samples`, (3, H, W), between black and white."""
+        """Yield `samples` reference images, (3, H, W), between black and white."""
         black, white = model.normalise(torch.tensor([[[0]], [[255]]], dtype=torch.uint8))
         generator = torch.Generator().manual_seed(0)
         for cells in itertools.islice(itertools.cycle(CELLS), self.samples):
@@ -253,7 +243,7 @@ class ExpectedGradients(GradientSum):
     def points(
         self, model: Classifier, image: Tensor, seed: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One point on the way from each reference to the image."""
+        """Yield one point on the straight line from each reference to the image."""
         generator = torch.Generator().manual_seed(seed)
         intervals = torch.randperm(self.samples, generator=generator)
         places = (intervals + torch.rand(self.samples, generator=generator)) / self.samples
@@ -264,46 +254,13 @@ class ExpectedGradients(GradientSum):
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Contributions of pixels to the logit's difference from the references': (N, C, H, W)."""
+        """Return contributions of pixels to the logit's difference from the references':
+        (N, C, H, W).
+        """
         return self.gradient_sum(model, images, classes, seeds).sum(2)
 
     def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
-        """``f_c(x) - mean_r f_c(r)``, (N, C)."""
+        """Return ``f_c(x) - mean_r f_c(r)``, (N, C)."""
         with torch.no_grad():
             logits = [model(r[None]) for r in self.references(model, images[0])]
             return (model(images) - torch.cat(logits).mean(0))[:, classes]
-
-
-def baseline_images(model: Classifier, images: Tensor, kind: Baseline) -> Tensor:
-    """Images that show nothing, (N, 3, H, W).
-
-    `black` is a black radiograph; `zero` is model input zero, ImageNet's mean grey; `blur` is the
-    image itself without anything small (Fong and Vedaldi, ICCV 2017).
-    """
-    if kind == "zero":
-        return torch.zeros_like(images)
-    if kind == "black":
-        black = model.normalise(torch.zeros(1, 1, 1, dtype=torch.uint8))
-        return black.expand_as(images).contiguous()
-    from scipy.ndimage import gaussian_filter
-
-    width = BLUR * images.shape[-1]
-    blurred = gaussian_filter(images.detach().cpu().numpy(), (0, 0, width, width))
-    return torch.from_numpy(blurred).to(images)
-
-
-def rise(model: Classifier, images: Tensor, references: Tensor, classes: Tensor) -> Tensor:
-    """``f_c(x) - f_c(r)``, (N, C), for images and references (N, 3, H, W)."""
-    with torch.no_grad():
-        return (model(images) - model(references))[:, classes]
-
-
-def no_relu(backbone: str) -> str | None:
-    """Why a method of ReLU networks cannot explain a backbone, or None where it can."""
-    if backbone.startswith(("densenet", "resnet", "vgg")):
-        return None
-    return "it needs ReLU for all activations; choose a densenet, resnet or vgg"
-
-
-def _at_once(images: Tensor) -> int:
-    return max(1, IMAGES_AT_ONCE * 224**2 // max(images.shape[-1], 224) ** 2)

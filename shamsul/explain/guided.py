@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.gradient import class_gradients, no_relu, strength
+from shamsul.explain.input_gradients import class_gradients, no_relu, strength
 from shamsul.model.canonise import modular
 
 if TYPE_CHECKING:
@@ -19,14 +19,17 @@ else:
 
 
 class GuidedBackprop(Explainer):
-    """The gradient, with ``G_i = 1[x_i > 0] max(G_j, 0)`` at each ReLU ``x_j = max(x_i, 0)``.
+    """Guided backpropagation: gradients that are positive at every ReLU they pass.
+
+    ``G_i = 1[x_i > 0] max(G_j, 0)`` at each ReLU ``x_j = max(x_i, 0)`` (Springenberg et al., ICLR
+    workshop 2015, arXiv 1412.6806). Maps (N, C, H, W), not negative.
 
     Gradients pass where the ReLU's input is positive, as always, and only where they are positive
-    themselves. What arrives at the pixels has both signs; as for `gradient` they tell brighter from
-    darker, and the map is ``max over channels of |G|``.
+    themselves. The gradients of pixels have both signs, which tell brighter from darker as for
+    `gradient`; the map is ``max over channels of |G|``.
 
-    The maps are sharp, and partly so whatever was learned: they follow the image's edges also where
-    the weights are random (Adebayo et al., NeurIPS 2018; Nie et al., ICML 2018).
+    The maps are sharp, in part independently of what was learned: they follow the image's edges
+    also where the weights are random (Adebayo et al., NeurIPS 2018; Nie et al., ICML 2018).
     """
 
     method: ClassVar[str] = "guided_backprop"
@@ -37,17 +40,19 @@ class GuidedBackprop(Explainer):
 
     @classmethod
     def unsuited(cls, backbone: str) -> str | None:
-        """Without ReLU there is nothing to guide gradients at."""
+        """Return why guided backpropagation does not apply: without ReLU there is nothing to guide
+        gradients at.
+        """
         return no_relu(backbone)
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Strength of guided gradients: (N, C, H, W), not negative."""
+        """Return the strength of guided gradients: (N, C, H, W), not negative."""
         return strength(class_gradients(self.guided(model), images, classes))
 
     def guided(self, model: Classifier) -> nn.Module:
-        """A network of the same outputs, whose gradients are the guided ones."""
+        """Return a network of the same outputs whose gradients are the guided ones."""
 
         def hook(layer: nn.Module, inputs: Any, z: Tensor) -> None:
             z.register_hook(lambda gradient: gradient.relu())

@@ -30,18 +30,20 @@ else:
     torch = lazy.load("torch")
 
 STABILISER = 1e-6
-"""Added to the size of sums that relevance is divided by, so that none is zero."""
+"""Term added to the size of sums that relevance is divided by, so that none is zero."""
 
 
 class Rule:
-    """Subclasses write `altered`, rules for the first layer also `leaf`."""
+    """A rule of LRP. Subclasses write `altered`, rules for the first layer also `leaf`."""
 
     def leaf(self, images: Tensor) -> Tensor:
-        """What the first layer hands relevance to: (N, K', H, W) for images (N, K, H, W)."""
+        """Return the tensor that the first layer hands relevance to: (N, K', H, W) for images
+        (N, K, H, W).
+        """
         return images
 
     def altered(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
-        """A tensor like `z`, of any value, whose gradient with respect to `x` is the rule's.
+        """Return a tensor like `z`, of any value, whose gradient with respect to `x` is the rule's.
 
         Parameters
         ----------
@@ -54,7 +56,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class Epsilon(Rule):
-    """``R_i = sum_j x_i w_ij R_j / (z_j + epsilon sign z_j)``: ``s = |z| / (|z| + epsilon)``.
+    """The epsilon rule, ``R_i = sum_j x_i w_ij R_j / (z_j + epsilon sign z_j)``:
+    ``s = |z| / (|z| + epsilon)``.
 
     Outputs near zero hand on less, the rest is absorbed (Bach et al., 2015, Eq. 58). Valid for
     inputs of either sign. With a small epsilon it is LRP-0, as noisy as the gradient of a deep
@@ -64,7 +67,7 @@ class Epsilon(Rule):
     epsilon: float
 
     def altered(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
-        """As `Rule.altered`."""
+        """Return `z` with epsilon's gradient, as `Rule.altered` says."""
         size = z.detach().abs()
         return z * (size / (size + self.epsilon))
 
@@ -73,7 +76,7 @@ class SignRule(Rule):
     """A rule that tells positive from negative contributions; subclasses write `shares`."""
 
     def shares(self, z: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-        """The shares ``s`` of positive and negative contributions, like `z` each.
+        """Return the shares ``s`` of positive and negative contributions, like `z` each.
 
         Parameters
         ----------
@@ -82,7 +85,7 @@ class SignRule(Rule):
         raise NotImplementedError
 
     def altered(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
-        """As `Rule.altered`."""
+        """Return `z` with the gradient of both shares, as `Rule.altered` says."""
         positive, positive_total = _positive(layer, x, 1)
         negative, negative_total = _positive(layer, x, -1)
         share, other = self.shares(z.detach(), positive_total, negative_total)
@@ -91,7 +94,8 @@ class SignRule(Rule):
 
 @dataclass(frozen=True)
 class AlphaBeta(SignRule):
-    """``R_i = sum_j (alpha (x_i w_ij)+ / z_j+ - beta (x_i w_ij)- / z_j-) R_j``.
+    """The alpha-beta rule,
+    ``R_i = sum_j (alpha (x_i w_ij)+ / z_j+ - beta (x_i w_ij)- / z_j-) R_j``.
 
     So ``s = alpha z / z+`` for positive and ``-beta z / z-`` for negative contributions (Bach et
     al., 2015, Eq. 60, where ``alpha - beta = 1``). Valid for inputs of either sign. It hands on
@@ -104,28 +108,29 @@ class AlphaBeta(SignRule):
     beta: float
 
     def shares(self, z: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-        """As `SignRule.shares`."""
+        """Return the shares of alpha and beta, as `SignRule.shares` says."""
         return self.alpha * z / positive, self.beta * z / negative
 
 
 class ZPlus(Rule):
-    """``R_i = sum_j (x_i w_ij)+ / z_j+ R_j``: alpha 1, beta 0, with half of the work.
+    """The z+ rule, ``R_i = sum_j (x_i w_ij)+ / z_j+ R_j``: alpha 1, beta 0, with half of the work.
 
     For ``x >= 0`` it is the z+ rule of deep Taylor decomposition (Montavon et al., 2017); inputs
     below zero contribute through negative weights.
     """
 
     def altered(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
-        """As `Rule.altered`."""
+        """Return `z` with the gradient of z+, as `Rule.altered` says."""
         positive, total = _positive(layer, x, 1)
         return positive * (z.detach() / total)
 
 
 @dataclass(frozen=True)
 class Gamma(SignRule):
-    """``R_i = sum_j x_i (w_ij + gamma w_ij+) / sum_i x_i (w_ij + gamma w_ij+) R_j`` for ``x >= 0``.
+    """The gamma rule, ``R_i = sum_j x_i (w_ij + gamma w_ij+) / sum_i x_i (w_ij + gamma w_ij+) R_j``
+    for ``x >= 0``.
 
-    (Montavon et al., 2019, Sect. 10.2.) In general contributions of the output's own sign count
+    This is Montavon et al., 2019, Sect. 10.2. In general, contributions of the output's sign count
     ``1 + gamma`` times (Andéol et al., 2021, arXiv 2106.04427): where ``z > 0``, ``s`` is
     ``(1 + gamma) z / (z + gamma z+)`` for positive and ``z / (z + gamma z+)`` for negative
     contributions; where ``z < 0`` it is the other way round, with ``z-``. Between LRP-0 for gamma
@@ -135,7 +140,7 @@ class Gamma(SignRule):
     gamma: float
 
     def shares(self, z: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-        """As `SignRule.shares`."""
+        """Return the shares of gamma, as `SignRule.shares` says."""
         above, below = (z > 0).to(z.dtype), (z < 0).to(z.dtype)
         favoured = above * positive + below * negative
         share = z.abs() / (z.abs() + self.gamma * favoured + STABILISER)
@@ -143,7 +148,7 @@ class Gamma(SignRule):
 
 
 class Flat(Rule):
-    """``R_i = sum_j R_j / n_j``: all `n_j` inputs that an output sees get the same.
+    """The flat rule, ``R_i = sum_j R_j / n_j``: all `n_j` inputs that an output sees get the same.
 
     For the first layer alone (Lapuschkin et al., 2019, "Unmasking Clever Hans predictors"): the
     map is smooth, and invariant to the scale and offset of pixels. The leaf is one, once for all
@@ -151,11 +156,11 @@ class Flat(Rule):
     """
 
     def leaf(self, images: Tensor) -> Tensor:
-        """As `Rule.leaf`."""
+        """Return ones, one channel for all of a pixel's, as `Rule.leaf` says."""
         return torch.ones_like(images[:, :1])
 
     def altered(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
-        """As `Rule.altered`."""
+        """Return `z` with the gradient of equal shares, as `Rule.altered` says."""
         seen = _linear(layer, x, torch.ones_like(layer.weight[:1, :1]))
         return z.detach() * (seen / seen.detach())
 
@@ -177,12 +182,12 @@ class Box(Rule):
     high: Tensor
 
     def leaf(self, images: Tensor) -> Tensor:
-        """As `Rule.leaf`."""
+        """Return `x`, `low` and `high`, one behind the other, as `Rule.leaf` says."""
         bounds = (bound.to(images).expand_as(images) for bound in (self.low, self.high))
         return torch.cat([images, *bounds], 1)
 
     def altered(self, layer: nn.Conv2d | nn.Linear, x: Tensor, z: Tensor) -> Tensor:
-        """As `Rule.altered`."""
+        """Return `z` with the gradient of z-B, as `Rule.altered` says."""
         weight = layer.weight
         weights = torch.cat([weight, -weight.clamp(min=0), -weight.clamp(max=0)], 1)
         q = _linear(layer, x, weights)
@@ -190,7 +195,7 @@ class Box(Rule):
 
 
 def _positive(layer: nn.Conv2d | nn.Linear, x: Tensor, sign: int) -> tuple[Tensor, Tensor]:
-    """Sums of positive contributions to ``sign * z``, like `z`: without and with bias.
+    """Sum the positive contributions to ``sign * z``, like `z`: without and with bias.
 
     The second is kept from zero and has no gradient.
     """
@@ -210,7 +215,7 @@ def _positive(layer: nn.Conv2d | nn.Linear, x: Tensor, sign: int) -> tuple[Tenso
 
 
 def _linear(layer: nn.Conv2d | nn.Linear, x: Tensor, weight: Tensor) -> Tensor:
-    """The layer with other weights and no bias."""
+    """Apply the layer with other weights and no bias."""
     function = torch.nn.functional
     if isinstance(layer, torch.nn.Linear):
         return function.linear(x, weight)

@@ -1,4 +1,4 @@
-"""Occlusion and RISE: how the output changes when a window, or a random pattern, is hidden."""
+"""Occlusion and RISE: changes of the output when a window, or a random pattern, is hidden."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.perturbation import Filled, filled, quick
+from shamsul.explain.perturbation import FillOptions, filled, quick
 
 if TYPE_CHECKING:
     import torch
@@ -21,23 +21,27 @@ else:
     torch = lazy.load("torch")
 
 
-class Masking(Filled, Explainer):
-    """What hides parts of an image through masks; subclasses write `masks` and `combine`."""
+class Masking(FillOptions, Explainer):
+    """The base of methods that hide parts of an image through masks; subclasses write `masks` and
+    `combine`.
+    """
 
     cost: ClassVar[Cost] = "sampling"
     signed: ClassVar[bool] = True
 
     output: Literal["logit", "probability"] = "logit"
-    """The output that is explained."""
+    """Output of the network that is explained."""
 
     def masks(self, image: Tensor, step: int, seed: int) -> Iterator[Tensor]:
-        """How much of each pixel is shown: (up to `step`, H, W) in [0, 1] at a time."""
+        """Yield masks of how far each pixel is shown: (up to `step`, H, W) in [0, 1] at a time."""
         raise NotImplementedError
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Maps of the images' resolution (N, C, H, W); memory does not grow with the masks."""
+        """Make maps (N, C, H, W) of the images' resolution. Memory does not grow with the number of
+        masks.
+        """
         return torch.stack(
             [
                 self._explain(model, image, seed)[classes]
@@ -46,9 +50,9 @@ class Masking(Filled, Explainer):
         )
 
     def _explain(self, model: Classifier, image: Tensor, seed: int) -> Tensor:
-        """The map of every class of the model: (K, H, W)."""
+        """Make the map of every class of the model: (K, H, W)."""
         height, width = image.shape[1:]
-        # A mask has no regions of its own to take the mean of; the radiograph's is what hides.
+        # Masks have no regions to take the mean of, so `fill: mean` is the whole radiograph's.
         whole = np.zeros((height, width), np.intp)
         hidden = filled(self, model, image, whole, seed)
         model = quick(model)
@@ -66,17 +70,17 @@ class Masking(Filled, Explainer):
         return self.combine(mean, plain[:, None, None], (total / count)[:, None, None]).float()
 
     def weight(self, mask: Tensor) -> Tensor:
-        """How much each pixel takes part in an output: (n, H, W)."""
+        """Return the weight of each pixel in an output's mean: (n, H, W)."""
         raise NotImplementedError
 
     def combine(self, mean: Tensor, plain: Tensor, overall: Tensor) -> Tensor:
-        """The map (K, H, W).
+        """Combine the outputs' means into the map (K, H, W).
 
         Parameters
         ----------
-        mean : (K, H, W), of each pixel over the outputs, weighted by `weight`.
-        plain : (K, 1, 1), the output for the whole radiograph.
-        overall : (K, 1, 1), the mean over all masks.
+        mean : mean output for each pixel, (K, H, W), weighted by `weight`.
+        plain : output for the whole radiograph, (K, 1, 1).
+        overall : mean output over all masks, (K, 1, 1).
         """
         raise NotImplementedError
 
@@ -85,10 +89,22 @@ class Masking(Filled, Explainer):
 
 
 class Occlusion(Masking):
-    """Occlusion: how much the output falls when a window is hidden (Zeiler and Fergus, ECCV 2014).
+    """Occlusion: the fall of the output when a window is hidden.
 
-    A pixel has the mean over the windows that cover it. Windows that would reach beyond the image
-    are cut at its border.
+    ``map_i = y(x) - mean over windows that cover i of y(x with the window hidden)`` (Zeiler and
+    Fergus, ECCV 2014, arXiv 1311.2901). Windows that would reach beyond the image are cut at its
+    border. Maps (N, C, H, W), signed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
+    >>> method = Occlusion(window=32, stride=32, fill="black")
+    >>> method.explain(model, images, torch.tensor([0, 2]), seeds=[0]).shape
+    torch.Size([1, 2, 64, 64])
     """
 
     method: ClassVar[str] = "occlusion"
@@ -110,7 +126,7 @@ class Occlusion(Masking):
         return self
 
     def masks(self, image: Tensor, step: int, seed: int) -> Iterator[Tensor]:
-        """Everything but one window each."""
+        """Yield masks that hide one window each."""
         height, width = image.shape[1:]
         places = [(top, left) for top in self._starts(height) for left in self._starts(width)]
         for start in range(0, len(places), step):
@@ -125,21 +141,21 @@ class Occlusion(Masking):
         return range(0, last * self.stride + 1, self.stride)
 
     def weight(self, mask: Tensor) -> Tensor:
-        """What is hidden."""
+        """Return what is hidden, as the weight."""
         return 1 - mask
 
     def combine(self, mean: Tensor, plain: Tensor, overall: Tensor) -> Tensor:
-        """The fall."""
+        """Return the fall of the output, ``plain - mean``."""
         return plain - mean
 
 
 class Rise(Masking):
-    """RISE: how much higher the output is, on average, where a pixel is shown.
+    """RISE: the average rise of the output where a pixel is shown.
 
     Random grids of cells, each shown with probability p, are enlarged to smooth masks with a random
-    shift. The map is ``sum_n M_n v_n / sum_n M_n - mean_n v_n``: Eq. 5 of Petsiuk et al. (BMVC
-    2018) but for a constant, and with each pixel's own coverage in place of its expectation, which
-    takes the noise of the draw out.
+    shift. The map is ``sum_n M_n v_n / sum_n M_n - mean_n v_n``. This is Eq. 5 of Petsiuk et al.
+    (BMVC 2018, arXiv 1806.07421) except for a constant, and with each pixel's own coverage in place
+    of its expectation, which removes the noise of the draw. Maps (N, C, H, W), signed.
     """
 
     method: ClassVar[str] = "rise"
@@ -147,19 +163,19 @@ class Rise(Masking):
     citation: ClassVar[str] = "Petsiuk et al., BMVC 2018"
 
     samples: PositiveInt = 2000
-    """Masks per radiograph."""
+    """Number of random masks per radiograph."""
     cells: Annotated[int, Field(ge=2)] = 7
-    """Cells along a side."""
+    """Cells along a side of the random grids."""
     shown: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Probability that a cell is shown."""
 
     def masks(self, image: Tensor, step: int, seed: int) -> Iterator[Tensor]:
-        """Enlarged grids, each shifted by up to a cell."""
+        """Yield enlarged random grids, each shifted by up to a cell."""
         height, width = image.shape[1:]
         generator = np.random.default_rng(seed)
         cell_y, cell_x = -(-height // self.cells), -(-width // self.cells)
         enlarged = (self.cells + 1) * cell_y, (self.cells + 1) * cell_x
-        # All at once, so that the draws do not depend on how many masks are made at a time.
+        # Drawn all at once, so that they do not depend on how many masks are made at a time.
         shifts = generator.integers((cell_y, cell_x), size=(self.samples, 2)).tolist()
         for start in range(0, self.samples, step):
             count = min(step, self.samples - start)
@@ -175,9 +191,9 @@ class Rise(Masking):
             )
 
     def weight(self, mask: Tensor) -> Tensor:
-        """What is shown."""
+        """Return what is shown, as the weight."""
         return mask
 
     def combine(self, mean: Tensor, plain: Tensor, overall: Tensor) -> Tensor:
-        """The rise."""
+        """Return the rise of the output, ``mean - overall``."""
         return mean - overall

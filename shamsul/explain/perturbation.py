@@ -1,9 +1,9 @@
-"""Perturbed radiographs: superpixels hidden in many combinations, and what the network says.
+"""Perturbed radiographs, with superpixels hidden in many combinations, and the network's answers.
 
 LIME, Kernel SHAP, occlusion and RISE all ask the network about versions of a radiograph in which
-parts are hidden. Here is what they share: which parts, what hides them, and how the versions are
-made on the model's device, one batch at a time. All of it happens in the space that the model sees:
-an image is normalised first and its parts are replaced after.
+parts are hidden. This module has what they share: the parts, their fill, and the making of the
+versions on the model's device, one batch at a time. All of it happens in the space of the model's
+input: an image is normalised first, and its parts are replaced after.
 """
 
 from __future__ import annotations
@@ -29,35 +29,36 @@ else:
     torch = lazy.load("torch")
 
 BLUR = 0.1
-"""Width of the blur of `fill: blur`, as a fraction of the image's side."""
+"""Standard deviation of the blur of `fill: blur`, as a fraction of the image's side."""
 
 
-class Filled(BaseModel):
-    """What stands where something is hidden."""
+class FillOptions(BaseModel):
+    """The options of what stands where something is hidden."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     fill: Literal["mean", "blur", "noise", "black", "constant"] = "mean"
-    """What hides: the mean of what is hidden, the blurred radiograph, noise of the radiograph's own
-    mean and deviation, black, or the constant `value`."""
+    """Fill of hidden regions: the mean of what is hidden, the blurred radiograph, noise of the
+    radiograph's own mean and deviation, black, or the constant `value`."""
     value: float = 0.0
-    """Of `fill: constant`, in the units of the model's input: 0 is ImageNet's mean colour."""
+    """Value of `fill: constant`, in the units of the model's input: 0 is ImageNet's mean colour."""
 
 
-class Segmented(Filled):
-    """How a radiograph is cut into superpixels, and what hides them."""
+class SuperpixelOptions(FillOptions):
+    """The options of a radiograph's superpixels and of their fill."""
 
     superpixels: Superpixels = "slic"
-    """`slic`, `quickshift` as the lime package makes them, or a `grid` of rectangles."""
+    """Algorithm of the superpixels: `slic`, `quickshift` as the lime package makes them, or a
+    `grid` of rectangles."""
     segments: Annotated[int, Field(ge=2)] = 50
-    """About how many superpixels; quickshift finds its own number."""
+    """Approximate number of superpixels; quickshift finds its own number."""
     compactness: PositiveFloat = 0.1
-    """SLIC's weight of nearness against likeness of grey (0 to 1)."""
+    """Weight in SLIC of nearness against likeness of grey (0 to 1)."""
     sigma: Annotated[float, Field(ge=0)] = 1.0
-    """Width in pixels of the smoothing before SLIC."""
+    """Standard deviation in pixels of the smoothing before SLIC."""
     scale: Literal["model", "unit"] = "model"
-    """`unit` hands the perturbed images to the model in [0, 1] and not normalised. That is a fault
-    of SHAMSUL's released script for SHAP, and is there to compare with it."""
+    """Scale of the perturbed images. `unit` hands them to the model in [0, 1] and not normalised: a
+    fault of SHAMSUL's released script for SHAP, kept for comparison with it."""
 
     @model_validator(mode="after")
     def _black_is_of_the_models_scale(self) -> Self:
@@ -68,13 +69,13 @@ class Segmented(Filled):
 
 @dataclass(frozen=True)
 class Perturbed:
-    """What the network said of one radiograph's perturbed versions.
+    """The network's outputs for one radiograph's perturbed versions.
 
     Attributes
     ----------
-    labels : (H, W) superpixels, M of them.
-    subsets : (n, M) bool, whether each superpixel is shown; the first hides all, the second none.
-    logits : (n, K) float64, of all K classes of the model.
+    labels : superpixels (H, W), M of them.
+    subsets : (n, M) bool, True where a superpixel is shown; the first hides all, the second none.
+    logits : (n, K) float64, for all K classes of the model.
     """
 
     labels: Labels
@@ -82,14 +83,15 @@ class Perturbed:
     logits: NDArray[np.float64]
 
     def outputs(self, kind: Literal["logit", "probability"]) -> NDArray[np.float64]:
-        """Logits or probabilities (n, K)."""
+        """Return logits or probabilities (n, K)."""
         return self.logits if kind == "logit" else 1 / (1 + np.exp(-self.logits))
 
 
 def quick(model: Classifier) -> Classifier:
-    """The model for many forward passes without gradients; its logits but for rounding.
+    """Return a faster copy of the model for forward passes without gradients; its logits are equal
+    but for rounding.
 
-    It is made once and kept until another model, or the same with other weights, is asked for.
+    The copy is kept until one of another model, or of the same with other weights, is asked for.
     """
     tensors = model.state_dict().values()
     return _folded(model, tuple((t.data_ptr(), t._version) for t in tensors))
@@ -105,13 +107,15 @@ class Perturber:
 
     Parameters
     ----------
-    settings : superpixels and fill.
-    model : the classifier.
+    settings : options of superpixels and fill.
+    model : classifier to ask.
     image : (3, H, W) float32, normalised as the model sees it.
-    seed : of noise, and of quickshift.
+    seed : seed of noise, and of quickshift.
     """
 
-    def __init__(self, settings: Segmented, model: Classifier, image: Tensor, seed: int) -> None:
+    def __init__(
+        self, settings: SuperpixelOptions, model: Classifier, image: Tensor, seed: int
+    ) -> None:
         self.model = quick(model)
         grey = to_grey(model, image)
         self.labels = _superpixels(settings, grey.cpu().numpy(), seed)
@@ -123,11 +127,13 @@ class Perturber:
 
     @property
     def count(self) -> int:
-        """Number M of superpixels."""
+        """Return the number M of superpixels."""
         return int(self.labels.max()) + 1
 
     def logits(self, subsets: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The network's logits (n, K) where of each subset (n, M) the superpixels are shown."""
+        """Return the network's logits (n, K) for each subset (n, M) of superpixels that are
+        shown.
+        """
         shown = torch.from_numpy(subsets).to(self.image.device)
         parts = [
             self.model.predict(torch.where(part[:, None, self._where], self.image, self.filled))
@@ -136,7 +142,7 @@ class Perturber:
         return torch.cat(parts).double().cpu().numpy()
 
 
-def _superpixels(settings: Segmented, grey: NDArray[np.float32], seed: int) -> Labels:
+def _superpixels(settings: SuperpixelOptions, grey: NDArray[np.float32], seed: int) -> Labels:
     match settings.superpixels:
         case "slic":
             return slic(grey, settings.segments, settings.compactness, settings.sigma)
@@ -147,13 +153,15 @@ def _superpixels(settings: Segmented, grey: NDArray[np.float32], seed: int) -> L
 
 
 def to_grey(model: Classifier, image: Tensor) -> Tensor:
-    """The grey values (H, W) in [0, 1] of a normalised image (3, H, W)."""
+    """Return the grey values (H, W) in [0, 1] of a normalised image (3, H, W)."""
     black, white = model.normalise(_levels(image, (0, 255)))
     return ((image - black) / (white - black)).mean(0)
 
 
-def filled(settings: Filled, model: Classifier, image: Tensor, labels: Labels, seed: int) -> Tensor:
-    """The image with everything hidden: (3, H, W).
+def filled(
+    settings: FillOptions, model: Classifier, image: Tensor, labels: Labels, seed: int
+) -> Tensor:
+    """Return the image with everything hidden: (3, H, W).
 
     Parameters
     ----------
@@ -185,6 +193,6 @@ def filled(settings: Filled, model: Classifier, image: Tensor, labels: Labels, s
 
 
 def _levels(image: Tensor, levels: tuple[int, ...]) -> Tensor:
-    """Radiographs of one grey level each, uint8 (n, H, W)."""
+    """Return radiographs of one grey level each, uint8 (n, H, W)."""
     greys = torch.tensor(levels, dtype=torch.uint8, device=image.device)
     return greys[:, None, None].expand(-1, *image.shape[1:])

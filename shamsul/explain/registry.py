@@ -1,4 +1,4 @@
-"""Finds explanation methods by name: every `Method` in a module of this package is one."""
+"""The registry of explanation methods: every `Method` in a module of this package is one."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import shamsul.explain
 from shamsul.errors import InputError
 from shamsul.explain.base import Method
 from shamsul.settings import explain_errors, unknown
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-"""A method's name is part of paths."""
+"""Pattern of a method's name, which is part of paths."""
 
 
 @functools.cache
 def methods() -> dict[str, type[Method]]:
-    """All methods by name, found by importing every module of the package."""
-    for module in pkgutil.walk_packages(shamsul.explain.__path__, "shamsul.explain."):
+    """Find all methods, by name, in every module of the package."""
+    for module in pkgutil.walk_packages([str(Path(__file__).parent)], "shamsul.explain."):
         importlib.import_module(module.name)
     return _imported()
 
@@ -42,7 +41,7 @@ def _subclasses(cls: type[Method]) -> Iterable[type[Method]]:
 
 
 def build(entries: Iterable[dict[str, Any]], backbone: str) -> dict[str, Method]:
-    """The methods of a configuration by the name under which the run knows them.
+    """Build the methods of a configuration, by the name under which the run knows them.
 
     Parameters
     ----------
@@ -77,7 +76,7 @@ def build(entries: Iterable[dict[str, Any]], backbone: str) -> dict[str, Method]
 
 
 def one(entry: dict[str, Any], place: str = "method", module: str | None = None) -> Method:
-    """The method of one entry. Raises as `build`.
+    """Build the method of one entry. Raises as `build`.
 
     Parameters
     ----------
@@ -138,10 +137,10 @@ def check_files(built: Mapping[str, Method], made: Collection[Path] = ()) -> Non
 
 
 def entry(method: Method) -> dict[str, Any]:
-    """The configuration entry that builds this method, every default written out."""
+    """Return the configuration entry that builds this method, every default written out."""
     return {"method": method.method, **method.model_dump()}
 
 
 def module(method: Method) -> str:
-    """Path of the file that the method is written in."""
+    """Return the path of the file that the method is written in."""
     return str(sys.modules[type(method).__module__].__file__)

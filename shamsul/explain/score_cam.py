@@ -1,4 +1,4 @@
-"""Score-CAM: feature maps weighted by what the network says of the image seen through them."""
+"""Score-CAM: feature maps weighted by the network's outputs for the image seen through them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ else:
 class ScoreCam(Cam):
     """Score-CAM (Wang et al., CVPR Workshops 2020), Algorithm 1.
 
-    ``map = ReLU(sum_k w_k A_k)`` with ``w = softmax_k(f_c(X * M_k))``: channel k is worth what the
-    network says of class c where the image is multiplied by the channel, brought to the image's
-    size and to 0..1. ``f`` is the logit, as in pytorch-grad-cam (the authors' code takes the
-    probability, without a softmax over channels). The paper subtracts ``f_c(X_b)``, the score of a
-    baseline image, before the softmax; that cancels, and is left out. What a mask hides has the
-    model input zero, ImageNet's mean grey.
+    ``map = ReLU(sum_k w_k A_k)`` with ``w = softmax_k(f_c(X * M_k))``. The weight of channel k is
+    the network's output for class c on the image multiplied by the mask ``M_k``: the channel,
+    resized to the image and scaled to 0..1. ``f`` is the logit, as in pytorch-grad-cam; the
+    authors' code takes the probability, without a softmax over channels. The paper subtracts
+    ``f_c(X_b)``, the score of a baseline image, before the softmax; that cancels, and is left out.
+    Hidden pixels have the model input zero, ImageNet's mean grey. Maps (N, C, h, w), not negative
+    (arXiv 1910.01279).
 
-    K forward passes for each image, 1024 on densenet121, serve all classes.
+    All classes share K forward passes for each image, 1024 on densenet121.
     """
 
     method: ClassVar[str] = "score_cam"
@@ -37,7 +38,7 @@ class ScoreCam(Cam):
     cost: ClassVar[Cost] = "sampling"
 
     def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
-        """Maps (N, C, h, w) of each layer, from its own masks."""
+        """Make maps (N, C, h, w) of each layer, from its own masks."""
         maps = []
         for layer in self.activations(model, images):
             pairs = zip(images, layer, strict=True)
@@ -47,13 +48,15 @@ class ScoreCam(Cam):
         return maps
 
     def combine(self, activations: Tensor, scores: Tensor) -> Tensor:
-        """``sum_k w_k A_k`` of one image's feature maps (K, h, w) and scores (C, K): (C, h, w)."""
+        """Return ``sum_k w_k A_k`` of one image's feature maps (K, h, w) and scores (C, K):
+        (C, h, w).
+        """
         weights = scores.softmax(1)[..., None, None]
         return torch.stack([(w * activations).sum(0) for w in weights])
 
 
 def scores(model: Classifier, image: Tensor, activations: Tensor) -> Tensor:
-    """Logits of the image under each channel's mask.
+    """Compute the logits of the image under each channel's mask.
 
     Parameters
     ----------
@@ -72,12 +75,12 @@ def scores(model: Classifier, image: Tensor, activations: Tensor) -> Tensor:
 
 
 def masks(activations: Tensor, size: int) -> Tensor:
-    """Channels (K, h, w) resized bilinearly and then brought to 0..1: (K, 1, size, size).
+    """Resize channels (K, h, w) bilinearly and scale each to 0..1: (K, 1, size, size).
 
     Corners of the image are corners of cells, as in the authors' code; pytorch-grad-cam has them
     in the centres of cells. A channel of one value hides everything.
     """
-    # Less their minimum first: rounding must not make a pattern of a constant channel.
+    # Subtract the minimum first: rounding must not make a pattern of a constant channel.
     above = activations - activations.amin((1, 2), keepdim=True)
     resized = torch.nn.functional.interpolate(above[:, None], (size, size), mode="bilinear")
     low, high = resized.amin((2, 3), keepdim=True), resized.amax((2, 3), keepdim=True)

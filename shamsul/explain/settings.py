@@ -6,15 +6,16 @@ from typing import Any
 
 from pydantic import PositiveInt, model_validator
 
-from shamsul.explain.perturbation import Segmented
+from shamsul.explain.perturbation import SuperpixelOptions
 from shamsul.settings import Section
 
 
-class Perturbations(Segmented, Section):
-    """Perturbed predictions that the methods with `shared: true` have in common."""
+class Perturbations(SuperpixelOptions, Section):
+    """The perturbed predictions that the methods with `shared: true` have in common."""
 
     samples: PositiveInt = 1200
-    """Perturbed images per radiograph: 1.2 times those of one method do for all of them."""
+    """Number of perturbed images per radiograph. 1.2 times those of one method suffice for all of
+    them."""
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Perturbations:
@@ -27,18 +28,22 @@ class Perturbations(Segmented, Section):
 
 
 class Explain(Section):
-    """Which methods explain which classes."""
+    """The methods of the run and the classes that they explain."""
 
     methods: tuple[dict[str, Any], ...]
-    """Each `{method: NAME, ...its parameters}`, with `name:` where a method appears twice. In a
-    parameter `{run}` stands for the run's folder of results and `{data}` for `data.root`."""
+    """Methods of the run, each `{method: NAME, ...its parameters}`, with `name:` where a method
+    appears twice. In a parameter `{run}` stands for the run's folder of results and `{data}` for
+    `data.root`."""
     classes: tuple[str, ...] | None = None
     """Classes to explain; all of them when absent."""
     perturbations: Perturbations | None = None
-    """Needed where a method says `shared: true`."""
+    """Perturbed predictions that several methods share; required where a method says
+    `shared: true`."""
 
     def placed(self, **folders: str) -> list[dict[str, Any]]:
-        """The methods, each `{name}` in their parameters replaced by the folder of that name."""
+        """Return the methods, each `{name}` in their parameters replaced by the folder of that
+        name.
+        """
         return [_placed(entry, folders) for entry in self.methods]
 
 

@@ -23,15 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 CORRELATIONS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
-"""Values of `rho` to choose from."""
+"""Candidate values of `rho`."""
 ENOUGH = 256
-"""Subsets that are looked at to choose `rho`, or four for each superpixel."""
+"""Number of subsets that are used to choose `rho`, or four for each superpixel where that is
+more."""
 NUGGET = 1e-9
-"""Added to the covariance's diagonal of ones, so that rounding does not make it singular."""
+"""Term added to the covariance's diagonal of ones, so that rounding does not make it singular."""
 
 
 def draw(superpixels: int, samples: int, seed: int) -> NDArray[np.bool_]:
-    """Distinct subsets to ask about, in pairs of a subset and its complement.
+    """Draw distinct subsets to ask about, in pairs of a subset and its complement.
 
     First none and all; then every superpixel alone and all but it; then subsets whose size is
     uniform over what is left, as the leverage scores of the linear regression have it (Musco and
@@ -63,7 +64,7 @@ def draw(superpixels: int, samples: int, seed: int) -> NDArray[np.bool_]:
 
 
 def values(subsets: NDArray[np.bool_], outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shapley values of the game that was asked about.
+    """Compute the Shapley values of the game that was asked about.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def _fit(
     trend: NDArray[np.float64],
     outputs: NDArray[np.float64],
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Log-likelihood, coefficients of the trend (P, K) and of the kernel (n, K)."""
+    """Return the log-likelihood, the coefficients of the trend (P, K) and of the kernel (n, K)."""
     from scipy.linalg import cholesky, solve_triangular  # Here, because it is slow to import.
 
     covariance = rho**different
@@ -127,7 +128,7 @@ def _fit(
 
 @functools.cache
 def of_kernel(superpixels: int, rho: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shapley values of the game ``S -> rho ** |S xor T|``, for T of every size.
+    """Return the Shapley values of the game ``S -> rho ** |S xor T|``, for T of every size.
 
     The game is a product over superpixels, so its multilinear extension is one too, and the Shapley
     value is the integral of its slope along the diagonal (Owen, Management Science 1972): a

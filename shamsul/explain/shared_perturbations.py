@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.explain.base import image_seed
 from shamsul.explain.perturbation import Perturbed, Perturber
+from shamsul.explain.shard import image_seed
 from shamsul.job.progress import track
 from shamsul.storage.images import Images
 from shamsul.storage.perturbed import PerturbedPredictions, read_perturbed
@@ -34,7 +34,7 @@ FEWEST = 4
 
 
 def design(superpixels: int, samples: int, seed: int) -> NDArray[np.bool_]:
-    """The subsets to ask about: (n, M), none and all the first, each followed by its complement.
+    """Draw the subsets to ask about: (n, M), none and all first, each followed by its complement.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def design(superpixels: int, samples: int, seed: int) -> NDArray[np.bool_]:
 
 
 def chance(subsets: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Weights (n,) under which the subsets of `design` stand for fair draws; their mean is 1."""
+    """Return weights (n,) of mean 1 under which the subsets of `design` stand for fair draws."""
     from scipy.special import gammaln, logsumexp  # Here, because it is slow to import.
 
     count, superpixels = subsets.shape
@@ -73,7 +73,9 @@ def chance(subsets: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _parts(superpixels: int, samples: int) -> tuple[int, int]:
-    """How many subsets are fair draws, and how many have a uniform size; both even."""
+    """Return the number of subsets that are fair draws, and of those with a uniform size; both
+    even.
+    """
     pairs = samples // 2 - (superpixels + 1)
     sizes = pairs // 4 if superpixels > 3 else 0  # Three have no sizes but those of the fixed ones.
     return 2 * (pairs - sizes), 2 * sizes
@@ -112,7 +114,8 @@ def ask(
 
 
 def read(path: str | Path | None, image_ids: list[str]) -> tuple[list[str], list[Perturbed]]:
-    """The model's classes, and the shared perturbed predictions of these images, in their order.
+    """Read the model's classes, and the shared perturbed predictions of these images, in their
+    order.
 
     Raises
     ------

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 Superpixels = Literal["slic", "quickshift", "grid"]
 
 Labels = NDArray[np.intp]
-"""(H, W) numbers 0 to M - 1 of the superpixels, all of them in use."""
+"""Superpixel numbers (H, W), 0 to M - 1, all of them in use."""
 
 
 def slic(image: NDArray[np.floating], segments: int, compactness: float, sigma: float) -> Labels:
-    """SLIC superpixels (Achanta et al., PAMI 2012) by scikit-image.
+    """Make SLIC superpixels (Achanta et al., PAMI 2012) with scikit-image.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def slic(image: NDArray[np.floating], segments: int, compactness: float, sigma: 
 
 
 def quickshift(image: NDArray[np.floating], seed: int) -> Labels:
-    """Quickshift superpixels (Vedaldi and Soatto, ECCV 2008), as the lime package makes them.
+    """Make quickshift superpixels (Vedaldi and Soatto, ECCV 2008), as the lime package does.
 
     By scikit-image with lime's settings (kernel 4, distance 200, ratio 0.2). Their number follows
     from the image and cannot be set: some hundred at 224 x 224.
@@ -56,7 +56,7 @@ def quickshift(image: NDArray[np.floating], seed: int) -> Labels:
 
 
 def grid(height: int, width: int, segments: int) -> Labels:
-    """Rectangles of equal size to within a pixel, about as many as asked, as square as can be.
+    """Cut rectangles of equal size to within a pixel, about as many as asked, as square as can be.
 
     Parameters
     ----------

@@ -1,10 +1,9 @@
-"""Surrogates: which superpixels raise a class's output, and which lower it.
+"""Surrogates: methods that tell which superpixels raise a class's output, and which lower it.
 
-A radiograph is shown to the network with random subsets of its superpixels hidden, and numbers for
-the superpixels are found from what the network says of each: LIME's and Kernel SHAP's weights, RISE
-and occlusion on superpixels. Subsets and weights do not depend on the class, so the network is
-asked once for all classes. With `shared: true` it is asked once for all these methods (see
-`shared.py`).
+A radiograph is shown to the network with random subsets of its superpixels hidden. From the outputs
+each method estimates one value per superpixel: LIME and Kernel SHAP, RISE and occlusion on
+superpixels. Subsets and weights do not depend on the class, so the network is asked once for all
+classes. With `shared: true` it is asked once for all these methods (see `shared_perturbations.py`).
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from shamsul import lazy
 from shamsul.explain import shapley
-from shamsul.explain.base import Cost, Explainer, Maps, Shard
-from shamsul.explain.perturbation import Perturbed, Perturber, Segmented
+from shamsul.explain.base import Cost, Explainer
+from shamsul.explain.perturbation import Perturbed, Perturber, SuperpixelOptions
+from shamsul.explain.shard import Maps, Shard
 from shamsul.explain.shared_perturbations import chance, read
 
 if TYPE_CHECKING:
@@ -32,24 +32,24 @@ else:
     torch = lazy.load("torch")
 
 
-class Surrogate(Segmented, Explainer):
-    """What the methods on superpixels share; subclasses write `draw` and `values`."""
+class Surrogate(SuperpixelOptions, Explainer):
+    """The base of methods on superpixels; subclasses write `draw` and `values`."""
 
     cost: ClassVar[Cost] = "sampling"
     signed: ClassVar[bool] = True
 
     output: Literal["logit", "probability"] = "logit"
-    """The output that is explained."""
+    """Output of the network that is explained."""
     shared: bool = False
-    """Use the run's shared perturbed predictions, whose superpixels, fill and number of samples are
-    those of `explain.perturbations`."""
+    """Use of the run's shared perturbed predictions, whose superpixels, fill and number of samples
+    are those of `explain.perturbations`."""
 
     @model_validator(mode="after")
     def _shared_or_own(self) -> Surrogate:
         own = [
             name
             for name, declared in type(self).model_fields.items()
-            if (name == "samples" or name in Segmented.model_fields)
+            if (name == "samples" or name in SuperpixelOptions.model_fields)
             and getattr(self, name) != declared.default
         ]
         if self.shared and own:
@@ -60,27 +60,27 @@ class Surrogate(Segmented, Explainer):
 
     @property
     def uses_shared(self) -> bool:
-        """As the configuration says."""
+        """Return `shared`."""
         return self.shared
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """Subsets (n, M) to ask the network about; True where a superpixel is shown."""
+        """Draw subsets (n, M) to ask the network about; True where a superpixel is shown."""
         raise NotImplementedError
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Numbers for the superpixels: (M, K) for all K classes of the model.
+        """Estimate the superpixels' values: (M, K) for all K classes of the model.
 
         Parameters
         ----------
-        perturbed : what the network said.
-        weights : (n,) of each subset, to make up for subsets that were not drawn by `draw`.
+        perturbed : outputs of the network.
+        weights : weight of each subset, (n,), to make up for subsets not drawn by `draw`.
         """
         raise NotImplementedError
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Each pixel has its superpixel's number: (N, C, H, W)."""
+        """Make maps (N, C, H, W) in which each pixel has its superpixel's value."""
         maps = []
         for image, seed in zip(images, seeds, strict=True):
             perturber = Perturber(self, model, image, seed)
@@ -89,13 +89,13 @@ class Surrogate(Segmented, Explainer):
         return torch.stack(maps).to(images)
 
     def ask(self, perturber: Perturber, seed: int) -> NDArray[np.float64]:
-        """Draw subsets, ask the network, and find the numbers (M, K)."""
+        """Draw subsets, ask the network, and estimate the values (M, K)."""
         subsets = self.draw(perturber.count, seed)
         perturbed = Perturbed(perturber.labels, subsets, perturber.logits(subsets))
         return self.values(perturbed, np.ones(len(subsets)))
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """As `Method.heatmaps`, from the shared predictions where the configuration says so."""
+        """Make the heatmaps, from the shared predictions where `shared` is set."""
         if not self.shared or shard.empty():
             return super().heatmaps(shard)
         of_model, predictions = read(shard.perturbed, shard.images.image_id)
@@ -107,18 +107,18 @@ class Surrogate(Segmented, Explainer):
         return Maps(np.stack(maps).transpose(0, 3, 1, 2).astype(np.float32))
 
     def importance(self, subsets: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Weights (n,) under which the shared subsets stand for those that `draw` draws."""
+        """Return weights (n,) under which the shared subsets stand for those that `draw` draws."""
         return chance(subsets)
 
 
-class Sampled(Surrogate):
+class SamplingSurrogate(Surrogate):
     """A surrogate whose subsets are drawn at random."""
 
     samples: PositiveInt = 1000
-    """Perturbed images per radiograph; at least twice the number of segments."""
+    """Number of perturbed images per radiograph; at least twice the number of segments."""
 
     @model_validator(mode="after")
-    def _enough_samples(self) -> Sampled:
+    def _enough_samples(self) -> SamplingSurrogate:
         if self.samples < 2 * self.segments:
             raise ValueError(
                 f"samples: must be at least twice the segments ({2 * self.segments}), "
@@ -127,11 +127,24 @@ class Sampled(Surrogate):
         return self
 
 
-class Lime(Sampled):
-    """LIME: ridge regression on random halves, weighted by their nearness to the whole image.
+class Lime(SamplingSurrogate):
+    """LIME: ridge regression on random subsets, weighted by their nearness to the whole image.
 
-    As the lime package does by default: cosine distance, kernel width 0.25, ridge penalty 1; but
-    one regression serves all classes.
+    ``w = argmin sum_S exp(-d(S)^2 / (2 width^2)) (y(S) - w_0 - w S)^2 + |w|^2``, where ``d`` is the
+    cosine distance of subset ``S`` to the whole image (Ribeiro et al., KDD 2016, arXiv 1602.04938).
+    The defaults are those of the lime package: kernel width 0.25, ridge penalty 1. One regression
+    serves all classes. Maps (N, C, H, W), signed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
+    >>> method = Lime(superpixels="grid", segments=4, samples=8)
+    >>> method.explain(model, images, torch.tensor([0, 2]), seeds=[0]).shape
+    torch.Size([1, 2, 64, 64])
     """
 
     method: ClassVar[str] = "lime"
@@ -150,16 +163,16 @@ class Lime(Sampled):
     """Cosine distance at which a subset's weight has fallen to ``exp(-1/2)``."""
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """Each superpixel is shown with probability 1/2; in the first subset, all are."""
+        """Show each superpixel with probability 1/2; in the first subset, all of them."""
         generator = np.random.RandomState(seed)
-        generator.randint(1000)  # Where lime draws the seed of its superpixels.
+        generator.randint(1000)  # In its place lime draws the seed of its superpixels.
         shown = generator.randint(0, 2, self.samples * superpixels) == 1
         subsets = shown.reshape(self.samples, superpixels)
         subsets[0] = True
         return subsets
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Coefficients of the regression."""
+        """Return the coefficients of the ridge regression."""
         from sklearn.linear_model import Ridge
 
         subsets = perturbed.subsets
@@ -168,13 +181,26 @@ class Lime(Sampled):
         weights = weights * np.exp(-((distance / self.kernel_width) ** 2) / 2)
         ridge = Ridge(alpha=1)
         ridge.fit(subsets.astype(float), perturbed.outputs(self.output), weights)
-        return np.atleast_2d(ridge.coef_).T  # Of a single class it has one dimension.
+        return np.atleast_2d(ridge.coef_).T  # One-dimensional for a single class.
 
 
-class KernelShap(Sampled):
-    """SHAP: Shapley values of the superpixels, estimated from some of the subsets.
+class KernelShap(SamplingSurrogate):
+    """Kernel SHAP: Shapley values of the superpixels, estimated from some of the subsets.
 
-    Values sum to the difference of the outputs for the radiograph and for its fill.
+    ``phi_i = mean over orders of v(S + i) - v(S)``, where ``v(S)`` is the output with the
+    superpixels ``S`` shown (Lundberg and Lee, NeurIPS 2017, arXiv 1705.07874). Values sum to the
+    difference of the outputs for the radiograph and for its fill. Maps (N, C, H, W), signed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.models import resnet18
+    >>> from shamsul.model.classifier import Classifier
+    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
+    >>> method = KernelShap(superpixels="grid", segments=4, samples=8)
+    >>> method.explain(model, images, torch.tensor([0, 2]), seeds=[0]).shape
+    torch.Size([1, 2, 64, 64])
     """
 
     method: ClassVar[str] = "kernel_shap"
@@ -194,9 +220,10 @@ class KernelShap(Sampled):
     }
 
     estimator: Literal["gaussian_process", "regression"] = "gaussian_process"
-    """`regression` is Kernel SHAP's own, by the shap package, with all superpixels estimated
-    (`l1_reg=False`; shap by default keeps ten and zeroes the others). `gaussian_process` finds the
-    same values with about half the error from half as many subsets (see `shapley.py`)."""
+    """Estimator of the Shapley values. `regression` is Kernel SHAP's own, by the shap package, with
+    all superpixels estimated (`l1_reg=False`; shap by default keeps ten and zeroes the others).
+    `gaussian_process` finds the same values with about half the error from half as many subsets
+    (see `shapley.py`)."""
 
     @model_validator(mode="after")
     def _shared_needs_the_gaussian_process(self) -> KernelShap:
@@ -205,15 +232,17 @@ class KernelShap(Sampled):
         return self
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """Pairs of a subset and its complement, of all sizes."""
+        """Draw pairs of a subset and its complement, of all sizes."""
         return shapley.draw(superpixels, self.samples, seed)
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Shapley values; no weights are needed, whatever subsets were asked about."""
+        """Return the Shapley values; no weights are needed, whatever subsets were asked about."""
         return shapley.values(perturbed.subsets, perturbed.outputs(self.output))
 
     def ask(self, perturber: Perturber, seed: int) -> NDArray[np.float64]:
-        """As `Surrogate.ask`; the shap package draws and solves by itself."""
+        """Draw, ask and solve as `Surrogate.ask` does; the shap package draws and solves by
+        itself.
+        """
         if self.estimator == "gaussian_process":
             return super().ask(perturber, seed)
         import shap
@@ -231,11 +260,13 @@ class KernelShap(Sampled):
         return np.asarray(values)[0]
 
 
-class SuperpixelRise(Sampled):
-    """RISE on superpixels: how much higher the output is, on average, where one is shown.
+class SuperpixelRise(SamplingSurrogate):
+    """RISE on superpixels: the average rise of the output where a superpixel is shown.
 
-    ``E[v(S) | i in S] - E[v(S)]`` with every superpixel shown with probability 1/2: RISE's Eq. 5
-    but for a constant, with hard masks of the radiograph's own regions instead of soft grids.
+    Petsiuk et al., BMVC 2018, arXiv 1806.07421. Maps (N, C, H, W), signed.
+
+    ``E[v(S) | i in S] - E[v(S)]``, with every superpixel shown with probability 1/2. This is RISE's
+    Eq. 5 except for a constant, with hard masks of the radiograph's regions instead of soft grids.
     """
 
     method: ClassVar[str] = "superpixel_rise"
@@ -243,31 +274,35 @@ class SuperpixelRise(Sampled):
     citation: ClassVar[str] = "Petsiuk et al., BMVC 2018"
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """Each superpixel is shown with probability 1/2."""
+        """Show each superpixel with probability 1/2."""
         return np.random.default_rng(seed).random((self.samples, superpixels)) < 0.5
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Conditional means less the mean."""
+        """Return the conditional means less the mean."""
         shown = perturbed.subsets * weights[:, None]
         outputs = perturbed.outputs(self.output)
         mean = np.average(outputs, axis=0, weights=weights)
-        # A superpixel that no subset shows is as good as average.
+        # A superpixel that no subset shows gets zero, the value of an average one.
         return shown.T @ (outputs - mean) / np.maximum(shown.sum(0), 1e-12)[:, None]
 
 
 class SuperpixelOcclusion(Surrogate):
-    """Occlusion of superpixels: how much the output falls when one is hidden."""
+    """Occlusion of superpixels: the fall of the output when one is hidden,
+    ``v(all) - v(all but i)``.
+
+    Zeiler and Fergus, ECCV 2014, arXiv 1311.2901. Maps (N, C, H, W), signed.
+    """
 
     method: ClassVar[str] = "superpixel_occlusion"
     title: ClassVar[str] = "Occlusion (superpixels)"
     citation: ClassVar[str] = "Zeiler and Fergus, ECCV 2014"
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """All superpixels, and all but one."""
+        """Return all superpixels, and all but each one."""
         return np.vstack([np.ones(superpixels, bool), ~np.eye(superpixels, dtype=bool)])
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``v(all) - v(all but i)``."""
+        """Return ``v(all) - v(all but i)``."""
         outputs, hidden = perturbed.outputs(self.output), (~perturbed.subsets).sum(1)
         values = np.empty((perturbed.subsets.shape[1], outputs.shape[1]))
         whole = outputs[hidden == 0][0]

@@ -1,1 +1,3 @@
-"""What runs a job: its program, watchdog, progress, code fingerprint and Snakemake's records."""
+"""Everything around a job: its program, watchdog, progress, code fingerprint and Snakemake's
+records.
+"""

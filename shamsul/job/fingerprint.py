@@ -15,8 +15,11 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent
-PROJECT = PACKAGE.parent
+PACKAGE = Path(__file__).resolve().parent.parent
+"""Folder of the library."""
+_INSTALLED = PACKAGE / "workflow"
+PROJECT = _INSTALLED if (_INSTALLED / "Snakefile").is_file() else PACKAGE.parent
+"""Folder of Snakefile, rules/ and scripts/: the repository, or in a wheel `shamsul/workflow`."""
 
 ARITHMETIC = {
     "torch": "torch",
@@ -55,9 +58,15 @@ def files(*programs: Path) -> list[Path]:
 def digest(*programs: Path) -> str:
     """Of names and contents of all `files`: 16 hexadecimal digits."""
     found = hashlib.sha256()
-    for file in files(*programs):
-        found.update(f"{file.relative_to(PROJECT)} {_content(file)}\n".encode())
+    for file in sorted(files(*programs), key=_place):
+        found.update(f"{_place(file)} {_content(file)}\n".encode())
     return found.hexdigest()[:16]
+
+
+def _place(file: Path) -> Path:
+    """Return a file's path in the repository, also where it lies in a wheel."""
+    root = PROJECT if file.is_relative_to(PROJECT) else PACKAGE.parent
+    return file.relative_to(root)
 
 
 @functools.cache
@@ -106,7 +115,7 @@ def _imported(file: Path) -> list[Path]:
         if parts[0] != PACKAGE.name:
             continue
         for length in range(1, len(parts) + 1):
-            place = PROJECT.joinpath(*parts[:length])
+            place = PACKAGE.parent.joinpath(*parts[:length])
             for module in (place.with_suffix(".py"), place / "__init__.py"):
                 if module.is_file():
                     modules.append(module)

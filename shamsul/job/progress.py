@@ -19,8 +19,8 @@ def track(items: Iterable[Item], what: str, total: int | None = None) -> Iterato
 
     Parameters
     ----------
-    items : what to iterate over.
-    what : begins each line.
+    items : items to iterate over.
+    what : beginning of each line.
     total : number of items, where `items` has no length.
     """
     if total is None and isinstance(items, Sized):

@@ -1,8 +1,8 @@
-"""Results of which Snakemake does not know how they were made.
+"""Results that Snakemake has no record of.
 
 Snakemake notices changed settings and code by its records in `.snakemake/metadata`. Where they are
-gone (the folder was deleted, or results were copied without it) it goes by time stamps alone and
-would take stale results for good ones without a word.
+gone (the folder was deleted, or results were copied without it) it compares time stamps alone, and
+would silently take stale results for good ones.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 RESULTS = {".parquet", ".h5", ".pt", ".html"}
-"""Suffixes of what rules make and later rules read."""
+"""Suffixes of files that rules make and later rules read."""
 LONGEST = 254
-"""Characters of a name in Snakemake's folder of records; longer ones go on one folder deeper."""
+"""Longest part in characters of a name in Snakemake's folder of records; the rest goes into folders
+below."""
 
 
 def without(run: Path, snakemake: Path = Path(".snakemake")) -> list[Path]:
-    """Finished results of a run that have no record; sorted.
+    """Return the finished results of a run that have no record, sorted.
 
     Parameters
     ----------
-    run : folder `results/<run>`, as rules name it: records go by that path.
-    snakemake : Snakemake's own folder. What it marks as incomplete it makes again anyway.
+    run : folder `results/<run>`, written as in the rules, since records are named by that path.
+    snakemake : Snakemake's own folder. Results that it marks as incomplete are made again anyway.
     """
     return sorted(
         file
@@ -34,7 +35,7 @@ def without(run: Path, snakemake: Path = Path(".snakemake")) -> list[Path]:
 
 
 def name(file: Path) -> Path:
-    """Where Snakemake keeps a file's record, relative to the folder of records."""
+    """Return the path of a file's record, relative to Snakemake's folder of records."""
     encoded = urlsafe_b64encode(str(file).encode()).decode()
     parts = [encoded[start : start + LONGEST] for start in range(0, len(encoded), LONGEST)]
     return Path(*(f"@{part}" for part in parts[:-1]), parts[-1])

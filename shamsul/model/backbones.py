@@ -24,7 +24,7 @@ PATCH = 16
 
 @dataclass(frozen=True)
 class Backbone:
-    """How to make a network, the name of its last linear layer, and its ImageNet weights."""
+    """The constructor of a network, the name of its last linear layer, and its ImageNet weights."""
 
     make: Callable[..., nn.Module]
     head: str
@@ -32,7 +32,7 @@ class Backbone:
 
 
 def _densenet_small() -> nn.Module:
-    """DenseNet-BC of three blocks, 0.2 million weights: trains on a processor in minutes."""
+    """Make a DenseNet-BC of three blocks, 0.2 million weights: it trains on a CPU in minutes."""
     return models.DenseNet(growth_rate=16, block_config=(2, 4, 6), num_init_features=24)
 
 
@@ -55,7 +55,7 @@ BACKBONES = {
 
 
 def build(backbone: str, classes: int, size: int, weights: str, seed: int) -> nn.Module:
-    """A network with a fresh head.
+    """Build a network with a fresh head.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def build(backbone: str, classes: int, size: int, weights: str, seed: int) -> nn
     classes : number of logits.
     size : side in pixels of the images.
     weights : `imagenet`, `random`, or a file of torchvision weights, whose head is not used.
-    seed : of the random weights; torch's own random state is left as it is.
+    seed : seed of the random weights; torch's own random state is left as it is.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def build(backbone: str, classes: int, size: int, weights: str, seed: int) -> nn
 
 
 def untrained(backbone: str, classes: int, size: int, seed: int) -> nn.Module:
-    """A network with random weights drawn from `seed`; see `build`."""
+    """Build a network with random weights drawn from `seed`; see `build`."""
     kind = BACKBONES[backbone]
     arguments: dict[str, Any] = {}
     if backbone == "vit_b_16":
@@ -106,13 +106,13 @@ def untrained(backbone: str, classes: int, size: int, seed: int) -> nn.Module:
 
 
 def resized(weights: StateDict, backbone: str, size: int) -> StateDict:
-    """The same weights for images of another size: interpolates a transformer's positions."""
+    """Return the weights for images of another size, a transformer's positions interpolated."""
     positions = weights.get("encoder.pos_embedding")
     if backbone != "vit_b_16" or positions is None or positions.ndim != 3:
         return weights
     grid = round((positions.shape[1] - 1) ** 0.5)
     if grid < 1 or grid**2 + 1 != positions.shape[1] or positions.shape[0] != 1:
-        return weights  # `load` names the shape
+        return weights  # `load` reports the shape.
     return dict(interpolate_embeddings(size, PATCH, OrderedDict(weights)))
 
 
@@ -123,7 +123,7 @@ def _imagenet(backbone: str) -> StateDict:
             f"model.weights: there are no ImageNet weights of {backbone}; set `weights: random`"
         )
     patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(30)  # torch's download has none and would wait on a dead network
+    socket.setdefaulttimeout(30)  # torch sets none, and would wait forever on a dead network.
     try:
         enum.get_state_dict(check_hash=True)
     except (OSError, RuntimeError) as error:
@@ -133,6 +133,6 @@ def _imagenet(backbone: str) -> StateDict:
         ) from None
     finally:
         socket.setdefaulttimeout(patience)
-    # Read again from torch's cache, by the same way as a file of the user's.
+    # Read again from torch's cache, in the same way as a user's file.
     cached = Path(torch.hub.get_dir(), "checkpoints", Path(enum.url).name)
     return state_dict(cached, backbone)

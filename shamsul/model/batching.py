@@ -1,4 +1,4 @@
-"""How a shard goes through the model: so many rows at once, and fewer where memory is short."""
+"""Batches of a shard's rows, of a fixed size that is halved where memory is short."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Part = TypeVar("Part")
 def in_groups(
     function: Callable[[NDArray[np.intp]], tuple[Tensor, Tensor | None]], count: int, step: int
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Results of `function` for groups of rows, the last ones cut to the rows that exist.
+    """Yield the results of `function` for groups of rows, the last cut to the rows that exist.
 
     Every group has `step` rows; the last ones are repeated to make up the number. On a GPU without
     the memory for so many the groups are halved (`in_parts`).
@@ -41,7 +41,7 @@ def in_groups(
 def in_parts(
     function: Callable[[NDArray[np.intp], int], Part], count: int, step: int
 ) -> Iterator[Part]:
-    """Results of ``function(rows, step)`` for all rows, at most `step` of them at a time.
+    """Yield the results of ``function(rows, step)`` for all rows, at most `step` of them at a time.
 
     On a GPU without the memory for so many the parts are halved, and the log says so.
     """

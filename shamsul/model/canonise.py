@@ -1,4 +1,4 @@
-"""Brings a network to the form that LRP's rules are defined for: linear layers, ReLU and pooling.
+"""The canoniser of networks, for LRP's rules: only linear layers, ReLU and pooling remain.
 
 `modular` makes every ReLU a module of its own, `canonised` also takes the batch norms away. Batch
 normalisation is linear in evaluation mode, yet no rule fits it: written as a layer of its own it
@@ -41,11 +41,11 @@ else:
     torchvision = lazy.load("torchvision")
 
 SMALLEST_SCALE = 1e-12
-"""A batch norm's scale is kept at least this far from zero, so that its threshold is finite."""
+"""Smallest distance from zero of a batch norm's scale, so that its threshold is finite."""
 
 
 def unsuited(backbone: str) -> str | None:
-    """Why a backbone cannot be `canonised`, or None where it can."""
+    """Return why a backbone cannot be `canonised`, or None where it can."""
     if backbone.startswith(("densenet", "resnet", "vgg", "efficientnet")):
         return None
     return (
@@ -55,7 +55,7 @@ def unsuited(backbone: str) -> str | None:
 
 
 def modular(network: nn.Module) -> nn.Module:
-    """The same network with every ReLU and max pooling a module that is used once, not in place.
+    """Return the network with every ReLU and max pooling a module that is used once, not in place.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def modular(network: nn.Module) -> nn.Module:
 
 
 def canonised(network: nn.Module) -> nn.Module:
-    """A network of the same outputs, in evaluation mode, without batch norms.
+    """Return a network of the same outputs, in evaluation mode, without batch norms.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def canonised(network: nn.Module) -> nn.Module:
 
 
 def folded(model: nn.Module) -> nn.Module:
-    """The same model for forward passes without gradients: faster, equal but for rounding.
+    """Return the model for forward passes without gradients: faster, equal but for rounding.
 
     Batch norms are merged into convolutions wherever they can be, and dense blocks do not copy
     what they have. For a small network the difference is a tenth of the time.
@@ -134,13 +134,13 @@ def _without_copies(module: nn.Module) -> nn.Module:
 
 
 def _rewritten(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """A copy of a tree of modules, changed from the leaves up, with the same tensors.
+    """Copy a tree of modules, changed from the leaves up, with the same tensors.
 
     A module that has two places in the tree becomes two.
     """
     module = copy.copy(module)
     for name, value in vars(module).items():
-        if isinstance(value, dict):  # Of children, parameters, buffers and hooks.
+        if isinstance(value, dict):  # Dictionaries of children, parameters, buffers and hooks.
             vars(module)[name] = value.copy()
     for name, child in module._modules.items():
         if child is not None:
@@ -149,7 +149,7 @@ def _rewritten(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -> n
 
 
 def _in_steps(module: nn.Module) -> nn.Module:
-    """What a network or block computes in its `forward`, as modules."""
+    """Return what a network or block computes in its `forward`, as modules."""
     from shamsul.model.layers import Residual
 
     nn, models = torch.nn, torchvision.models
@@ -157,7 +157,7 @@ def _in_steps(module: nn.Module) -> nn.Module:
     if getattr(module, "inplace", False):
         module.inplace = False  # type: ignore[assignment]
     if isinstance(module, models.densenet._DenseLayer):
-        module.memory_efficient = False  # It would compute, and call hooks, twice.
+        module.memory_efficient = False  # Otherwise it would compute, and call hooks, twice.
     if isinstance(module, models.DenseNet):
         names = list(children["features"]._modules)
         steps = OrderedDict(
@@ -192,7 +192,7 @@ def _in_steps(module: nn.Module) -> nn.Module:
 
 
 def _constant_gates(module: nn.Module) -> nn.Module:
-    """EfficientNet's products, as products with a constant."""
+    """Replace EfficientNet's products by products with a constant."""
     from shamsul.model.layers import Gated, SelfGated
 
     if isinstance(module, torch.nn.SiLU):
@@ -239,14 +239,16 @@ def _merge_norms(network: nn.Module) -> None:
 
 
 def _chains(network: nn.Module) -> Iterator[tuple[nn.Module, list[str]]]:
-    """Modules whose children follow on one another and are used nowhere else: with their names."""
+    """Yield modules whose children follow on one another and are used nowhere else, with their
+    names.
+    """
     for module in network.modules():
         if isinstance(module, torch.nn.Sequential | torchvision.models.densenet._DenseLayer):
             yield module, list(module._modules)
 
 
 def _next_linear(layers: list[nn.Module]) -> nn.Conv2d | nn.Linear | None:
-    """The first linear layer, if a constant of all positions can be moved into its bias."""
+    """Return the first linear layer, if a constant of all positions can be moved into its bias."""
     nn = torch.nn
     for layer in layers:
         if isinstance(layer, nn.Linear):
@@ -260,7 +262,7 @@ def _next_linear(layers: list[nn.Module]) -> nn.Conv2d | nn.Linear | None:
 
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Scale and shift, both (K,), that a batch norm applies in evaluation mode."""
+    """Return scale and shift, both (K,), that a batch norm applies in evaluation mode."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
     return scale, norm.bias - scale * norm.running_mean
@@ -274,7 +276,7 @@ def _merge_left(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 
 def _merge_right(norm: nn.BatchNorm2d, linear: nn.Conv2d | nn.Linear) -> nn.Module:
-    """Merge a batch norm into the layer behind the ReLU; returns what takes the ReLU's place."""
+    """Merge a batch norm into the layer behind the ReLU; return what takes the ReLU's place."""
     from shamsul.model.layers import Clamp
 
     scale, shift = _affine(norm)

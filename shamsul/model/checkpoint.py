@@ -24,9 +24,9 @@ def save(classifier: Classifier, path: str | Path, selection: Mapping[str, float
 
     Parameters
     ----------
-    classifier : what to save.
-    path : where.
-    selection : how its weights were chosen, such as epoch and AUROC on tune.
+    classifier : classifier to save.
+    path : file to write.
+    selection : figures by which its weights were chosen, such as epoch and AUROC on tune.
     """
     content = {
         "format": FORMAT,
@@ -36,12 +36,12 @@ def save(classifier: Classifier, path: str | Path, selection: Mapping[str, float
         "digest": classifier.digest(),
         "selection": dict(selection),
         "state_dict": {
-            # Into a fresh tensor: `contiguous` keeps odd strides along axes of length one.
+            # A fresh tensor, because `contiguous` keeps odd strides along axes of length one.
             name: torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor)
             for name, tensor in classifier.network.state_dict().items()
         },
     }
-    # Given a path instead of a file, torch.save would write the temporary name into the file.
+    # A file and not a path, because torch.save would write the path's temporary name into it.
     with replacing(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)
 
@@ -56,20 +56,20 @@ def load(path: str | Path, device: torch.device | str = "cpu", batch_size: int =
         it was written with.
     """
     classifier = _classifier(path, weights.read(path), batch_size)
-    # Channels last: forward passes take about two thirds of the time on a processor.
+    # Channels last, because forward passes then take about two thirds of the time on a CPU.
     return classifier.to(device).to(memory_format=torch.channels_last)
 
 
 def import_checkpoint(
     path: str | Path, backbone: str, classes: Sequence[str], size: int
 ) -> Classifier:
-    """A classifier from a checkpoint of ours or from a state dict of torchvision's names.
+    """Make a classifier from a checkpoint of ours or from a state dict of torchvision's names.
 
     Parameters
     ----------
-    path : the file; see `weights.state_dict` for the forms of a state dict that are understood.
-    backbone : the network that the weights are of.
-    classes : its outputs, in their order.
+    path : file to read; see `weights.state_dict` for the forms of a state dict that are understood.
+    backbone : name of the weights' architecture.
+    classes : names of its outputs, in their order.
     size : side in pixels of the images that it will see.
 
     Raises
@@ -108,7 +108,7 @@ def import_checkpoint(
 
 
 def _classifier(path: str | Path, content: Any, batch_size: int = 32) -> Classifier:
-    """The classifier in a checkpoint's content, if that is what it is."""
+    """Build the classifier that a checkpoint's content describes, and check its weights."""
     said = checked(path, content)
     state = content.get("state_dict")
     if (

@@ -1,4 +1,4 @@
-"""The classifier: a backbone, the classes it predicts, and how a radiograph is shown to it."""
+"""The classifier: a backbone, the classes it predicts, and the normalisation of radiographs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ logger = logging.getLogger(__name__)
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""Of ImageNet's red, green and blue, on a scale of 0 to 1."""
+"""Standard deviation of ImageNet's red, green and blue, on a scale of 0 to 1, as `MEAN` is their
+mean."""
 
 TILE = 16
-"""Images of 224 x 224 per forward pass on a processor, fewer where they are larger. Kernels for
-another number of images add in another order, and the last bits of a logit would tell how many
-images it was computed with."""
+"""Images of 224 x 224 per forward pass on a CPU, fewer where they are larger. It is fixed because
+kernels for another number of images add in another order: the last bits of a logit would depend on
+how many images it was computed with."""
 
 
 class Classifier(nn.Module):
@@ -34,12 +35,12 @@ class Classifier(nn.Module):
 
     Attributes
     ----------
-    network : the torchvision network, (N, 3, S, S) -> (N, C).
-    classes : (C,) names, in the order of the logits.
-    backbone : name of the network.
+    network : torchvision network, (N, 3, S, S) -> (N, C).
+    classes : names of the C classes, in the order of the logits.
+    backbone : name of the network's architecture.
     size : side S in pixels of the images.
-    batch_size : images per forward pass of `predict` on a GPU; halves itself where memory is
-        short. Not saved.
+    batch_size : images per forward pass of `predict` on a GPU; it is halved where memory is short,
+        and not saved.
     """
 
     mean: Tensor
@@ -65,28 +66,28 @@ class Classifier(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Return the device of the weights."""
         return next(self.network.parameters()).device
 
     @property
     def tile(self) -> int:
-        """Images per forward pass of `predict`."""
+        """Return the number of images per forward pass of `predict`."""
         if self.device.type != "cpu":
             return self.batch_size
         return max(1, TILE * 224**2 // max(self.size, 224) ** 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, C) of normalised images (N, 3, S, S)."""
+        """Return the logits (N, C) of normalised images (N, 3, S, S)."""
         return self.network(images)
 
     def normalise(self, grey: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Grey radiographs as the network sees them.
+        """Normalise grey radiographs to the network's input.
 
-        The grey value is repeated in the three channels, and each is brought to the scale of
-        ImageNet's pictures: ``(grey / 255 - mean) / std``. So a pretrained network sees a picture
-        without colour. The three channels are one measurement under three straight lines and not
-        three measurements; equal grey differs a little between them (black is -2.12, -2.04,
-        -1.80), and relevance is summed over them.
+        The grey value is repeated in the three channels, and each is scaled as ImageNet's images
+        are: ``(grey / 255 - mean) / std``. So a pretrained network sees an image without colour.
+        The three channels are linear functions of one measurement and not three measurements. Equal
+        grey differs a little between them (black is -2.12, -2.04, -1.80), and relevance is summed
+        over them.
 
         Parameters
         ----------
@@ -101,7 +102,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Logits, in passes of equal size, without gradients.
+        """Compute logits, in passes of equal size, without gradients.
 
         A logit depends on its own image alone: not on how many others there are nor on their
         order, and on a processor not on `batch_size` or the number of threads either, to the
@@ -136,7 +137,7 @@ class Classifier(nn.Module):
         return torch.cat(logits)
 
     def split(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """The forward pass in two halves, cut where class activation maps are made.
+        """Run the forward pass in two halves, cut where class activation maps are made.
 
         DenseNet: after the last norm and ReLU. ResNet: `layer4`. VGG: the last convolution and
         ReLU, before the pooling. EfficientNet, ConvNeXt: `features`. Vision transformer: the
@@ -194,7 +195,7 @@ class Classifier(nn.Module):
         return activations, head
 
     def untrained(self, seed: int) -> Classifier:
-        """The same architecture on the same device with random weights drawn from `seed`."""
+        """Return the architecture on the same device with random weights drawn from `seed`."""
         from shamsul.model.backbones import untrained
 
         network = untrained(self.backbone, len(self.classes), self.size, seed)
@@ -202,7 +203,7 @@ class Classifier(nn.Module):
         return other.to(self.device).to(memory_format=torch.channels_last)
 
     def digest(self) -> str:
-        """SHA-256 of the weights: names, types, shapes and values; not of any file."""
+        """Return the SHA-256 of the weights: names, types, shapes and values; not of any file."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

@@ -22,10 +22,10 @@ IN_MEMORY = 4 * 2**30
 
 
 class Pixels(Protocol):
-    """(N, S, S) uint8 that gives the asked rows as an array."""
+    """An array (N, S, S) uint8, or what reads asked rows of one from files."""
 
     def __getitem__(self, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """(n, S, S) uint8 for (n,) rows, in their order."""
+        """Return (n, S, S) uint8 for (n,) rows, in their order."""
         ...
 
 
@@ -35,9 +35,9 @@ class Dataset:
 
     Attributes
     ----------
-    pixels : (N, S, S) uint8.
-    labels : (N, C) float32 of 1, 0, -1 uncertain, NaN not mentioned.
-    image_id : (N,) str.
+    pixels : grey values (N, S, S) uint8.
+    labels : labels (N, C) float32: 1, 0, -1 uncertain, NaN not mentioned.
+    image_id : names of the N images.
     """
 
     pixels: Pixels
@@ -48,7 +48,7 @@ class Dataset:
         return len(self.image_id)
 
     def digest(self) -> str:
-        """SHA-256 of names, labels and pixels."""
+        """Return the SHA-256 of names, labels and pixels."""
         digest = hashlib.sha256(repr(self.image_id).encode())
         digest.update(np.ascontiguousarray(self.labels).tobytes())
         for start in range(0, len(self), 256):
@@ -64,7 +64,7 @@ def read(
     size: int,
     in_memory: int = IN_MEMORY,
 ) -> Dataset:
-    """The data set of some shards, which may be empty.
+    """Read the data set of some shards, which may be empty.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def read(
     for path, table, names in zip(manifests, tables, shards.names, strict=True):
         for name in classes:
             if name not in table:
-                raise InputError(f"{path}: has no column {name!r}")
+                raise InputError(f"{path}: has no column {name!r}; make the manifest again")
         if list(table["image_id"]) != names:
             raise InputError(f"{path}: lists other images than its shard; run prepare again")
     image_id = np.array([name for shard in shards.names for name in shard], dtype=object)
@@ -102,7 +102,7 @@ def read(
 
 
 class _Shards:
-    """Pixels that stay in their files."""
+    """The pixels of shards, which stay in their files until they are asked for."""
 
     def __init__(self, paths: list[Path], size: int) -> None:
         self.paths, self.size = paths, size
@@ -110,7 +110,10 @@ class _Shards:
         for path in paths:
             names, shape = image_ids(path)
             if names and shape != (size, size):
-                raise InputError(f"{path}: its images are of {shape}, not {size}")
+                raise InputError(
+                    f"{path}: its images are of {shape} pixels, not {size} x {size} (data.size); "
+                    "delete it and run again"
+                )
             self.names.append(names)
         self.starts = np.cumsum([0, *(len(names) for names in self.names)])
         self.order = np.arange(self.starts[-1])

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, read without its weights and without torch.
+"""The description of a classifier in its checkpoint, read without the weights and without torch.
 
 Methods that ask no network need no more of a checkpoint than its digest, and torch takes seconds
 to import. `torch.save` writes a zip archive with the pickle of everything but the tensors' numbers.
@@ -19,17 +19,17 @@ from shamsul.storage.files import unreadable
 
 FORMAT = "shamsul checkpoint 1"
 KINDS = {"backbone": str, "classes": list, "size": int, "digest": str}
-"""What a checkpoint holds besides the weights, and of which type."""
+"""Entries of a checkpoint besides the weights, and their types."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a checkpoint says of itself.
+    """The description of a classifier in its checkpoint.
 
     Attributes
     ----------
-    backbone : name of the network.
-    classes : (C,) names, in the order of the logits.
+    backbone : name of the network's architecture.
+    classes : names of the C classes, in the order of the logits.
     size : side in pixels of the images.
     digest : SHA-256 of the weights (`Classifier.digest`).
     """
@@ -41,7 +41,7 @@ class Description:
 
 
 def describe(path: str | Path) -> Description:
-    """Read a checkpoint's description. That the weights are as described, `checkpoint.load` checks.
+    """Read a checkpoint's description. `checkpoint.load` checks that the weights agree with it.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def describe(path: str | Path) -> Description:
 
 
 def checked(path: str | Path, content: Any) -> Description:
-    """The description in a checkpoint's content.
+    """Check a checkpoint's content and return its description.
 
     Raises
     ------
@@ -87,17 +87,17 @@ def check_classes(path: str | Path, found: Sequence[str], classes: Sequence[str]
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads plain values; what a pickle says of tensors becomes None, and nothing else is run."""
+    """An unpickler of plain values. Tensors become None, and nothing else is run."""
 
     def persistent_load(self, pid: Any) -> None:
-        """A tensor's numbers, which are in other files of the archive."""
+        """Return None for a tensor's numbers, which are in other files of the archive."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What torch.save names for tensors: their types, and the functions that make them."""
+        """Accept torch's types and functions that make tensors, and refuse anything else."""
         if module.split(".")[0] == "torch" or (module, name) == ("collections", "OrderedDict"):
             return _nothing
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
 def _nothing(*_: Any) -> None:
-    """Stands for everything that makes a tensor."""
+    """Return None in place of everything that makes a tensor."""

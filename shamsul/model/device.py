@@ -1,4 +1,4 @@
-"""Where torch computes, and that it computes the same every time."""
+"""The device that torch computes on, and deterministic computation on it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a name: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+    """Return the device of a name: `cpu`, `cuda`, or `auto` for a GPU where there is one.
 
-    Of several GPUs this process gets one for itself (`claim`), which becomes torch's current one.
+    Where there are several GPUs, this process gets one for itself (`claim`), which becomes torch's
+    current device.
 
     Raises
     ------
@@ -36,7 +37,7 @@ def resolve_device(name: str) -> torch.device:
         if name == "auto" and os.environ.get("CUDA_VISIBLE_DEVICES", "-1") not in ("", "-1"):
             logger.warning("this job was given a GPU, and torch finds none: computing without")
         return torch.device("cpu")
-    # Not their numbers, which schedulers and containers assign anew.
+    # UUIDs, because schedulers and containers assign numbers anew.
     count = torch.cuda.device_count()
     index = claim(tuple(str(torch.cuda.get_device_properties(i).uuid) for i in range(count)))
     torch.cuda.set_device(index)
@@ -45,13 +46,13 @@ def resolve_device(name: str) -> torch.device:
 
 @functools.cache
 def claim(devices: tuple[str, ...]) -> int:
-    """Index of the device that this process computes on, of those it can see.
+    """Return the index of the device that this process computes on, of those it can see.
 
     Snakemake counts GPUs and assigns none. So each process takes a lock on a file that stands for
     the first device that no other process of this user has; the kernel releases it when the
-    process ends, however it ends. Where all are taken, the device is shared with as few as can be,
-    and the log says so: whoever starts more jobs than there are GPUs gets what was asked for,
-    where waiting would look like computing.
+    process ends, however it ends. Where all are taken, the device is shared with as few others as
+    possible, and the log says so: more jobs than GPUs were asked for, and waiting would look like
+    computing.
 
     Parameters
     ----------
@@ -77,14 +78,14 @@ def claim(devices: tuple[str, ...]) -> int:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 itself; where it is emulated it is slow."""
+    """Return whether a device computes in bfloat16 itself; where it is emulated it is slow."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def be_deterministic(threads: int = 1) -> None:
-    """Have torch take the same sums in the same order every time, where it can.
+    """Make torch take the same sums in the same order every time, where it can.
 
     Sums may depend on the number of compute threads, and what torch would take by itself depends
     on the machine and on what a scheduler gives.
@@ -92,16 +93,16 @@ def be_deterministic(threads: int = 1) -> None:
     torch.set_num_threads(threads)
     # cuBLAS sums in a fixed order only with a workspace of fixed size; read when CUDA starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # Some pooling has no deterministic backward pass on a GPU: a warning then, not an error.
+    # Some pooling has no deterministic backward pass on a GPU: this warns instead of failing.
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Or every new tensor would be written twice, in case somebody reads it before it is filled.
+    # Otherwise torch fills every new tensor, in case it is read before it is written.
     debugging: Any = torch.utils.deterministic
     debugging.fill_uninitialized_memory = False
 
 
 @contextmanager
 def reproducible(threads: int, device: torch.device) -> Iterator[None]:
-    """Deterministic kernels on a set number of threads; torch's own state comes back after."""
+    """Use deterministic kernels on a set number of threads, and restore torch's state after."""
     debugging: Any = torch.utils.deterministic
     before = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()

@@ -1,4 +1,4 @@
-"""An epoch of training: the order of its images, how they are varied, and its learning rates."""
+"""An epoch of training: the order of its images, their augmentation, and its learning rates."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ WARM_UP = 0.05
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is random in an epoch, drawn from (seed, epoch)."""
+    """The random choices of an epoch, drawn from (seed, epoch)."""
 
     order: NDArray[np.intp]
-    """(N,) rows in the order in which they are seen."""
+    """Rows (N,) in the order in which they are seen."""
     flip: NDArray[np.bool_]
-    """(N,) whether to mirror."""
+    """Mirroring of each image, (N,)."""
     shift: NDArray[np.intp]
-    """(N, 2) pixels down and to the right."""
+    """Translation of each image, (N, 2) pixels down and to the right."""
     values: NDArray[np.float32]
     weights: NDArray[np.float32]
-    """(N, C) targets and weights of the loss."""
+    """Targets (`values`) and weights of the loss, (N, C) each."""
     torch_seed: int
-    """Of dropout and stochastic depth."""
+    """Seed of dropout and stochastic depth."""
 
     @classmethod
     def draw(
@@ -40,13 +40,14 @@ class Plan:
         flip: bool,
         reach: int,
     ) -> Plan:
-        """The plan of an epoch.
+        """Draw the plan of an epoch.
 
         Parameters
         ----------
-        seed, epoch : all that it depends on, with the number of images.
-        labels, policy : see `losses.targets`.
-        flip : whether to mirror half of the images.
+        seed, epoch : seed and number of the epoch; with the number of images, all that the random
+            choices depend on.
+        labels, policy : labels and uncertainty policies; see `losses.targets`.
+        flip : True to mirror half of the images.
         reach : largest translation in pixels.
         """
         rng = np.random.default_rng([seed, epoch])
@@ -60,7 +61,7 @@ class Plan:
 
 
 def batches(order: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
-    """Consecutive parts of an order; a last single image joins the part before it.
+    """Split an order into consecutive parts; a last single image joins the part before it.
 
     A batch norm has no variance to normalise a single value by.
     """
@@ -73,13 +74,13 @@ def batches(order: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
 def augment(
     pixels: NDArray[np.uint8], flip: NDArray[np.bool_], shift: NDArray[np.intp]
 ) -> NDArray[np.uint8]:
-    """Mirrored and translated images.
+    """Mirror and translate images.
 
     Parameters
     ----------
     pixels : (N, S, S) uint8.
-    flip : (N,), whether to exchange left and right.
-    shift : (N, 2) pixels down and to the right; what comes into view is black.
+    flip : (N,) bool, True to exchange left and right.
+    shift : (N, 2) pixels down and to the right; pixels that come into view are black.
 
     Returns
     -------
@@ -100,7 +101,9 @@ def augment(
 
 
 def cosine(step: int, steps: int) -> float:
-    """Share of the full learning rate at a step: a short linear rise, then half a cosine."""
+    """Return the share of the full learning rate at a step: a short linear rise, then half a
+    cosine.
+    """
     rise = max(round(WARM_UP * steps), 1)
     if step < rise:
         return (step + 1) / rise

@@ -1,4 +1,4 @@
-"""What the programs that ask the model have in common: their options, and the model itself."""
+"""The options and the model of programs that ask the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of a job on one shard: weights, images, and where and how fast it runs."""
+    """Add the options of a job on one shard: weights, images, and where and how fast it runs."""
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_model(arguments: argparse.Namespace, classes: Sequence[str]) -> Classifier:
-    """The classifier that `add_options` names, once torch is set to be deterministic.
+    """Load the classifier that `add_options` names, once torch is set to be deterministic.
 
     Raises
     ------

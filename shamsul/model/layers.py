@@ -1,4 +1,4 @@
-"""What rewritten networks are made of, beside torch's own layers (`shamsul.model.canonise`).
+"""Layers of rewritten networks, beside torch's own (`shamsul.model.canonise`).
 
 They are here because classes of modules need torch, which the modules of methods load late.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Residual(nn.Module):
-    """``last(branch(x) + shortcut(x))``: a block of a ResNet or EfficientNet."""
+    """A block of a ResNet or EfficientNet: ``last(branch(x) + shortcut(x))``."""
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module, last: nn.Module) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class Residual(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, K, H, W) -> (N, K', H', W')."""
+        """Return the block's output: (N, K, H, W) -> (N, K', H', W')."""
         return self.last(self.branch(x) + self.shortcut(x))
 
 
@@ -38,7 +38,9 @@ class DenseBlock(nn.Module):
         self.growth = growth
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, K, H, W) -> (N, K + growth * layers, H, W)."""
+        """Return the input and all layers' features: (N, K, H, W) -> (N, K + growth * layers, H,
+        W).
+        """
         count, channels = x.shape[:2]
         shape = (count, channels + self.growth * len(self.layers), *x.shape[2:])
         features = torch.empty(
@@ -52,7 +54,7 @@ class DenseBlock(nn.Module):
 
 
 class Clamp(nn.Module):
-    """Channels kept within bounds of their own; the gradient is zero where one is overstepped.
+    """A layer that clamps channels to bounds of their own; beyond them the gradient is zero.
 
     Attributes
     ----------
@@ -68,7 +70,7 @@ class Clamp(nn.Module):
         self.register_buffer("upper", upper)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, K, H, W), of the same shape."""
+        """Return the clamped input, (N, K, H, W)."""
         if not torch.is_grad_enabled():
             return x.clamp(self.lower, self.upper)
         clamped = x.detach().clamp(self.lower, self.upper)
@@ -78,15 +80,15 @@ class Clamp(nn.Module):
 
 
 class SelfGated(nn.Module):
-    """SiLU, ``x sigmoid(x)``, whose gate is a constant for the gradient."""
+    """A SiLU activation, ``x sigmoid(x)``, whose gate is a constant for the gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape, which is kept."""
+        """Return ``x sigmoid(x)``, of the shape of `x`."""
         return x * x.detach().sigmoid()
 
 
 class Gated(nn.Module):
-    """Squeeze and excitation, ``x gate(x)``, whose gate is a constant for the gradient.
+    """A squeeze-and-excitation block, ``x gate(x)``, whose gate is a constant for the gradient.
 
     Attributes
     ----------
@@ -98,7 +100,7 @@ class Gated(nn.Module):
         self.gate = gate
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, K, H, W), of the same shape."""
+        """Return ``x gate(x)``, (N, K, H, W)."""
         with torch.no_grad():
             gate = self.gate(x)
         return x * gate

@@ -1,4 +1,4 @@
-"""What the classifier is trained towards: uncertainty policies, class weights and the loss."""
+"""The objective of training: uncertainty policies, class weights and the loss."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SMOOTHED = (0.55, 0.85)
 
 
 def policies(classes: Sequence[str], default: str, per_class: Mapping[str, str]) -> tuple[str, ...]:
-    """The uncertainty policy of each class."""
+    """Return the uncertainty policy of each class."""
     return tuple(per_class.get(name, default) for name in classes)
 
 
 def targets(
     labels: NDArray[np.floating], policy: Sequence[str], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Targets and weights of the loss under a policy for uncertain labels.
+    """Return targets and weights of the loss under a policy for uncertain labels.
 
     A class that is not mentioned (NaN) is a negative, as CheXpert's authors train. An uncertain
     label is, by its class's policy (Irvin et al., AAAI 2019): ``zeros`` a negative; ``ones`` a
@@ -54,7 +54,7 @@ def targets(
 
 
 def balance(values: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights under which positives and negatives of each class have equal sums.
+    """Return weights under which positives and negatives of each class have equal sums.
 
     ``positives / N`` for a negative and ``negatives / N`` for a positive, as SHAMSUL's training
     code has it. A target of at least 0.5 is a positive. A class without positives, or without
@@ -75,7 +75,7 @@ def balance(values: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArra
 
 
 def loss(logits: Tensor, values: Tensor, weights: Tensor, counted: Tensor) -> Tensor:
-    """Mean weighted binary cross-entropy over the labels that count, in float32.
+    """Return the mean weighted binary cross-entropy over the labels that count, in float32.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def loss(logits: Tensor, values: Tensor, weights: Tensor, counted: Tensor) -> Te
 
 
 def certain_loss(logits: NDArray[np.floating], labels: NDArray[np.floating]) -> float:
-    """Mean binary cross-entropy over the labels that are 0 or 1; NaN where none is."""
+    """Return the mean binary cross-entropy over the labels that are 0 or 1; NaN where none is."""
     certain = (labels == 0) | (labels == 1)
     if not certain.any():
         return float("nan")

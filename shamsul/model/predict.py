@@ -14,7 +14,7 @@ from shamsul.storage.images import Images
 
 
 def logits(classifier: Classifier, pixels: Pixels, count: int) -> NDArray[np.float32]:
-    """Logits of grey images, with no more than a few batches of them in memory as floats.
+    """Compute logits of grey images, with only a few batches of them in memory as floats.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def logits(classifier: Classifier, pixels: Pixels, count: int) -> NDArray[np.flo
 
 
 def predictions(classifier: Classifier, images: Images) -> pd.DataFrame:
-    """Predictions for a shard, one row per image and class, in their order.
+    """Make the table of predictions for a shard, one row per image and class, in their order.
 
     Returns
     -------

@@ -21,45 +21,49 @@ BACKBONES = (
 
 
 class Model(Section):
-    """Which network, and where its weights come from."""
+    """The network, and the source of its weights."""
 
     backbone: Literal[BACKBONES] = "densenet121"  # type: ignore[valid-type]
-    """The architecture: torchvision's, but for `densenet_small`, which trains on a processor."""
+    """Architecture of the network: torchvision's, except `densenet_small`, which trains on a
+    CPU."""
     weights: str = "imagenet"
-    """Start of training: `imagenet` (torchvision's), `random`, or a file of torchvision weights."""
+    """Initial weights of training: `imagenet` (torchvision's), `random`, or a file of torchvision
+    weights."""
     checkpoint: str | None = None
-    """A trained checkpoint: nothing is trained then."""
+    """Path of a trained checkpoint or state dict to use instead of training."""
 
 
 class Train(Section):
-    """How the classifier is trained. Everything here changes its weights."""
+    """The training of the classifier. Every setting here changes its weights."""
 
     epochs: PositiveInt = 10
-    """Times that the train split is gone through, at most."""
+    """Largest number of passes through the train split."""
     batch_size: PositiveInt = 16
-    """Images per step."""
+    """Images per step of the optimiser."""
     optimiser: Literal["adam", "adamw"] = "adam"
-    """Adam, or AdamW, which keeps the decay of weights apart from their gradients."""
+    """Optimiser: Adam, or AdamW, which keeps the decay of weights apart from their gradients."""
     learning_rate: PositiveFloat = 1e-4
-    """The largest; `schedule` says what becomes of it."""
+    """Largest learning rate; `schedule` says how it changes."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Of all weights, as torch's optimisers take it."""
+    """Weight decay of all weights, as torch's optimisers take it."""
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
-    """`cosine`: a rise from zero, then half a cosine back to it; `plateau`: a tenth where the loss
-    on tune stays as it is."""
+    """Schedule of the learning rate. `cosine`: a rise from zero, then half a cosine back to it;
+    `plateau`: a tenth of the rate each time the loss on the tune split stops falling."""
     uncertainty: Literal["zeros", "ones", "ignore", "smoothed"] = "zeros"
-    """What an uncertain label counts as, for classes not named in `uncertainty_per_class`."""
+    """Policy for uncertain labels of the classes not named in `uncertainty_per_class`: negative,
+    positive, left out of the loss, or a smoothed positive."""
     uncertainty_per_class: dict[str, Literal["zeros", "ones", "ignore", "smoothed"]] = {}
-    """The same by class."""
+    """Policy for uncertain labels by class."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced` weighs positives and negatives of each class to equal sums, as the study did."""
+    """Weights of the loss. `balanced` weighs positives and negatives of each class to equal sums,
+    as the study did."""
     flip: bool = True
-    """Mirror half of the images at random."""
+    """Random mirroring of half of the images."""
     shift: Fraction = 0.0
     """Largest random translation, as a fraction of the side."""
     early_stopping: PositiveInt | None = None
-    """Stop after this many epochs without a better mean AUROC on tune."""
+    """Epochs without a better mean AUROC on the tune split after which training stops."""
     amp: bool = False
-    """Mixed precision (bfloat16 autocast); ignored on a processor without it."""
+    """Mixed precision (bfloat16 autocast); ignored on a device without it."""
     threads: PositiveInt = 2
-    """Compute threads. Sums depend on their number, so it is configuration, not scheduling."""
+    """Number of compute threads. Sums depend on it, so it is configuration, not scheduling."""

@@ -1,26 +1,21 @@
 """Training: the same settings and data give the same weights, interrupted or not.
 
 Everything random in an epoch (order, mirroring, shifts, smoothed labels, dropout) is drawn from
-(seed, epoch) alone. So the random state at the end of an epoch is the number of that epoch, and
-what is kept for going on is weights, optimiser, schedule and history.
+(seed, epoch) alone. So the number of an epoch is all of its random state, and a saved training
+consists of weights, optimiser, schedule and history (`training_state.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-import torchvision
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -34,14 +29,13 @@ from shamsul.model.device import has_bfloat16, reproducible
 from shamsul.model.epoch import Plan, augment, batches, cosine
 from shamsul.model.predict import logits
 from shamsul.model.settings import Train
-from shamsul.model.weights import read
-from shamsul.storage.files import replacing
+from shamsul.model.training_state import fingerprint, resume, save
 
 logger = logging.getLogger(__name__)
 
 HISTORY_COLUMNS = ["epoch", "learning_rate", "train_loss", "tune_loss", "tune_auroc", "seconds"]
-"""`learning_rate` is the epoch's last; `seconds`, wall time, is the only one that two equal runs
-do not share."""
+"""Columns of the training history. `learning_rate` is the epoch's last; `seconds`, wall time, is
+the only one that two equal runs do not share."""
 
 
 def fit(
@@ -56,19 +50,19 @@ def fit(
 ) -> pd.DataFrame:
     """Train a classifier and leave it with the weights of its best epoch.
 
-    The best epoch has the highest mean AUROC on tune, the first of equal ones. After each epoch
-    all that is needed to go on is written to `state`; a run that finds it there, from the same
-    settings, data, code, torch and kind of device, goes on from it and ends with the same weights,
-    bit for bit, as one that was left alone. Remove the file once the result is safe.
+    The best epoch has the highest mean AUROC on the tune split, the first of equal ones. After each
+    epoch all that is needed to continue is written to `state`. A run that finds it there, from the
+    same settings, data, code, torch and kind of device, continues from it and ends with the same
+    weights, bit for bit, as one that was not interrupted. Remove the file once the result is safe.
 
     Parameters
     ----------
-    classifier : with its first weights, on the device to train on; changed in place.
-    train, tune : what to learn from and what to choose the epoch by.
-    settings : how to train.
-    seed : the only source of randomness.
-    state : file to go on from.
-    after_epoch : called with the number of each epoch when its state is safe.
+    classifier : classifier with its first weights, on the device to train on; changed in place.
+    train, tune : data to learn from, and data to choose the epoch by.
+    settings : settings of the training.
+    seed : only source of randomness.
+    state : file to write the state to, and to continue from.
+    after_epoch : function called with the number of each epoch when its state is safe.
     code : digest of the program, for `state`.
 
     Returns
@@ -83,9 +77,9 @@ def fit(
     _check(train, tune)
     state = Path(state)
     with reproducible(settings.threads, classifier.device):
-        run = _Run(classifier, train, tune, settings, seed)
-        print_ = _fingerprint(run, code)
-        _resume(run, state, print_)
+        run = Run(classifier, train, tune, settings, seed)
+        digest = fingerprint(run, code)
+        resume(run, state, digest)
         begun = time.monotonic()
         first = len(run.history) + 1
         for epoch in range(first, settings.epochs + 1):
@@ -93,7 +87,7 @@ def fit(
                 logger.info("stopped early: no better epoch for %d", settings.early_stopping)
                 break
             run.epoch(epoch)
-            _save(run, state, print_)
+            save(run, state, digest)
             row = run.history[-1]
             spent = (time.monotonic() - begun) / (epoch - first + 1)
             logger.info(
@@ -113,13 +107,13 @@ def fit(
 
 
 def selection(history: pd.DataFrame) -> dict[str, float]:
-    """The epoch whose weights were kept, and its mean AUROC on tune."""
+    """Return the epoch whose weights were kept, and its mean AUROC on the tune split."""
     best = history.loc[history["tune_auroc"].idxmax()]
     return {"epoch": int(best["epoch"]), "tune_auroc": float(best["tune_auroc"])}
 
 
 def mean_auroc(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> float:
-    """Mean AUROC over the classes that have positives and negatives.
+    """Return the mean AUROC over the classes that have positives and negatives.
 
     Labels other than 0 and 1 are left out of their class. NaN where no class has both.
     """
@@ -149,8 +143,8 @@ def _check(train: Dataset, tune: Dataset) -> None:
         )
 
 
-class _Run:
-    """A training run between two epochs."""
+class Run:
+    """The state of a training run between two epochs."""
 
     def __init__(
         self, classifier: Classifier, train: Dataset, tune: Dataset, settings: Train, seed: int
@@ -163,7 +157,7 @@ class _Run:
             classifier.classes, settings.uncertainty, settings.uncertainty_per_class
         )
         self.amp = settings.amp and has_bfloat16(self.device)
-        if self.device.type == "cuda":  # on a processor it is no faster
+        if self.device.type == "cuda":  # It is no faster on a CPU.
             self.network.to(memory_format=torch.channels_last)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
         self.optimiser = kind(
@@ -171,7 +165,7 @@ class _Run:
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
-        # SHAMSUL's training code: a tenth, after more than one epoch without 0.0001 better.
+        # As in SHAMSUL's training code: a tenth after two epochs not better by 0.0001.
         self.plateau = ReduceLROnPlateau(
             self.optimiser,
             factor=0.1,
@@ -184,11 +178,13 @@ class _Run:
         self.best: dict[str, torch.Tensor] = {}
 
     def best_epoch(self) -> int:
-        """Number of the epoch with the highest AUROC on tune, the first of equal ones."""
+        """Return the number of the epoch with the highest AUROC on tune, the first of equal
+        ones.
+        """
         return 1 + int(np.argmax([row["tune_auroc"] for row in self.history]))
 
     def is_stale(self) -> bool:
-        """Whether it is time to stop early."""
+        """Return whether it is time to stop early."""
         patience = self.settings.early_stopping
         if patience is None or not self.history:
             return False
@@ -200,7 +196,7 @@ class _Run:
         try:
             train_loss = self._learn(epoch)
         except torch.cuda.OutOfMemoryError:
-            # Half the batch would be another training.
+            # Halving the batch would change the result.
             raise InputError(
                 f"train.batch_size: {self.settings.batch_size} images of {self.classifier.size} x"
                 f" {self.classifier.size} are too many for this GPU's memory; lower it"
@@ -230,7 +226,7 @@ class _Run:
             self.best = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
 
     def _learn(self, epoch: int) -> float:
-        """One pass over the training images; returns the mean loss per label."""
+        """Train for one pass over the training images; return the mean loss per label."""
         settings = self.settings
         reach = round(settings.shift * self.classifier.size)
         plan = Plan.draw(self.seed, epoch, self.train.labels, self.policy, settings.flip, reach)
@@ -238,7 +234,7 @@ class _Run:
         if settings.class_weights == "balanced":
             weights = losses.balance(plan.values, plan.weights)
         groups = batches(plan.order, settings.batch_size)
-        torch.manual_seed(plan.torch_seed)  # dropout and stochastic depth
+        torch.manual_seed(plan.torch_seed)  # For dropout and stochastic depth.
         self.network.train()
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for number, rows in enumerate(track(groups, f"epoch {epoch}: batches")):
@@ -266,69 +262,3 @@ class _Run:
             self.optimiser.step()
             total += loss.detach() * counted
         return float(total) / max(float(plan.weights.sum()), 1)
-
-
-def _fingerprint(run: _Run, code: str) -> str:
-    """What a state must have come from to be gone on from."""
-    facts = {
-        "code": code,
-        "settings": run.settings.model_dump(),
-        "seed": run.seed,
-        "classes": run.classifier.classes,
-        "size": run.classifier.size,
-        "weights": run.classifier.digest(),
-        "train": run.train.digest(),
-        "tune": run.tune.digest(),
-        "torch": f"{torch.__version__} {torchvision.__version__}",
-        "device": f"{run.device.type} {run.amp}",
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _save(run: _Run, state: Path, fingerprint: str) -> None:
-    content = {
-        "fingerprint": fingerprint,
-        "network": run.network.state_dict(),
-        "best": run.best,
-        "optimiser": run.optimiser.state_dict(),
-        "plateau": run.plateau.state_dict(),
-        "history": run.history,
-    }
-    with replacing(state) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
-
-
-def _resume(run: _Run, state: Path, fingerprint: str) -> None:
-    """Bring a run to where `state` left it, or leave it at its beginning."""
-    for leftover in state.parent.glob(f".{state.name}.*"):
-        leftover.unlink(missing_ok=True)  # of a run that was killed while it wrote
-    if not state.exists():
-        return
-    try:
-        _check_sums(state)
-        content: dict[str, Any] = read(state)
-        found = content["fingerprint"]
-    except (InputError, KeyError, TypeError) as error:
-        logger.warning("training starts from the beginning: %s", error)
-        return
-    if found != fingerprint:
-        logger.info(
-            "training starts from the beginning: %s is of other settings, data or software", state
-        )
-        return
-    run.network.load_state_dict(content["network"])
-    run.optimiser.load_state_dict(content["optimiser"])
-    run.plateau.load_state_dict(content["plateau"])
-    run.best, run.history = content["best"], content["history"]
-    logger.info("training goes on after epoch %d, from %s", len(run.history), state)
-
-
-def _check_sums(state: Path) -> None:
-    """Raise an InputError where a part is not what was written: `torch.load` does not look."""
-    try:
-        with zipfile.ZipFile(state) as parts:
-            damaged = parts.testzip()
-    except Exception as error:  # as in `weights.read`
-        raise InputError(f"{state}: damaged ({error})") from None
-    if damaged is not None:
-        raise InputError(f"{state}: damaged")

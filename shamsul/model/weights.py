@@ -1,4 +1,4 @@
-"""Files of weights that others wrote: read with care, brought to torchvision's names.
+"""Files of weights made elsewhere, brought to torchvision's names.
 
 Nothing in a file is executed (`weights_only`), whatever a pickle may ask for.
 """
@@ -18,11 +18,12 @@ from shamsul.errors import InputError
 StateDict = dict[str, Tensor]
 
 _OLD_DENSENET = re.compile(r"(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)")
-"""Names in the published DenseNet files (`norm.1`), older than the ban on dots in such names."""
+"""Pattern of names in the published DenseNet files (`norm.1`), older than the ban on dots in such
+names."""
 
 
 def read(path: str | Path) -> Any:
-    """The content of a file written by `torch.save`, on the processor.
+    """Read the content of a file written by `torch.save`, onto the CPU.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def read(path: str | Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file of weights") from None
+        raise InputError(f"{path}: no such file of weights; correct the path") from None
     except Exception as error:  # unpickling bad bytes can raise anything
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(
@@ -42,7 +43,7 @@ def read(path: str | Path) -> Any:
 
 
 def state_dict(path: str | Path, backbone: str) -> StateDict:
-    """The weights in a file under torchvision's names.
+    """Read the weights in a file, under torchvision's names.
 
     The weights may lie under a key `state_dict` or `model`, and their names may begin with
     `module.` (data-parallel training), `model.`, `network.` or the backbone's name, as in
@@ -75,9 +76,9 @@ def load(network: nn.Module, weights: StateDict, path: str | Path, without: str 
 
     Parameters
     ----------
-    network : to be changed in place.
-    weights : under torchvision's names.
-    path : named in messages.
+    network : network to change in place.
+    weights : tensors under torchvision's names.
+    path : file that messages name.
     without : name of a layer (the head) that keeps its own weights.
 
     Raises
@@ -105,5 +106,8 @@ def load(network: nn.Module, weights: StateDict, path: str | Path, without: str 
         raise InputError(f"{path}: does not fit {type(network).__name__}: {'; '.join(faults)}")
     broken = [n for n, t in weights.items() if t.is_floating_point() and not t.isfinite().all()]
     if broken:
-        raise InputError(f"{path}: {broken[0]} has values that are not finite")
+        raise InputError(
+            f"{path}: {broken[0]} has values that are not finite; choose weights of a "
+            "training that did not diverge"
+        )
     network.load_state_dict(weights, strict=False)

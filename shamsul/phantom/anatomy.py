@@ -2,40 +2,38 @@
 
 Everything is drawn in chest coordinates: the unit is half the inner width of the thorax, ``x``
 grows to the image's right (the patient's left), ``y`` grows downwards from the lung apices. A
-`Canvas` carries them to pixels. Layers are path lengths times attenuation coefficients, and the
-detector sees ``exp(-sum)`` plus scatter plus quantum noise (Beer and Lambert).
+`shamsul.phantom.canvas.Canvas` carries them to pixels. Layers are path lengths times attenuation
+coefficients, and the detector sees ``exp(-sum)`` plus scatter plus quantum noise (Beer and
+Lambert).
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
-from scipy.ndimage import gaussian_filter
-from scipy.sparse import csr_array
 
 Field = NDArray[np.float32]
-"""(height, width) float32: one value for each pixel of a radiograph."""
+"""Values of a radiograph's pixels, (height, width) float32."""
 Points = NDArray[np.float64]
-"""(n, 2) float64: x and y in chest coordinates."""
+"""Points in chest coordinates, (n, 2) float64: x and y."""
 
 RIGHT, LEFT = -1, 1
 """The patient's sides, as the sign of x in the image."""
 
 
 def stream(seed: int, *names: object) -> np.random.Generator:
-    """A random generator for each purpose, so that no draw depends on how many others there are."""
+    """Return a random generator for one purpose, independent of how much others draw."""
     digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, np.uint32))
 
 
 def curve(*points: tuple[float, float], steps: int = 8) -> Points:
-    """A smooth open line (Catmull-Rom spline) through the points."""
+    """Draw a smooth open line (Catmull-Rom spline) through the points."""
     p = np.array([points[0], *points, points[-1]], float)
     t = np.linspace(0, 1, steps, endpoint=False)[:, None, None]
     a, b, c, d = p[:-3], p[1:-2], p[2:-1], p[3:]
@@ -44,7 +42,7 @@ def curve(*points: tuple[float, float], steps: int = 8) -> Points:
 
 
 def tube(line: Points, width: float | NDArray[np.float64]) -> Points:
-    """The outline of a band of that width about a line; or of each of many, (..., n, 2)."""
+    """Return the outline of a band of that width about a line, or about each of (..., n, 2)."""
     along = np.empty_like(line)
     along[..., 1:-1, :] = line[..., 2:, :] - line[..., :-2, :]
     along[..., 0, :] = line[..., 1, :] - line[..., 0, :]
@@ -55,14 +53,14 @@ def tube(line: Points, width: float | NDArray[np.float64]) -> Points:
 
 
 def ellipse(x: float, y: float, rx: float, ry: float) -> Points:
-    """The outline of an upright ellipse."""
+    """Return the outline of an upright ellipse."""
     angle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], 1)
 
 
 @dataclass(frozen=True)
 class Build:
-    """What stays the same in a patient from study to study."""
+    """The traits of a patient that stay the same from study to study."""
 
     sex: str
     age: int
@@ -73,18 +71,18 @@ class Build:
     spacing: float
     """Distance between neighbouring ribs at the spine."""
     tilt: float
-    """How far a rib falls from the spine to its front end."""
+    """Height by which a rib falls from the spine to its front end."""
     ctr: float
     """Cardiothoracic ratio when healthy, in a PA projection."""
     knob: float
     """Half width of the aortic knob."""
     scoliosis: float
     bone: float
-    """Bone mineral, falling with age."""
+    """Bone mineral, which falls with age."""
 
     @classmethod
     def of(cls, seed: int, patient_id: str) -> Build:
-        """The build of a patient, from seed and name alone."""
+        """Return the build of a patient, from seed and name alone."""
         rng = stream(seed, patient_id, "build")
         sex = "Female" if rng.random() < 0.45 else "Male"
         age = int(np.clip(rng.normal(58, 18), 18, 90))
@@ -115,7 +113,7 @@ class View:
     shift_x: float
     shift_y: float
     inspiration: float
-    """By how much the diaphragm stands higher than in full inspiration."""
+    """Height of the diaphragm above its place in full inspiration."""
     turn: float
     """Displacement of the spine against the front of the chest, by a turn of the patient."""
     scatter: float
@@ -126,7 +124,7 @@ class View:
 
     @classmethod
     def of(cls, seed: int, image_id: str, ap: bool, height: int) -> View:
-        """The exposure of an image, from seed and name alone."""
+        """Return the exposure of an image, from seed and name alone."""
         rng = stream(seed, image_id, "view")
         rows = round(height * rng.uniform(0.9, 1.1))
         columns = round(rows * rng.uniform(0.82, 1.25))
@@ -150,99 +148,8 @@ class View:
         )
 
 
-class Canvas:
-    """Draws chest coordinates on the pixels of one radiograph, antialiased."""
-
-    def __init__(self, view: View) -> None:
-        self.shape = view.height, view.width
-        cos, sin = np.cos(view.angle) * view.scale, np.sin(view.angle) * view.scale
-        self._matrix = np.array([[cos, sin], [-sin, cos]])
-        # The point between the lungs lies in the middle of the radiograph.
-        centre = np.array([view.width / 2 + view.shift_x, view.height / 2 + view.shift_y])
-        self._offset = centre - np.array([0.0, 0.9]) @ self._matrix
-        self.scale = view.scale
-
-    @cached_property
-    def grid(self) -> tuple[Field, Field]:
-        """Chest coordinates (x, y) of the pixels' centres."""
-        inverse = np.linalg.inv(self._matrix).astype(np.float32)
-        rows = np.arange(self.shape[0], dtype=np.float32) + np.float32(0.5 - self._offset[1])
-        columns = np.arange(self.shape[1], dtype=np.float32) + np.float32(0.5 - self._offset[0])
-        x = columns * inverse[0, 0] + (rows * inverse[1, 0])[:, None]
-        y = columns * inverse[0, 1] + (rows * inverse[1, 1])[:, None]
-        return x, y
-
-    def pixels(self, points: Points) -> Points:
-        """Chest coordinates (..., 2) as continuous pixel coordinates x, y."""
-        return points @ self._matrix + self._offset
-
-    def layer(self, *shapes: tuple[Points, int]) -> Image.Image:
-        """Outlines (n, 2), or many (m, n, 2), filled with a grey value, later ones on top.
-
-        Drawn at twice the resolution and averaged, so that edges are smooth.
-        """
-        image = Image.new("L", (2 * self.shape[1], 2 * self.shape[0]))
-        draw = ImageDraw.Draw(image)
-        for points, grey in shapes:
-            # PIL counts from pixels' centres.
-            place = (2 * self.pixels(points) - 0.5).reshape(-1, 2 * points.shape[-2]).tolist()
-            for outline in place:
-                draw.polygon(outline, fill=grey)
-        return image.reduce(2)
-
-    def field(self, *shapes: tuple[Points, int], weight: float = 1) -> Field:
-        """`layer` as numbers; grey value 255 is `weight`."""
-        return np.asarray(self.layer(*shapes)) * np.float32(weight / 255)
-
-    def fill(self, *outlines: Points) -> Field:
-        """1 within the outlines, 0 outside, between at the edge."""
-        return self.field(*((outline, 255) for outline in outlines))
-
-    def rounded(self, *outlines: Points, edge: float, depth: float) -> tuple[Field, Field]:
-        """Path length through a rounded body, and the mask of its shadow.
-
-        Full resolution at the edge, where it is a share `edge` of its thickness; that grows
-        inwards over about the distance `depth`.
-        """
-        layer = self.layer(*((outline, 255) for outline in outlines))
-        coarse = 4 if depth < 0.1 else 8
-        inner = np.asarray(layer.reduce(coarse)) * np.float32(1 / 255)
-        inner = gaussian_filter(inner, depth * self.scale / coarse, mode="nearest", truncate=2)
-        profile = edge + (1 - edge) * np.sqrt(np.clip(2 * inner - 1, 0, 1))
-        mask = np.asarray(layer) * np.float32(1 / 255)
-        path = self.enlarged(profile, coarse)
-        path *= mask
-        return path, mask
-
-    def enlarged(self, coarse: Field, pixel: int) -> Field:
-        """A coarse field whose pixels have that size spread over the radiograph, smoothly."""
-        # Sparse, not BLAS: its threads would get in each other's way and may round differently.
-        across = _spread(self.shape[1], coarse.shape[1], pixel) @ coarse.T
-        return _spread(self.shape[0], coarse.shape[0], pixel) @ np.ascontiguousarray(across.T)
-
-    def cloud(self, rng: np.random.Generator, size: float) -> Field:
-        """Smooth noise of about unit variance, whose grains have that size."""
-        pixel = max(round(size * self.scale), 1)
-        rows, columns = (n // pixel + 2 for n in self.shape)
-        grains = rng.standard_normal((rows, columns), dtype=np.float32)
-        return self.enlarged(grains * np.float32(1.7), pixel)
-
-
-@lru_cache(maxsize=4096)
-def _spread(length: int, cells: int, pixel: int) -> csr_array:
-    """Sparse (length, cells) weights of quadratic B-splines, one a cell; the ends are repeated."""
-    place = (np.arange(length) + 0.5) / pixel - 0.5
-    nearest = np.floor(place + 0.5)
-    t = place - nearest
-    weights = np.stack([(0.5 - t) ** 2 / 2, 0.75 - t**2, (0.5 + t) ** 2 / 2], axis=1)
-    around = np.clip(nearest[:, None] + (-1, 0, 1), 0, cells - 1)
-    starts = np.arange(0, 3 * length + 1, 3)
-    values = weights.ravel().astype(np.float32), around.ravel().astype(np.int32), starts
-    return csr_array(values, shape=(length, cells))
-
-
 def wall(y: NDArray[np.floating] | float) -> Any:
-    """Distance from the midline to the inner chest wall at a height."""
+    """Return the distance from the midline to the inner chest wall at a height."""
     t = np.clip(1 - np.asarray(y) / 1.35, 0, 1)
     return 0.36 + 0.625 * np.sqrt(1 - t**2.3)
 
@@ -259,15 +166,15 @@ class Chest:
     """Factor on the width of the upper mediastinum."""
 
     def dome(self, side: int) -> float:
-        """Height of the diaphragm; the right one stands higher, over the liver."""
+        """Return the height of the diaphragm; the right one stands higher, over the liver."""
         return self.build.lung - self.view.inspiration + (0.07 if side == LEFT else 0.0)
 
     def angle(self, side: int) -> float:
-        """Height of the costophrenic angle."""
+        """Return the height of the costophrenic angle."""
         return self.dome(side) + 0.30
 
     def diaphragm(self, side: int) -> Points:
-        """From the costophrenic angle over the dome to the midline."""
+        """Return the line from the costophrenic angle over the dome to the midline."""
         dome = self.dome(side)
         line = curve(
             (0.985, dome + 0.30), (0.83, dome + 0.1), (0.5, dome), (0.24, dome + 0.03),
@@ -276,7 +183,7 @@ class Chest:
         return line * (side, 1)
 
     def lung(self, side: int) -> Points:
-        """Outline of a lung, hidden partly by the mediastinum."""
+        """Return the outline of a lung, hidden partly by the mediastinum."""
         y = np.concatenate([np.linspace(0, 1, 16) ** 2.2 * 0.5, np.linspace(0.56, 1.35, 12)])
         lateral = np.stack([wall(y), y], 1)
         apex = curve((0.04, 0.3), (0.15, 0.09), (0.26, 0.015), steps=4)
@@ -284,7 +191,7 @@ class Chest:
 
     @property
     def heart(self) -> Points:
-        """Outline of the heart, resting on the diaphragm."""
+        """Return the outline of the heart, resting on the diaphragm."""
         line = curve(
             (0.02, 0.70), (-0.17, 0.86), (-0.29, 1.06), (-0.335, 1.28), (-0.28, 1.5), (-0.1, 1.62),
             (0.22, 1.68), (0.48, 1.63), (0.57, 1.47), (0.535, 1.25), (0.40, 1.0), (0.25, 0.82),
@@ -296,7 +203,7 @@ class Chest:
 
     @property
     def mediastinum(self) -> Points:
-        """Outline of the great vessels and the middle of the chest, from the neck down."""
+        """Return the outline of the great vessels and the middle of the chest, neck to heart."""
         knob, wide = self.build.knob, self.widening
         right = curve((-0.13, -0.6), (-0.13, -0.1), (-0.17, 0.25), (-0.185, 0.6), (-0.19, 0.9),
                       (-0.16, 1.2), (-0.14, 1.9))  # fmt: skip
@@ -311,12 +218,12 @@ class Chest:
         return line - (self.view.turn, 0)
 
     def hilum(self, side: int) -> tuple[float, float]:
-        """Where the vessels of a lung come from."""
+        """Return the point that the vessels of a lung come from."""
         return side * 0.2, 0.74 if side == RIGHT else 0.69
 
     @cached_property
     def ribs(self) -> tuple[Points, NDArray[np.float64]]:
-        """Midlines of the ribs as tilted rings seen from the front, and their widths.
+        """Return midlines of the ribs as tilted rings seen from the front, and their widths.
 
         Lines are (10, 2, 40, 2): from the top, right and left, 24 points behind and the rest in
         front, x and y; widths are (10,).

@@ -1,13 +1,12 @@
 """Generated radiographs as a CheXpert and CheXlocalize tree, with the published names and traps.
 
-``python -m shamsul.phantom.export export DIR`` writes what somebody who has both archives finds on
-disk: `val_labels.csv` says ``CheXpert-v1.0/valid/...`` and the folder is ``CheXpert/val``;
+``shamsul phantom export DIR`` writes what somebody who has both archives finds on disk:
+`val_labels.csv` says ``CheXpert-v1.0/valid/...`` and the folder is ``CheXpert/val``;
 CheXlocalize says "Airspace Opacity" for "Lung Opacity" and lists only images with a finding.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 from collections.abc import Iterator, Sequence
@@ -21,38 +20,36 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
-from pydantic import ValidationError
 from skimage.measure import find_contours
 
-from shamsul.data.settings import PHANTOM_FILES, Confounder, PhantomSource
+from shamsul.data.adapters.phantom import PHANTOM_FILES, Confounder, PhantomSource
 from shamsul.errors import InputError
-from shamsul.job import program
 from shamsul.job.progress import track
 from shamsul.labels import CHEXLOCALIZE_NAMES, CLASSES, LOCALISED, MARKER
 from shamsul.phantom.anatomy import stream
 from shamsul.phantom.findings import Mask
 from shamsul.phantom.lateral import render_lateral
-from shamsul.phantom.patients import Study, report, studies
+from shamsul.phantom.patients import Study, reported_labels, studies
 from shamsul.phantom.radiograph import Radiograph, render
-from shamsul.phantom.second_reader import Points, read
-from shamsul.settings import SPLITS, Split, explain_errors, unknown
+from shamsul.phantom.second_reader import Points, second_reading
+from shamsul.settings import SPLITS, Split, unknown
 from shamsul.storage.files import replacing
 
 FIRST_PATIENT: dict[Split, int] = {"train": 1, "tune": 80_001, "test": 90_001}
-"""Each split's patients are numbered from here, up to the next split's or five digits."""
+"""Number of each split's first patient. Numbers go up to the next split's, or to five digits."""
 FOLDER: dict[Split, tuple[str, str]] = {
     "train": ("CheXpert-v1.0-small/train", "CheXpert-v1.0-small/train"),
     "tune": ("CheXpert/val", "CheXpert-v1.0/valid"),
     "test": ("CheXpert/test", "test"),
 }
-"""Folder of a split's images on disk, and what its CSV file calls it."""
+"""Folder of a split's images on disk, and its name in the CSV file."""
 ABOUT = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
 
 _TO_CHEXLOCALIZE = {ours: theirs for theirs, ours in CHEXLOCALIZE_NAMES.items()}
 
 
-def patients(split: Split, count: int) -> list[str]:
-    """Names of a split's patients; no two splits share one.
+def patient_names(split: Split, count: int) -> list[str]:
+    """Return the names of a split's patients; no two splits share one.
 
     Raises
     ------
@@ -67,7 +64,7 @@ def patients(split: Split, count: int) -> list[str]:
 
 
 def has_marker(seed: int, study: Study, split: Split, confounder: Confounder | None) -> bool:
-    """Whether a radiograph bears the confounding marker."""
+    """Return whether a radiograph bears the confounding marker."""
     if confounder is None:
         return False
     if split != "test":
@@ -88,14 +85,14 @@ def export(
 ) -> None:
     """Write the phantoms of a source as a CheXpert and CheXlocalize tree.
 
-    The files are those of `shamsul.data.settings.PHANTOM_FILES`, and the JPEG images that they
-    name; a split without patients has its files, without entries. Equal arguments give equal
-    bytes, whatever the number of workers.
+    The files are those of `PHANTOM_FILES`, and the JPEG images that they name; a split without
+    patients has its files, without entries. Equal arguments give equal bytes, whatever the number
+    of workers.
 
     Parameters
     ----------
     directory : made if need be; files of the same name are replaced, each at once.
-    seed : of everything; it is not taken from the source.
+    seed : seed of everything; it is not taken from the source.
     lateral : add a lateral view to every third study. Laterals have no masks.
     annotations : add `gt_annotations_*.json`, the masks as polygons. A polygon cannot express a
         hole: it is filled there.
@@ -109,7 +106,7 @@ def export(
     directory = Path(directory)
     if source.confounder is not None and source.confounder.class_name not in CLASSES:
         raise InputError(f"confounder.class_name: {unknown(source.confounder.class_name, CLASSES)}")
-    names = {split: patients(split, source.patients.get(split, 0)) for split in SPLITS}
+    names = {split: patient_names(split, source.patients.get(split, 0)) for split in SPLITS}
     for split in SPLITS:
         course = [study for name in names[split] for study in studies(seed, name)]
         make = partial(_write_study, directory, seed, split, source, lateral, annotations)
@@ -124,7 +121,7 @@ def export(
 
 @dataclass(frozen=True)
 class _Written:
-    """What the tables say of one study."""
+    """The entries of one study in the tables."""
 
     image_id: str
     rows: list[dict[str, Any]]
@@ -147,7 +144,7 @@ def _write_study(
     marked = has_marker(seed, study, split, source.confounder)
     radiograph = render(seed, study, source.height, marked)
     if split == "train":
-        labels = report(seed, study)
+        labels = reported_labels(seed, study)
     else:
         labels = {name: float(value) for name, value in study.labels.items()}
     folder, called = FOLDER[split]
@@ -170,19 +167,25 @@ def _write_study(
         segmentations(radiograph, LOCALISED) if positive else None,
         segmentations(radiograph, (MARKER,)) if marked else None,
         polygons(radiograph) if annotations and positive else None,
-        *(reading(seed, study, radiograph) if positive and split == "test" else (None, None)),
+        *(
+            human_benchmark(seed, study, radiograph)
+            if positive and split == "test"
+            else (None, None)
+        ),
     )
 
 
-def reading(seed: int, study: Study, radiograph: Radiograph) -> tuple[dict[str, Any], Points]:
-    """A second reader's masks and points, as CheXlocalize's files of the human benchmark."""
-    again, points = read(seed, study.image_id, radiograph, LOCALISED)
+def human_benchmark(
+    seed: int, study: Study, radiograph: Radiograph
+) -> tuple[dict[str, Any], Points]:
+    """Return a second reader's masks and points, as CheXlocalize's human benchmark has them."""
+    again, points = second_reading(seed, study.image_id, radiograph, LOCALISED)
     named = {_TO_CHEXLOCALIZE.get(name, name): xy for name, xy in points.items()}
     return segmentations(again, LOCALISED), named
 
 
 def segmentations(radiograph: Radiograph, classes: Sequence[str]) -> dict[str, Any]:
-    """Masks as CheXlocalize's `gt_segmentations` has them: compressed COCO run lengths by class."""
+    """Return masks as CheXlocalize's `gt_segmentations` has them: COCO run lengths by class."""
     masks = np.zeros((*radiograph.image.shape, len(classes)), np.uint8, order="F")
     for index, name in enumerate(classes):
         if name in radiograph.masks:
@@ -197,7 +200,7 @@ def segmentations(radiograph: Radiograph, classes: Sequence[str]) -> dict[str, A
 
 
 def polygons(radiograph: Radiograph) -> dict[str, Any]:
-    """Masks as CheXlocalize's `gt_annotations` has them: positive classes only."""
+    """Return masks as CheXlocalize's `gt_annotations` has them: positive classes only."""
     drawn = {
         _TO_CHEXLOCALIZE.get(name, name): list(outlines(radiograph.masks[name]))
         for name in LOCALISED
@@ -207,7 +210,7 @@ def polygons(radiograph: Radiograph) -> dict[str, Any]:
 
 
 def outlines(mask: Mask) -> Iterator[list[list[float]]]:
-    """Polygons [[x, y], ...] through the outermost pixels of each part of a mask.
+    """Yield polygons [[x, y], ...] through the outermost pixels of each part of a mask.
 
     PIL draws them back with ``polygon(outline=1, fill=1)``; holes are filled.
     """
@@ -251,58 +254,3 @@ def _write_tables(
     for name, content in contents.items():
         with replacing(directory / name) as temporary:
             temporary.write_text(json.dumps(content))
-
-
-def _counts(text: str) -> dict[str, str]:
-    try:
-        return dict(part.split("=", 1) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"--patients {text}: write it like train=900,tune=60,test=100") from None
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line.
-
-    Raises
-    ------
-    InputError
-        An argument is wrong.
-    """
-    parser = argparse.ArgumentParser(prog="python -m shamsul.phantom.export", description=__doc__)
-    command = parser.add_subparsers(required=True, metavar="export").add_parser(
-        "export", help="write radiographs, labels and masks to a folder"
-    )
-    command.add_argument("directory", type=Path, metavar="DIR")
-    command.add_argument("--seed", type=int, default=1)
-    command.add_argument(
-        "--patients",
-        metavar="train=N,tune=N,test=N",
-        help="patients of each split; a split that is not named gets none",
-    )
-    command.add_argument("--height", type=int, default=320, help="nominal height in pixels")
-    command.add_argument("--lateral", action="store_true", help="add lateral views")
-    command.add_argument("--annotations", action="store_true", help="add polygons")
-    command.add_argument("--confounder", metavar="CLASS", help="burn in a marker that goes with it")
-    command.add_argument("--workers", type=int, default=1, help="processes")
-    options = parser.parse_args(arguments)
-    settings: dict[str, Any] = {"adapter": "phantom", "height": options.height}
-    if options.patients:
-        settings["patients"] = _counts(options.patients)
-    if options.confounder:
-        settings["confounder"] = {"class_name": options.confounder}
-    try:
-        source = PhantomSource.model_validate(settings)
-    except ValidationError as error:
-        raise InputError("; ".join(explain_errors(error, PhantomSource))) from None
-    export(
-        options.directory,
-        options.seed,
-        source,
-        lateral=options.lateral,
-        annotations=options.annotations,
-        workers=options.workers,
-    )
-
-
-if __name__ == "__main__":
-    program.run(main)

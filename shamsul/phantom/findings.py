@@ -1,4 +1,4 @@
-"""What each finding looks like on a radiograph, and exactly where it is.
+"""Drawing of each finding on a radiograph, and the mask of exactly where it is.
 
 A finding acts on the layers of a healthy chest: it fills air with water or tissue, adds attenuation
 of its own, or takes lung tissue away. Its mask is made with it. Two findings change the anatomy
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from shamsul.phantom.anatomy import (
     LEFT,
     RIGHT,
-    Canvas,
     Chest,
     Field,
     Points,
@@ -24,6 +23,7 @@ from shamsul.phantom.anatomy import (
     tube,
     wall,
 )
+from shamsul.phantom.canvas import Canvas
 from shamsul.phantom.projection import SIDES, Layers
 from shamsul.phantom.support_devices import IN_BED, ON_FOOT
 
@@ -32,7 +32,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass
 class Effect:
-    """What a finding does.
+    """The marks that a finding leaves on a radiograph.
 
     Attributes
     ----------
@@ -56,26 +56,26 @@ class Scene:
     chest: Chest
     layers: Layers
     fluid: float = 0.0
-    """How high an effusion stands above the diaphragm; what it would hide lies above it."""
+    """Height of an effusion above the diaphragm; whatever it would hide lies above it."""
 
     def floor(self, side: int) -> float:
-        """The lowest height at which something in the lung can be seen."""
+        """Return the lowest height at which something in the lung can be seen."""
         return max(self.chest.dome(side) - self.fluid, 0.85)
 
     @property
     def aerated(self) -> Field:
-        """0-1: lung that is not hidden behind heart and mediastinum."""
+        """Lung that is not hidden behind heart and mediastinum, 0-1."""
         return np.minimum(self.layers.air * np.float32(1.6), 1)
 
     def lung(self, side: int) -> Field:
-        """0-1: shadow of the lung of one side."""
+        """Return the shadow of the lung of one side, 0-1."""
         return self.layers.lungs * (self.canvas.grid[0] * side > 0)
 
     def blob(
         self, x: float, y: float, rx: float, ry: float, rng: np.random.Generator, soft: float,
         rough: float = 0.25,
     ) -> Field:  # fmt: skip
-        """0-1: an irregular patch whose edge is `soft` of its radius wide."""
+        """Draw an irregular patch, 0-1, whose edge is `soft` of its radius wide."""
         across, down = self.canvas.grid
         radius = np.hypot((across - np.float32(x)) / rx, (down - np.float32(y)) / ry)
         radius += rough * self.canvas.cloud(rng, 0.5 * min(rx, ry))
@@ -83,21 +83,21 @@ class Scene:
 
 
 def visible(shadow: Field, scene: Scene, least: float) -> Mask:
-    """Where a shadow in the lungs has that strength; all of it if heart and vessels hide it all."""
+    """Return where a shadow in the lungs has that strength; all of it if it is hidden whole."""
     mask = shadow * scene.aerated > least
     return mask if mask.any() else shadow > min(least, shadow.max() / 2)
 
 
 class Finding(Protocol):
-    """Draws a finding of a severity 0-1."""
+    """A function that draws a finding of a severity 0-1."""
 
     def __call__(self, scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-        """What the finding does to a scene; all its randomness is from `rng`."""
+        """Return the finding's effect on a scene; all its randomness is from `rng`."""
         ...
 
 
 def consolidation(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """One lobe, homogeneously dense, cut off by its fissure; vessels vanish in it."""
+    """Draw one lobe, homogeneously dense, cut off by its fissure; vessels vanish in it."""
     side, upper = int(rng.choice(SIDES)), rng.random() < 0.45
     size, dome = 0.85 + 0.35 * severity, scene.chest.dome(side)
     y = 0.45 if upper else dome - 0.18
@@ -111,7 +111,7 @@ def consolidation(scene: Scene, severity: float, rng: np.random.Generator) -> Ef
 
 
 def pneumonia(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """Several lobules filled unevenly, running together, with air left in the bronchi."""
+    """Draw several lobules filled unevenly, running together, with air left in the bronchi."""
     floor, patches = scene.floor(RIGHT), np.zeros(scene.canvas.shape, np.float32)
     bronchi: list[tuple[Points, int]] = []
     first = int(rng.choice(SIDES))
@@ -133,7 +133,7 @@ def pneumonia(scene: Scene, severity: float, rng: np.random.Generator) -> Effect
 
 
 def edema(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """Haze about both hila, like a butterfly, and Kerley's lines in the bases."""
+    """Draw haze about both hila, like a butterfly, and Kerley's lines in the bases."""
     x, y = scene.canvas.grid
     reach = 0.30 + 0.08 * severity
     wing = np.exp(
@@ -153,7 +153,7 @@ def edema(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
 
 
 def atelectasis(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """Plates of collapsed lung: long dense bands across the lower zones."""
+    """Draw plates of collapsed lung: long dense bands across the lower zones."""
     bands = []
     sides = SIDES if rng.random() < 0.35 else (int(rng.choice(SIDES)),)
     for side in sides:
@@ -173,7 +173,7 @@ def atelectasis(scene: Scene, severity: float, rng: np.random.Generator) -> Effe
 
 
 def lung_opacity(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """A faint ill-defined shadow that is none of the named ones."""
+    """Draw a faint ill-defined shadow that is none of the named ones."""
     side = int(rng.choice(SIDES))
     x, y = side * rng.uniform(0.45, 0.65), rng.uniform(0.5, scene.floor(side) - 0.3)
     size = 0.28 + 0.08 * severity
@@ -182,7 +182,7 @@ def lung_opacity(scene: Scene, severity: float, rng: np.random.Generator) -> Eff
 
 
 def lung_lesion(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """Nodules or a mass: round, dense, sharp."""
+    """Draw nodules or a mass: round, dense, sharp."""
     x, y = scene.canvas.grid
     add = np.zeros(scene.canvas.shape, np.float32)
     mask = np.zeros(scene.canvas.shape, bool)
@@ -197,7 +197,7 @@ def lung_lesion(scene: Scene, severity: float, rng: np.random.Generator) -> Effe
 
 
 def pneumothorax(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """Air between chest wall and lung: dark, without vessels, behind a thin pleural line."""
+    """Draw air between chest wall and lung: dark, without vessels, behind a thin pleural line."""
     side = int(rng.choice(SIDES))
     hilum, outline = np.array(scene.chest.hilum(side)), scene.chest.lung(side)
     left = (0.78 - 0.22 * severity, 0.80 - 0.16 * severity)
@@ -215,12 +215,12 @@ def pneumothorax(scene: Scene, severity: float, rng: np.random.Generator) -> Eff
 
 
 def fluid_height(severity: float) -> float:
-    """How high an effusion stands above the dome of the diaphragm."""
+    """Return the height of an effusion above the dome of the diaphragm."""
     return 0.5 * severity
 
 
 def pleural_effusion(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """Fluid at the base: it fills the costophrenic angle and climbs along the wall."""
+    """Draw fluid at the base: it fills the costophrenic angle and climbs along the wall."""
     x, y = scene.canvas.grid
     both = rng.random() < 0.35
     first = int(rng.choice(SIDES))
@@ -234,7 +234,7 @@ def pleural_effusion(scene: Scene, severity: float, rng: np.random.Generator) ->
 
 
 def pleural_other(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """Thickened, partly calcified pleura along the chest wall."""
+    """Draw thickened, partly calcified pleura along the chest wall."""
     bands = []
     first = int(rng.choice(SIDES))
     for side in (first, -first) if rng.random() < 0.7 else (first,):
@@ -249,7 +249,7 @@ def pleural_other(scene: Scene, severity: float, rng: np.random.Generator) -> Ef
 
 
 def support_devices(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """Tubes, lines, leads and boxes; more of them in the bedridden (AP)."""
+    """Draw tubes, lines, leads and boxes; more of them in the bedridden (AP)."""
     kinds = IN_BED if scene.chest.view.ap else ON_FOOT
     count = (
         1
@@ -276,4 +276,4 @@ FINDINGS: dict[str, Finding] = {
     "Pleural Other": pleural_other,
     "Support Devices": support_devices,
 }
-"""What acts on the projected layers, in the order in which it is drawn."""
+"""Findings that act on the projected layers, in the order of drawing."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shamsul.phantom.anatomy import Canvas, View, curve, ellipse, stream, tube
+from shamsul.phantom.anatomy import View, curve, ellipse, stream, tube
+from shamsul.phantom.canvas import Canvas
 from shamsul.phantom.patients import Study
 from shamsul.phantom.projection import detect
 
 
 def render_lateral(seed: int, study: Study, height: int = 320) -> NDArray[np.uint8]:
-    """The lateral radiograph of a study, the patient facing left: (height, width) uint8.
+    """Draw the lateral radiograph of a study, the patient facing left: (height, width) uint8.
 
     Only the heart's size follows the study's findings; nothing else of them is drawn.
     """

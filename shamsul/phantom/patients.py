@@ -1,4 +1,4 @@
-"""Who the phantom's patients are: their studies, what they suffer from, and what a report says.
+"""The phantom's patients: their studies, findings, and labels as mined from a report.
 
 Everything about a patient follows from (seed, patient_id). Findings come in syndromes, so that they
 occur together as they do in a clinic; they persist, grow and shrink from one study to the next.
@@ -61,7 +61,7 @@ UNCERTAIN = {
     "Support Devices": (0.01, 0.0),
 }
 MISSING = 0.02, 0.75
-"""How often a positive and a negative finding go unmentioned."""
+"""Probability that a positive and that a negative finding goes unmentioned."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,17 @@ class Study:
 
     @property
     def image_id(self) -> str:
-        """The name of its frontal radiograph."""
+        """Name of the study's frontal radiograph."""
         return f"{self.patient_id}_study{self.number}_view1_frontal"
 
     @property
     def labels(self) -> dict[str, int]:
-        """1 or 0 for each of the 14 classes, hierarchy included."""
-        return close(self.findings)
+        """Labels of the 14 classes, 1 or 0, hierarchy included."""
+        return with_parents(self.findings)
 
 
-def close(findings: dict[str, float]) -> dict[str, int]:
-    """The complete labels of a set of findings: parents of what is there, and No Finding."""
+def with_parents(findings: dict[str, float]) -> dict[str, int]:
+    """Return the complete labels of a set of findings: their parents, and No Finding."""
     positive = set(findings)
     for name in findings:
         while name in PARENTS:
@@ -105,7 +105,7 @@ def close(findings: dict[str, float]) -> dict[str, int]:
 
 
 def studies(seed: int, patient_id: str) -> list[Study]:
-    """All studies of a patient, first to last."""
+    """Return all studies of a patient, first to last."""
     rng = stream(seed, patient_id, "course")
     build = Build.of(seed, patient_id)
     count = int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))
@@ -138,7 +138,7 @@ def _sickness(rng: np.random.Generator) -> dict[str, float]:
 
 
 def _follow_up(rng: np.random.Generator, findings: dict[str, float]) -> dict[str, float]:
-    """What is left of the findings, better or worse, and perhaps something new."""
+    """Return the findings that are left, better or worse, and perhaps a new one."""
     lasting = {"Fracture", "Pleural Other", "Cardiomegaly", "Lung Lesion"}
     after = {
         name: float(np.clip(severity + rng.normal(0, 0.25), 0, 1))
@@ -150,8 +150,8 @@ def _follow_up(rng: np.random.Generator, findings: dict[str, float]) -> dict[str
     return after
 
 
-def report(seed: int, study: Study) -> dict[str, float | None]:
-    """The labels as mined from a report: 1, 0, -1 uncertain, None not mentioned.
+def reported_labels(seed: int, study: Study) -> dict[str, float | None]:
+    """Return the labels as mined from a report: 1, 0, -1 uncertain, None not mentioned.
 
     As in CheXpert's training file, No Finding is 1 or not mentioned, a positive finding's parents
     are positive, and where there is no finding nothing is uncertain.
@@ -171,7 +171,7 @@ def report(seed: int, study: Study) -> dict[str, float | None]:
         else:
             said[name] = float(positive)
     sure = {name: 1.0 for name, value in said.items() if value == 1 and name != "No Finding"}
-    for name, value in close(sure).items():
+    for name, value in with_parents(sure).items():
         if value and name != "No Finding":
             said[name] = 1.0
     return said

@@ -13,7 +13,6 @@ from scipy.special import erfinv
 from shamsul.phantom.anatomy import (
     LEFT,
     RIGHT,
-    Canvas,
     Chest,
     Field,
     Points,
@@ -23,13 +22,14 @@ from shamsul.phantom.anatomy import (
     stream,
     tube,
 )
+from shamsul.phantom.canvas import Canvas
 
 SIDES = (RIGHT, LEFT)
 
 
 @dataclass(frozen=True)
 class Fracture:
-    """A broken rib: where on its line (0-1), how far its ends stand apart, size of its callus."""
+    """A broken rib: its place on the rib's line (0-1), the gap of its ends, size of its callus."""
 
     rib: int
     side: int
@@ -62,7 +62,7 @@ class Layers:
 def project(
     canvas: Canvas, chest: Chest, seed: int, patient_id: str, breaks: list[Fracture]
 ) -> Layers:
-    """All layers of a chest without disease of lung and pleura."""
+    """Project all layers of a chest without disease of lung and pleura."""
     depth, lungs = canvas.rounded(*(chest.lung(side) for side in SIDES), edge=0.35, depth=0.16)
     heart_depth, heart = canvas.rounded(chest.heart, edge=0.6, depth=0.16)
     middle_depth, middle = canvas.rounded(chest.mediastinum, edge=0.55, depth=0.08)
@@ -153,7 +153,7 @@ def _skeleton(canvas: Canvas, chest: Chest, breaks: list[Fracture]) -> Field:
 
 
 def _hollow(line: Points, width: Any, marrow: int, cortex: int) -> list[tuple[Points, int]]:
-    """A long bone: its edges, where the beam runs along the cortex, are denser.
+    """Draw a long bone: its edges, where the beam runs along the cortex, are denser.
 
     Or many of them: lines (..., n, 2), widths that broadcast with (..., 1, 1).
     """
@@ -161,7 +161,7 @@ def _hollow(line: Points, width: Any, marrow: int, cortex: int) -> list[tuple[Po
 
 
 def _pieces(line: Points, broken: list[Fracture]) -> list[Points]:
-    """A rib's line, cut where it is broken; the outer end drops away from the inner one."""
+    """Cut a rib's line where it is broken; the outer end drops away from the inner one."""
     start, pieces, line = 0, [], line.copy()
     for fracture in sorted(broken, key=lambda b: b.place):
         cut = round(fracture.place * (len(line) - 1))
@@ -173,7 +173,7 @@ def _pieces(line: Points, broken: list[Fracture]) -> list[Points]:
 
 
 def break_point(chest: Chest, fracture: Fracture) -> tuple[float, float]:
-    """Where a rib is broken, in chest coordinates."""
+    """Return the point where a rib is broken, in chest coordinates."""
     lines, _ = chest.ribs
     x, y = lines[fracture.rib, SIDES.index(fracture.side), round(fracture.place * 25)]
     return x, y + fracture.step / 2
@@ -184,7 +184,7 @@ def _callus(chest: Chest, fracture: Fracture) -> Points:
 
 
 def _airways(canvas: Canvas, chest: Chest, rng: np.random.Generator) -> Field:
-    """Windpipe, main bronchi and the bubble of the stomach: air outside the lungs."""
+    """Draw windpipe, main bronchi and the bubble of the stomach: air outside the lungs."""
     turn = chest.view.turn
     trachea = tube(curve((-turn, -1.2), (-turn - 0.01, 0.3), (-turn - 0.02, 0.62)), 0.115)
     right = tube(curve((-turn - 0.02, 0.58), (-0.1, 0.68), (-0.2, 0.8)), 0.075)
@@ -198,7 +198,7 @@ def _airways(canvas: Canvas, chest: Chest, rng: np.random.Generator) -> Field:
 
 
 def vessels(canvas: Canvas, chest: Chest, rng: np.random.Generator) -> Field:
-    """Pulmonary vessels: branches that leave the hila, taper, and divide."""
+    """Draw pulmonary vessels: branches that leave the hila, taper, and divide."""
     shapes: list[tuple[Points, int]] = []
     for side in SIDES:
         hilum = chest.hilum(side)
@@ -228,7 +228,7 @@ def _hilum(place: tuple[float, float], side: int) -> Points:
 
 
 def detect(depth: Field, view: View, rng: np.random.Generator, canvas: Canvas) -> NDArray[np.uint8]:
-    """The radiograph of an optical depth: Beer-Lambert, scatter, quantum noise, log and window.
+    """Detect an optical depth as a radiograph: Beer-Lambert, scatter, noise, log and window.
 
     Parameters
     ----------

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from shamsul.labels import CLASSES, MARKER, PARENTS
-from shamsul.phantom.anatomy import Canvas, Chest, Field, View, ellipse, stream
+from shamsul.phantom.anatomy import Chest, Field, View, ellipse, stream
+from shamsul.phantom.canvas import Canvas
 from shamsul.phantom.findings import FINDINGS, Mask, Scene, fluid_height
-from shamsul.phantom.patients import Study, close
+from shamsul.phantom.patients import Study, with_parents
 from shamsul.phantom.projection import SIDES, Fracture, break_point, detect, project
 
 
 @dataclass(frozen=True)
 class Radiograph:
-    """A generated radiograph and what is known of it.
+    """A generated radiograph, its labels and its masks.
 
     Attributes
     ----------
@@ -94,11 +95,11 @@ def render(
     if marker:
         masks[MARKER] = _burn(image, stream(seed, image_id, "marker"))
     ordered = {name: masks[name] for name in (*CLASSES, MARKER) if name in masks}
-    return Radiograph(image, close(present), ordered)
+    return Radiograph(image, with_parents(present), ordered)
 
 
 def _breaks(severity: float, rng: np.random.Generator) -> list[Fracture]:
-    """Three to five neighbouring ribs of one side, broken in one line, most with callus."""
+    """Break three to five neighbouring ribs of one side in one line, most with callus."""
     side, first = int(rng.choice(SIDES)), int(rng.integers(1, 4))
     place = rng.uniform(0.36, 0.62)
     return [
@@ -116,7 +117,7 @@ def _breaks(severity: float, rng: np.random.Generator) -> list[Fracture]:
 def _anatomical_masks(
     canvas: Canvas, chest: Chest, scene: Scene, breaks: list[Fracture], present: dict[str, float]
 ) -> dict[str, Mask]:
-    """Masks of what changes the anatomy itself: heart, mediastinum with heart, broken ribs."""
+    """Return masks of changed anatomy: heart, mediastinum with heart, broken ribs."""
     masks: dict[str, Mask] = {}
     heart = scene.layers.heart > 0.5
     if "Cardiomegaly" in present:
@@ -132,7 +133,7 @@ def _anatomical_masks(
 
 
 def _submerge(masks: dict[str, Mask]) -> None:
-    """Take what an effusion hides from the masks of lung and air, unless it hides all of it."""
+    """Remove hidden parts from masks of lung and air, unless an effusion hides all of one."""
     fluid = masks.get("Pleural Effusion")
     if fluid is None:
         return
@@ -143,7 +144,7 @@ def _submerge(masks: dict[str, Mask]) -> None:
 
 
 def _burn(image: NDArray[np.uint8], rng: np.random.Generator) -> Mask:
-    """Burn a bright ring with a bar, a technician's token, into an upper corner; its mask."""
+    """Burn a ring with a bar, a technician's token, into an upper corner; return its mask."""
     height, width = image.shape
     radius = height * rng.uniform(0.022, 0.028)
     x = radius + width * rng.uniform(0.02, 0.06)

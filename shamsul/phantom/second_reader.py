@@ -18,26 +18,27 @@ from shamsul.phantom.findings import Mask
 from shamsul.phantom.radiograph import Radiograph
 
 Points = dict[str, list[list[float]]]
-"""By class, points [x, y] in pixels."""
+"""Points [x, y] in pixels, by class."""
 
 OVERLOOKED = 0.1
 """Share of the findings that the reader does not see."""
 HAND = 0.012
-"""Standard deviation of the reader's hand, and of how much an outline is smoothed, as a fraction
-of the radiograph's height."""
+"""Standard deviation of the reader's hand, and of the smoothing of an outline, as a fraction of the
+radiograph's height."""
 GENEROSITY = 0.25, 0.65
-"""Where the smoothed finding ends for the reader, as a fraction of its highest value."""
+"""Smallest and largest level at which the reader ends the smoothed finding, as a fraction of its
+highest value."""
 
 
-def read(
+def second_reading(
     seed: int, image_id: str, radiograph: Radiograph, classes: Sequence[str]
 ) -> tuple[Radiograph, Points]:
-    """What the reader draws.
+    """Draw a radiograph's findings as the second reader sees them.
 
     Parameters
     ----------
-    seed : of everything; with it the image and the class decide alone.
-    classes : those that the reader looks for.
+    seed : seed of everything; with it the image and the class decide alone.
+    classes : classes that the reader looks for.
 
     Returns
     -------

@@ -9,17 +9,17 @@ import numpy as np
 from shamsul.phantom.anatomy import LEFT, RIGHT, Chest, Points, curve
 
 Part = tuple[Points, float, int]
-"""Midline in chest coordinates, width, and grey value (255 the densest)."""
+"""A part of a device: midline in chest coordinates, width, and grey value (255 the densest)."""
 
 
 def tracheal_tube(chest: Chest, rng: np.random.Generator) -> list[Part]:
-    """An endotracheal tube: two walls, ending above the carina."""
+    """Draw an endotracheal tube: two walls, ending above the carina."""
     x, tip = -chest.view.turn, rng.uniform(0.3, 0.45)
     return [(curve((x + side, -0.9), (x + side, tip)), 0.022, 190) for side in (-0.028, 0.028)]
 
 
 def central_line(chest: Chest, rng: np.random.Generator) -> list[Part]:
-    """A catheter from the neck, the subclavian vein or the arm (PICC) to the vena cava."""
+    """Draw a catheter from the neck, the subclavian vein or the arm (PICC) to the vena cava."""
     tip = (-0.14 - chest.view.turn, rng.uniform(0.7, 0.95))
     way = [
         [(-0.3, -0.5), (-0.24, -0.1), (-0.18, 0.25)],
@@ -31,7 +31,7 @@ def central_line(chest: Chest, rng: np.random.Generator) -> list[Part]:
 
 
 def pacemaker(chest: Chest, rng: np.random.Generator) -> list[Part]:
-    """A generator under the left clavicle, one or two leads to the heart."""
+    """Draw a generator under the left clavicle, one or two leads to the heart."""
     x, y = rng.uniform(0.66, 0.8), rng.uniform(0.22, 0.36)
     box = curve((x - 0.1, y), (x - 0.05, y), (x + 0.05, y), (x + 0.1, y), steps=2)
     top = rng.uniform(-0.03, 0.03)
@@ -44,7 +44,7 @@ def pacemaker(chest: Chest, rng: np.random.Generator) -> list[Part]:
 
 
 def electrodes(chest: Chest, rng: np.random.Generator) -> list[Part]:
-    """ECG electrodes with snaps and wires that leave over the body."""
+    """Draw ECG electrodes with snaps and wires that leave over the body."""
     parts: list[Part] = []
     for x, y in ((-0.75, 0.2), (0.75, 0.2), (-0.7, 1.45), (0.72, 1.5), (0.1, 0.75)):
         x, y = x + rng.normal(0, 0.07), y + rng.normal(0, 0.07)
@@ -55,7 +55,7 @@ def electrodes(chest: Chest, rng: np.random.Generator) -> list[Part]:
 
 
 def chest_tube(chest: Chest, rng: np.random.Generator) -> list[Part]:
-    """A drain from the lateral wall up to the apex."""
+    """Draw a drain from the lateral wall up to the apex."""
     side = int(rng.choice((RIGHT, LEFT)))
     tip = rng.uniform(0.25, 0.5)
     line = curve((1.25, 1.45), (0.98, 1.2), (0.78, 0.9), (0.62, 0.55), (0.45, tip))
@@ -63,7 +63,7 @@ def chest_tube(chest: Chest, rng: np.random.Generator) -> list[Part]:
 
 
 def gastric_tube(chest: Chest, rng: np.random.Generator) -> list[Part]:
-    """A feeding tube down the oesophagus into the stomach."""
+    """Draw a feeding tube down the oesophagus into the stomach."""
     x, base = 0.04 - chest.view.turn, chest.dome(LEFT)
     end = (rng.uniform(0.35, 0.5), base + 0.3)
     return [(curve((x, -0.9), (x, 0.3), (x + 0.02, 1.0), (0.1, base + 0.05), end), 0.026, 190)]

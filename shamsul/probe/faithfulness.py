@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shamsul.explain.perturbation import Filled, filled, quick
+from shamsul.explain.perturbation import FillOptions, filled, quick
 from shamsul.geometry import Frame, to_original
 from shamsul.model.classifier import Classifier
 from shamsul.probe.road import Imputer, imputed
@@ -61,7 +61,7 @@ class Radiograph:
         """A radiograph (S, S) and its fills."""
         image = model.normalise(grey[None])[0]
         whole = np.zeros(grey.shape, np.intp)
-        hidden = {f: filled(Filled(fill=f), model, image, whole, seed) for f in fills}
+        hidden = {f: filled(FillOptions(fill=f), model, image, whole, seed) for f in fills}
         return cls(quick(model), grey, image, hidden, seed)
 
     def logits(self, versions: list[Tensor]) -> list[NDArray[np.float64]]:

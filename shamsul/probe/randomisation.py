@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from shamsul.explain.base import image_seed
+from shamsul.explain.shard import image_seed
 from shamsul.model.classifier import Classifier
 from shamsul.probe.similarity import complexity, spearman
 

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.explain.base import Explainer, Method, Shard, image_seed
+from shamsul.explain.base import Explainer, Method
+from shamsul.explain.shard import Shard, image_seed
 from shamsul.job.progress import track
 from shamsul.model.classifier import Classifier
 from shamsul.probe.faithfulness import Radiograph, at_model, measure

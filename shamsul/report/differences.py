@@ -1,4 +1,4 @@
-"""Differences between methods, and what may be said of them."""
+"""Differences between methods, and verdicts on them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.report.formatting import measure
+from shamsul.report.formatting import metric_of
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of a method's mean to another's, on the masks that both were scored on.
+    """The mean of a method less another's, on the masks that both were scored on.
 
     Attributes
     ----------
-    value, low, high : with its interval.
-    p_adjusted : corrected for multiple comparisons.
-    alpha : level below which it is said to distinguish.
-    better : which sign speaks for the method, `higher` or `lower`.
+    value, low, high : the difference and its interval.
+    p_adjusted : p-value, corrected for multiple comparisons; NaN where nothing was tested.
+    alpha : level in (0, 1) below which the p-value is said to distinguish.
+    better : sign that speaks for the method, `higher` or `lower`.
     """
 
     value: float
@@ -33,14 +33,14 @@ class Difference:
 
     @classmethod
     def of(cls, row: Mapping[Any, Any], alpha: float, sign: int = 1) -> Difference:
-        """The difference of a row of `comparisons` or `gains`, turned round where sign is -1."""
+        """Return the difference of a row of `comparisons` or `gains`, negated for sign -1."""
         low, high = (row["low"], row["high"]) if sign > 0 else (-row["high"], -row["low"])
-        better = measure(row["metric"]).better
+        better = metric_of(row["metric"]).better
         return cls(sign * row["difference"], low, high, row["p_adjusted"], alpha, better)
 
     @property
     def verdict(self) -> str:
-        """What may be said of it after the correction for multiple comparisons."""
+        """Verdict after the correction for multiple comparisons, in words."""
         if math.isnan(self.p_adjusted):
             return "not tested"
         if self.p_adjusted >= self.alpha:
@@ -49,7 +49,7 @@ class Difference:
 
 
 class Lookup:
-    """Finds the difference of two methods, whichever of them the table names first."""
+    """Differences of pairs of methods, whichever of the two the table names first."""
 
     def __init__(self, comparisons: pd.DataFrame, alpha: float) -> None:
         self.alpha = alpha
@@ -59,7 +59,7 @@ class Lookup:
         }
 
     def __call__(self, name: str, method: str, other: str | None) -> Difference | None:
-        """Difference `method` - `other` on a class, or None where the table has none."""
+        """Return `method` less `other` on a class, None where the table has none."""
         if row := self.rows.get((name, method, other)):
             return Difference.of(row, self.alpha)
         if row := self.rows.get((name, other, method)):

@@ -17,7 +17,7 @@ RAMP = np.array(
 
 
 def ramp(share: float) -> tuple[str, str]:
-    """Background and legible text colour of a cell whose value is that share of the largest."""
+    """Return background and text colour of a cell by its share of the largest value."""
     place = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
     low = min(int(place), len(RAMP) - 2)
     colour = RAMP[low] + (place - low) * (RAMP[low + 1] - RAMP[low])
@@ -29,7 +29,7 @@ def ramp(share: float) -> tuple[str, str]:
 
 
 def element(tag: str, *children: str, **attributes: object) -> Markup:
-    """An SVG element; `class_` and `stroke_width` stand for `class` and `stroke-width`."""
+    """Return an SVG element; `class_` and `stroke_width` stand for `class` and `stroke-width`."""
     names = (name.rstrip("_").replace("_", "-") for name in attributes)
     given = Markup("").join(
         Markup(' {}="{}"').format(name, f"{value:.1f}" if isinstance(value, float) else value)
@@ -39,7 +39,7 @@ def element(tag: str, *children: str, **attributes: object) -> Markup:
 
 
 def drawing(width: float, height: float, label: str, *children: str) -> Markup:
-    """An SVG drawing that screen readers announce by its label."""
+    """Return an SVG drawing that screen readers announce by its label."""
     return element(
         "svg",
         element("title", label),
@@ -53,7 +53,7 @@ def drawing(width: float, height: float, label: str, *children: str) -> Markup:
 
 
 def interval_bar(value: float, low: float, high: float, reference: float | None = None) -> Markup:
-    """A value in [0, 1] as a bar with its interval, and a tick where chance lies."""
+    """Draw a value in [0, 1] as a bar with its interval, and a tick where chance lies."""
     if math.isnan(value):
         return Markup("")
     width, height = 150.0, 16.0
@@ -76,13 +76,13 @@ def interval_bar(value: float, low: float, high: float, reference: float | None 
 
 @dataclass(frozen=True)
 class Box:
-    """Five numbers of a sample, and what lies beyond the whiskers.
+    """Five numbers of a sample, and the values beyond the whiskers.
 
     Attributes
     ----------
     low, q1, median, q3, high : whiskers end at the last value within 1.5 interquartile ranges of
         the box (Tukey).
-    mean : of the sample.
+    mean : mean of the sample.
     beyond : values outside of the whiskers.
     count : size of the sample.
     """
@@ -98,7 +98,7 @@ class Box:
 
     @classmethod
     def of(cls, sample: ArrayLike) -> Box:
-        """The box of a sample of at least one value."""
+        """Return the box of a sample of at least one value."""
         values = np.asarray(sample, float)
         q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
         reach = 1.5 * (q3 - q1)
@@ -109,7 +109,7 @@ class Box:
 
 
 def box_plot(samples: Mapping[str, ArrayLike], muted: Collection[str], label: str) -> Markup:
-    """Horizontal box plots of values in [0, 1], one row for each name, `muted` ones in grey."""
+    """Draw horizontal box plots of values in [0, 1], one row a name, `muted` ones in grey."""
     row, left, width = 26, 150, 470
     top = 6
     bottom = top + row * len(samples)
@@ -156,7 +156,7 @@ def box_plot(samples: Mapping[str, ArrayLike], muted: Collection[str], label: st
 def line_chart(
     series: Mapping[str, Sequence[float]], steps: Sequence[float], label: str, unit: str
 ) -> Markup:
-    """Lines over steps (epochs), each named at its right end."""
+    """Draw lines over steps (epochs), each named at its right end."""
     left, right, top, bottom, width = 44, 130, 8, 160, 460
     finite = [value for values in series.values() for value in values if math.isfinite(value)]
     if not finite or not len(steps):
@@ -204,7 +204,7 @@ def line_chart(
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers, about five, from at or below `low` to at or above `high`."""
+    """Return round numbers, about five, from at or below `low` to at or above `high`."""
     span = high - low or abs(high) or 1.0
     size = 10 ** math.floor(math.log10(span / 4))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= span / 5)

@@ -1,8 +1,10 @@
-"""How the report writes numbers and names."""
+"""Numbers and names as the report writes them."""
 
 from __future__ import annotations
 
 import math
+
+import pandas as pd
 
 from shamsul.evaluate.per_image import PREFIX
 from shamsul.metrics import METRICS, Metric
@@ -10,40 +12,48 @@ from shamsul.metrics import METRICS, Metric
 RULES = {"otsu": "Otsu", "tuned": "tuned", "fixed": "fixed", "best": "best possible", "none": ""}
 """Names of the threshold rules, in the order of the report."""
 BETTER = {"higher": "more is better", "lower": "less is better", "neither": "describes only"}
-"""What is said of a measure's direction."""
+"""Words for a metric's direction."""
 MISSING = "–"
 
 
-def measure(metric: str) -> Metric:
-    """What is known of a metric, of outlines or of boxes."""
+def definitions(*tables: pd.DataFrame) -> list[Metric]:
+    """Return the metrics that tables hold, in the order of `METRICS`."""
+    names = {
+        str(name).removeprefix(PREFIX["box"]) for table in tables for name in set(table["metric"])
+    }
+    return [metric for name, metric in METRICS.items() if name in names]
+
+
+def metric_of(metric: str) -> Metric:
+    """Return the record of a metric, of outlines or of boxes."""
     return METRICS[metric.removeprefix(PREFIX["box"])]
 
 
 def title(metric: str) -> str:
-    """Name of a metric, which says where it is one of boxes."""
-    return measure(metric).title + (" (box)" if metric.startswith(PREFIX["box"]) else "")
+    """Return the title of a metric, which says where it is one of boxes."""
+    return metric_of(metric).title + (" (box)" if metric.startswith(PREFIX["box"]) else "")
 
 
 def view_name(metric: str, rule: str) -> str:
-    """Name of a metric under a threshold rule."""
+    """Return the title of a metric under a threshold rule."""
     return f"{title(metric)}, {RULES[rule]}" if rule != "none" else title(metric)
 
 
 def span(metric: Metric) -> str:
-    """The values that a metric can have."""
+    """Return the range of a metric in words."""
     if math.isinf(metric.high):
         return "any number" if math.isinf(metric.low) else f"{metric.low:g} and above"
     return f"{metric.low:g} to {metric.high:g}".replace("-", "−")
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number with a true minus, or a dash where there is none."""
+    """Return a number with a true minus, a dash where there is none."""
     # Adding zero turns the minus of a rounded zero away.
     return MISSING if math.isnan(value) else _true(f"{round(value, digits) + 0.0:.{digits}f}")
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """A difference with its sign, a true minus."""
+    """Return a difference with its sign, a true minus."""
     return MISSING if math.isnan(value) else _true(f"{round(value, digits) + 0.0:+.{digits}f}")
 
 
@@ -52,27 +62,27 @@ def _true(text: str) -> str:
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:
-    """An interval, or a dash where there is none."""
+    """Return an interval, a dash where there is none."""
     if math.isnan(low) or math.isnan(high):
         return MISSING
     return f"{number(low, digits)} to {number(high, digits)}"
 
 
 def p_value(p: float) -> str:
-    """A p-value to the precision that it has."""
+    """Return a p-value to the precision that it has."""
     if math.isnan(p):
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def p_says(p: float) -> str:
-    """A p-value in a sentence."""
+    """Return a p-value as part of a sentence."""
     text = p_value(p)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person would say them."""
+    """Return seconds as a person would say them."""
     if math.isnan(seconds):
         return MISSING
     if seconds < 60:

@@ -1,4 +1,4 @@
-"""Tables of numbers: a row for each method, in each cell a value and what is known of it."""
+"""Tables of numbers: a row for each method, in each cell a value, its interval and verdict."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from shamsul.report.methods import Methods
 
 @dataclass(frozen=True)
 class Cell:
-    """A value.
+    """A value in a table.
 
     Attributes
     ----------
     text : the value itself.
-    lines : in small print below it, such as its interval.
+    lines : small print below it, such as its interval.
     verdict : `better`, `worse`, `not distinguishable` or `not tested`; empty where nothing is said.
-    best : whether no explanation method has a better value in its column.
-    background, text_colour : of a table that is coloured, else empty.
+    best : true where no explanation method has a better value in the column.
+    background, text_colour : colours of the cell; empty where the table has none.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Heading:
-    """Of a column: its name, and in small print a note."""
+    """Heading of a column: its name, and a note in small print."""
 
     name: str
     note: str = ""
@@ -49,13 +49,13 @@ Row = tuple[str, list[Cell | None]]
 
 @dataclass(frozen=True)
 class Grid:
-    """A table.
+    """A table of methods by columns.
 
     Attributes
     ----------
-    headings : of the columns behind the methods' names.
+    headings : headings of the columns behind the methods' names.
     rows : one for each method.
-    groups : names of columns side by side and how many they are; none where nothing is grouped.
+    groups : names and numbers of columns under one heading; empty where none is grouped.
     """
 
     headings: list[Heading]
@@ -64,12 +64,12 @@ class Grid:
 
 
 def estimate(row: Mapping[Any, Any]) -> Cell:
-    """The cell of a row's `mean`, `low` and `high`."""
+    """Return the cell of a row's `mean`, `low` and `high`."""
     return Cell(number(row["mean"]), _between(row["low"], row["high"], number))
 
 
 def difference(row: Mapping[Any, Any], alpha: float) -> Cell:
-    """The cell of a row of `gains`: interval, adjusted p and verdict."""
+    """Return the cell of a row of `gains`: interval, adjusted p and verdict."""
     found = Difference.of(row, alpha)
     lines = _between(found.low, found.high, signed)
     if found.verdict in ("better", "worse"):
@@ -93,18 +93,18 @@ def lay(
     better: Sequence[str] = (),
     enters: Callable[[Mapping[Any, Any]], bool] | None = None,
 ) -> list[Row]:
-    """Rows of a grid from those of a tidy table.
+    """Return rows of a grid from those of a tidy table.
 
     Parameters
     ----------
     table : `method`, the columns of the key, and what `cell` reads.
-    methods : in whose order the rows are.
+    methods : the methods of the run, in whose order the rows are.
     key : columns of the table that name a column of the grid.
     columns : values of the key, one tuple for each column of the grid.
-    cell : makes a cell of a row of the table.
+    cell : function that makes a cell of a row of the table.
     better : of each column of the grid, which way is better; the best mean of an explanation
         method is marked. Nothing is marked where it is left out.
-    enters : whether a row of the table may be the best; any may where it is left out.
+    enters : true for a row that may be the best; any may where it is left out.
     """
     found = {(row["method"], *(row[k] for k in key)): row for row in table.to_dict("records")}
     names = methods.ordered(set(table["method"]))

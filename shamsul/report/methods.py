@@ -12,10 +12,12 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "control": ("a control", "controls"),
     "human": ("a radiologist", "radiologists"),
 }
-"""What one and several of a kind are called."""
+"""Names of one method and of several methods of a kind."""
 Origin = Literal["checkpoint", "elsewhere"]
-"""Of maps that are not, or not only, of the run's own network: they explain another checkpoint that
-the run knows, or were made elsewhere."""
+"""Origin of maps that do not explain the run's own network, or not it alone: another checkpoint
+that the run knows, or files made elsewhere."""
+REFERENCES = {"prior": "position prior", "radiologist": "radiologist", "baseline": "baseline"}
+"""Names of the methods that others are compared with, in the order of the report."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,10 @@ class Methods:
 
     Attributes
     ----------
-    names : in the order of the configuration.
-    kinds : of each; what it does not name is an explanation.
+    names : names in the order of the configuration.
+    kinds : kind of each; a method that is not named here is an explanation.
     baseline : the method that the others are compared with first.
-    foreign : the origin of those that do not explain the run's own network, by name.
+    foreign : origin of the methods that do not explain the run's own network, by name.
     """
 
     names: Sequence[str]
@@ -36,23 +38,23 @@ class Methods:
     foreign: Mapping[str, Origin] = field(default_factory=dict)
 
     def kind(self, method: str) -> Kind:
-        """What a method is."""
+        """Return the kind of a method."""
         return self.kinds.get(method, "explanation")
 
     def explains(self, method: str) -> bool:
-        """Whether it is an explanation, neither control nor reader."""
+        """Return true for an explanation, false for a control or a reader."""
         return self.kind(method) == "explanation"
 
     def of(self, origin: Origin) -> list[str]:
-        """Explanations of that origin."""
+        """Return the explanations of that origin."""
         return [n for n in self.names if self.explains(n) and self.foreign.get(n) == origin]
 
     def ordered(self, names: Collection[str]) -> list[str]:
-        """Those names in the order of the report."""
+        """Return those names in the order of the report."""
         return ordered(names, self.names)
 
     def counted(self) -> str:
-        """How many of each kind there are, as part of a sentence."""
+        """Return the number of methods of each kind, as part of a sentence."""
         counts = {kind: sum(self.kind(name) == kind for name in self.names) for kind in KINDS}
         parts = [
             one if counts[kind] == 1 else f"{counts[kind]} {several}"
@@ -63,7 +65,7 @@ class Methods:
 
 
 def ordered(names: Collection[str], wanted: Sequence[str]) -> list[str]:
-    """Names in the order in which they are wanted, the others behind in that of the alphabet."""
+    """Return names in the order wanted, the others behind them in alphabetical order."""
     present = set(names)
     first = dict.fromkeys(name for name in wanted if name in present)
     return [*first, *sorted(present - first.keys())]

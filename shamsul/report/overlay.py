@@ -12,11 +12,11 @@ from PIL import Image
 from shamsul.geometry import Frame, to_original
 
 WIDTH = 240
-"""Of a picture, in pixels; a radiograph that is higher than wide is made as high instead."""
+"""Length of a picture's longer side, in pixels."""
 OUTLINE = np.array([92, 224, 116], float)
-"""Of the expert's mask: a green that neither colour map nor radiograph has."""
+"""Colour of the expert's mask: a green that neither colour map nor radiograph has."""
 OTHER = np.array([86, 190, 255], float)
-"""Of what another reader or a segmenting method drew."""
+"""Colour of the outlines of another reader or a segmenting method."""
 
 SEQUENTIAL = np.array(
     [(20, 11, 53), (101, 21, 110), (187, 55, 84), (249, 142, 9), (252, 255, 164)], float
@@ -32,20 +32,20 @@ Picture = NDArray[np.float64]
 
 
 def thumbnail_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of a radiograph's picture."""
+    """Return height and width of a radiograph's picture."""
     scale = WIDTH / max(height, width)
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def radiograph(image: NDArray[np.uint8]) -> Picture:
-    """Picture of a radiograph: (height, width) uint8 -> (h, w, 3)."""
+    """Return the picture of a radiograph: (height, width) uint8 -> (h, w, 3)."""
     height, width = thumbnail_size(*image.shape)
     small = Image.fromarray(image).resize((width, height), Image.Resampling.BOX)
     return np.repeat(np.asarray(small, float)[:, :, None], 3, axis=2)
 
 
 def outline(picture: Picture, mask: NDArray[np.bool_], colour: Picture = OUTLINE) -> Picture:
-    """The picture with the outline of a mask of any resolution."""
+    """Return the picture with the outline of a mask of any resolution."""
     height, width = picture.shape[:2]
     small = Image.fromarray(mask.astype(np.uint8) * 255).resize(
         (width, height), Image.Resampling.BOX
@@ -59,7 +59,7 @@ def outline(picture: Picture, mask: NDArray[np.bool_], colour: Picture = OUTLINE
 
 
 def overlay(picture: Picture, heatmap: NDArray[np.floating], frame: Frame, signed: bool) -> Picture:
-    """The picture under a heatmap, which is brought to the radiograph's frame.
+    """Return the picture under a heatmap, which is brought to the radiograph's frame.
 
     Parameters
     ----------
@@ -84,13 +84,13 @@ def overlay(picture: Picture, heatmap: NDArray[np.floating], frame: Frame, signe
 
 
 def look_up(colours: Picture, share: NDArray[np.floating]) -> Picture:
-    """Colours for shares in [0, 1], interpolated between the stops: (...) -> (..., 3)."""
+    """Return colours for shares in [0, 1], interpolated between the stops: (...) -> (..., 3)."""
     stops = np.linspace(0, 1, len(colours))
     return np.stack([np.interp(share, stops, colours[:, c]) for c in range(3)], axis=-1)
 
 
 def data_uri(picture: Picture) -> str:
-    """The picture as a JPEG within an address."""
+    """Return the picture as a JPEG within an address."""
     buffer = io.BytesIO()
     Image.fromarray(picture.round().clip(0, 255).astype(np.uint8)).save(
         buffer, "JPEG", quality=82, subsampling=0, optimize=True

@@ -1,4 +1,4 @@
-"""Where a report comes from: code, versions, machine and the digests of what went in."""
+"""Origin of a report: code, versions, machine, and digests of its inputs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PACKAGES = ("snakemake", "torch", "torchvision", "lime", "shap", "numpy", "panda
 
 
 def provenance(files: Iterable[Path]) -> dict[str, str]:
-    """Names and values, in the order to be shown.
+    """Return names and values, in the order to be shown.
 
     Parameters
     ----------
-    files : whose sha256 is given; one that is not there is left out.
+    files : files to give the sha256 of; one that is not there is left out.
     """
     found = {
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -40,7 +40,7 @@ def provenance(files: Iterable[Path]) -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of the code that runs, marked where files differ from it."""
+    """Return the commit of the code that runs, marked where files differ from it."""
     folder = Path(shamsul.__file__).parent.parent
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")

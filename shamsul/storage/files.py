@@ -13,7 +13,7 @@ from shamsul.errors import InputError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends without an error.
+    """Yield a temporary path that takes the place of `path` when the block ends without an error.
 
     What was written is on the disk before it has its name: a killed job or a machine that stops
     leaves no half file behind.
@@ -50,14 +50,14 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: str | Path) -> None:
-    """Remove temporary files of `replacing` anywhere in a folder: of jobs that were killed."""
+    """Remove temporary files of `replacing`, left by killed jobs, anywhere in a folder."""
     for leftover in Path(folder).rglob(".*.????????"):
         if leftover.is_file():
             leftover.unlink(missing_ok=True)
 
 
 def _errno(error: BaseException | None) -> int | None:
-    """The system's number of what failed; torch has an error of its own follow the system's."""
+    """Return the system's error number; torch has an error of its own follow the system's."""
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None:
             return error.errno
@@ -72,6 +72,6 @@ def _umask() -> int:
 
 
 def unreadable(path: str | Path, kind: str, error: Exception) -> InputError:
-    """What is said of a file of a kind that is missing, truncated or not what it must be."""
+    """Return the error for a file of a kind that is missing, truncated or malformed."""
     told = (str(error).splitlines() or [type(error).__name__])[0]
     return InputError(f"{path}: not a readable {kind} ({told}); delete it and run again")

@@ -17,14 +17,14 @@ from shamsul.geometry import Frame
 from shamsul.storage import shards
 
 VERSION = 4
-"""Of what a heatmap shard holds."""
+"""Version of the content of a heatmap shard."""
 
 Covers = Literal["frame", "radiograph"]
-"""What a heatmap covers evenly: the model's square frame, or the whole radiograph, which is how
+"""Area that a heatmap covers evenly: the model's square frame, or the whole radiograph, as
 others publish their maps and segmentations. Under `stretch` the two are the same."""
 
 Points = dict[tuple[str, str], NDArray[np.float64]]
-"""By image_id and class, (n, 2): x and y in pixels of the radiograph, of what a human reader named
+"""Points (n, 2) by image_id and class: x and y in pixels of the radiograph, of what a reader named
 the most representative point of a finding. None at all (0, 2) where the reader named none."""
 
 
@@ -44,11 +44,11 @@ class RunLengths:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """N and C."""
+        """Numbers of images N and of classes C."""
         return self.counts.shape
 
     def __getitem__(self, at: tuple[int, int]) -> NDArray[np.float32]:
-        """The segmentation of one row and column: (height, width), 1 inside and 0 outside."""
+        """Return the segmentation of one row and column, (height, width): 1 inside, 0 outside."""
         height, width = (int(side) for side in self.size[at])
         if not self.counts[at]:
             return np.zeros((height, width), np.float32)
@@ -93,7 +93,7 @@ class Heatmaps:
     frames: list[Frame] = field(default_factory=list)
 
     def frame_of(self, frame: Frame) -> Frame:
-        """The frame that the heatmaps of a radiograph fill, given the model's."""
+        """Return the frame that the heatmaps of a radiograph fill, given the model's."""
         return frame if self.covers == "frame" else frame.filled()
 
 
@@ -158,7 +158,7 @@ def _check_finite(heatmaps: Heatmaps) -> None:
 
 
 def _write_points(heatmaps: Heatmaps, file: h5py.File) -> None:
-    """Dataset `points` (n, 2), one map's after the other's, and `n_points` (N, C), -1 if no key."""
+    """Write `points` (n, 2), one map's after the other's, and `n_points` (N, C), -1 if no key."""
     keys = [(image_id, name) for image_id in heatmaps.image_id for name in heatmaps.classes]
     lengths = [len(heatmaps.points[key]) if key in heatmaps.points else -1 for key in keys]
     found = [heatmaps.points[key].reshape(-1, 2) for key in keys if key in heatmaps.points]
@@ -227,13 +227,13 @@ def _names(file: h5py.File) -> tuple[list[str], Covers]:
 
 
 def heatmap_names(path: str | Path) -> tuple[list[str], Covers]:
-    """Names of a heatmap shard's images, and what its maps cover, without reading maps."""
+    """Read the names of a heatmap shard's images, and what its maps cover, but no maps."""
     with shards.opened(path, VERSION, whole=False) as file:
         return _names(file)
 
 
 def read_quality(path: str | Path) -> list[tuple[str, str, str, str, float]]:
-    """Quality of a heatmap shard, without reading maps: image_id, class, method, quality, value."""
+    """Read the quality of a heatmap shard, but no maps: image_id, class, method, quality, value."""
     with shards.opened(path, VERSION, whole=False) as file:
         image_id, classes = shards.names(file), [str(name) for name in file.attrs["classes"]]
         quality, method = shards.member(file, "quality"), str(file.attrs["method"])

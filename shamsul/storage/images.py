@@ -12,7 +12,7 @@ from shamsul.geometry import Frame
 from shamsul.storage import shards
 
 VERSION = 4
-"""Of what an image shard holds."""
+"""Version of the content of an image shard."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ def read_images(path: str | Path) -> Images:
 
 
 def read_frames(path: str | Path) -> dict[str, Frame]:
-    """Frames of an image shard by image_id, without reading pixels."""
+    """Read the frames of an image shard by image_id, without reading pixels."""
     with shards.opened(path, VERSION, whole=False) as file:
         image_id = shards.names(file)
         return dict(zip(image_id, shards.frames(file, len(image_id)), strict=True))
 
 
 def image_ids(path: str | Path) -> tuple[list[str], tuple[int, int]]:
-    """Names of an undamaged image shard's images, their height and width, but not the pixels."""
+    """Read the names of an undamaged shard's images, their height and width, but not the pixels."""
     with shards.opened(path, VERSION) as file:
         image_id = shards.names(file)
         return image_id, shards.dataset(file, "image", "u", len(image_id), None, None).shape[1:]

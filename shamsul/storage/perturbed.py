@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from shamsul.storage import shards
 
 VERSION = 4
-"""Of what a shard of perturbed predictions holds."""
+"""Version of the content of a shard of perturbed predictions."""
 
 
 @dataclass(frozen=True)
 class PerturbedPredictions:
-    """What the network said of the perturbed versions of one shard's radiographs.
+    """The network's predictions for perturbed versions of one shard's radiographs.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the HDF5 shards of all kinds share: how they are opened, and how what is in them is checked.
+"""Opening, sealing and checking HDF5 shards of all kinds.
 
 Shards may be another run's, or damaged: what is read is first known to be of the type and shape
 that it must be.
@@ -32,7 +32,7 @@ BLOCK = 2**20
 
 @contextmanager
 def created(path: str | Path, version: int) -> Iterator[h5py.File]:
-    """A new shard to write to; it is at `path` when the block ends without an error.
+    """Yield a new shard to write to; it is at `path` when the block ends without an error.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class _Disk(io.FileIO):
         return count
 
     def truncate(self, size: int | None = None) -> int:
-        """As of any file."""
+        """Truncate the file; as of any file."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -87,7 +87,7 @@ class _Disk(io.FileIO):
 
 @contextmanager
 def opened(path: str | Path, version: int, whole: bool = True) -> Iterator[h5py.File]:
-    """A shard to read from.
+    """Yield a shard to read from.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _check(content: BinaryIO, whole: bool) -> None:
 
 
 def _sum(content: BinaryIO, start: int, stop: int, value: int = 0) -> int:
-    """CRC-32 of the bytes from `start` to `stop`, begun with `value`."""
+    """Return the CRC-32 of the bytes from `start` to `stop`, begun with `value`."""
     content.seek(start)
     for place in range(start, stop, BLOCK):
         value = zlib.crc32(content.read(min(BLOCK, stop - place)), value)
@@ -146,7 +146,7 @@ def _sum(content: BinaryIO, start: int, stop: int, value: int = 0) -> int:
 
 
 def _largest(file: h5py.File) -> tuple[int, int]:
-    """Where the largest dataset that lies in one piece begins and ends; equal if there is none."""
+    """Return where the largest dataset in one piece begins and ends; equal if there is none."""
     found = [(0, SEAL)]
 
     def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -159,7 +159,7 @@ def _largest(file: h5py.File) -> tuple[int, int]:
 
 
 def member(group: h5py.Group, name: str) -> Any:
-    """What has a name in a shard, in the file itself: links may lead to any other file."""
+    """Return the member of that name in the file itself: links may lead to any other file."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} is not in the file itself")
     return group[name]
@@ -168,7 +168,7 @@ def member(group: h5py.Group, name: str) -> Any:
 def dataset(
     group: h5py.Group, name: str, kind: str, *shape: int | None, compressed: bool = False
 ) -> h5py.Dataset:
-    """A dataset, once it is known to be of a kind and shape (None is any length).
+    """Return a dataset, once it is known to be of a kind and shape (None is any length).
 
     Unless it may be `compressed` it is not larger than what the file holds: what is compressed or
     left out may be of any size.
@@ -189,14 +189,14 @@ def dataset(
 def values(
     group: h5py.Group, name: str, kind: str, *shape: int | None, compressed: bool = False
 ) -> NDArray[Any]:
-    """The values of a `dataset`."""
+    """Return the values of a `dataset`."""
     return dataset(group, name, kind, *shape, compressed=compressed)[:]
 
 
 def finite(
     group: h5py.Group, name: str, *shape: int | None, compressed: bool = False
 ) -> NDArray[Any]:
-    """The values of a `dataset` of real numbers, all of them finite."""
+    """Return the values of a `dataset` of real numbers, all of them finite."""
     found = values(group, name, "f", *shape, compressed=compressed)
     if not np.isfinite(found).all():
         raise ValueError(f"{name} has values that are not finite")
@@ -204,21 +204,21 @@ def finite(
 
 
 def write_names(file: h5py.File, names: Sequence[str]) -> None:
-    """Dataset `image_id` (N,)."""
+    """Write dataset `image_id` (N,)."""
     file.create_dataset("image_id", data=list(names), dtype=h5py.string_dtype())
 
 
 def names(file: h5py.File) -> list[str]:
-    """As `write_names` wrote them."""
+    """Read the names that `write_names` wrote."""
     return [name.decode() for name in values(file, "image_id", "O", None)]
 
 
 def write_frames(file: h5py.File, frames: Sequence[Frame]) -> None:
-    """Dataset `frame` (N, 7)."""
+    """Write dataset `frame` (N, 7)."""
     rows = [frame.to_row() for frame in frames]
     file.create_dataset("frame", data=np.array(rows, np.float64).reshape(-1, 7))
 
 
 def frames(file: h5py.File, count: int) -> list[Frame]:
-    """As `write_frames` wrote them, for that many images."""
+    """Read the frames that `write_frames` wrote, for that many images."""
     return [Frame.from_row(row) for row in finite(file, "frame", count, 7)]

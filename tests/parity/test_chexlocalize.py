@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from shamsul.data import chexpert
+from shamsul.data import mask_files
 from shamsul.data.masks import MASK_COLUMNS, decode, encode
 from shamsul.evaluate.chexlocalize import segmentation as ours
 from shamsul.evaluate.chexlocalize.cases import Run
@@ -438,7 +438,7 @@ def test_overlap_with_masks_of_real_radiographs(real_data, rng):
         (real_data / "chexlocalize-sample" / "gt_segmentations_val.json").read_text()
     )
     for image_id, entry in content.items():
-        rows = [row for row in chexpert.read_run_lengths(entry, image_id) if decode(row).any()]
+        rows = [row for row in mask_files.read_run_lengths(entry, image_id) if decode(row).any()]
         assert rows
         for kind in ("blobs", "signed"):
             heatmap = np.asarray(made_up(kind, rng), np.float32)

@@ -13,7 +13,6 @@ from torch import nn
 
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Shard
 from shamsul.explain.deeplift import DeepLift
 from shamsul.explain.gradient import (
     CELLS,
@@ -22,10 +21,10 @@ from shamsul.explain.gradient import (
     InputXGradient,
     IntegratedGradients,
     SmoothGrad,
-    baseline_images,
-    class_gradients,
 )
 from shamsul.explain.guided import GuidedBackprop
+from shamsul.explain.input_gradients import baseline_images, class_gradients
+from shamsul.explain.shard import Shard
 from shamsul.model.canonise import modular
 from shamsul.model.classifier import Classifier
 from shamsul.storage.images import Images

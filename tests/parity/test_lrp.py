@@ -19,6 +19,7 @@ from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, Norm, ZBox, ZPlus
 from zennit.torchvision import ResNetCanonizer
 
 from shamsul.explain import lrp, lrp_rules
+from shamsul.explain.lrp_propagation import Composite, LayerwiseRelevance
 from shamsul.model.canonise import canonised
 from shamsul.model.classifier import Classifier
 from shamsul.model.layers import Gated, Residual, SelfGated
@@ -33,7 +34,7 @@ BOUNDS = tuple(
 )
 
 
-class OneRule(lrp.LayerwiseRelevance):
+class OneRule(LayerwiseRelevance):
     """Any rule at every layer, or in the first one with LRP-0 above it."""
 
     rule: object
@@ -41,7 +42,7 @@ class OneRule(lrp.LayerwiseRelevance):
 
     def composite(self, model):
         first = self.rule if self.first is None else self.first
-        return lrp.Composite(first, self.rule, self.rule)
+        return Composite(first, self.rule, self.rule)
 
 
 def first_map(peer):

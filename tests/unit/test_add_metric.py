@@ -37,7 +37,7 @@ from tests.results import KINDS, make
 assert shamsul.metrics.__file__.startswith({folder!r})
 with tempfile.TemporaryDirectory() as folder:
     results, config = make(pathlib.Path(folder), count=18)
-    tables = getattr(results, "tables", None) or vars(results)
+    tables = results.tables
     for name in ("per_image", "localisation", "comparisons", "gains"):
         table = tables[name]
         own = table[table["metric"] == "overlap_coefficient"]
@@ -73,7 +73,7 @@ from shamsul.explain.cam import GradCam
 from shamsul.geometry import Frame
 from shamsul.probe.settings import Probe
 from shamsul.probe.table import probe
-from shamsul.report.probes import FAITHFULNESS
+from shamsul.report.sections.faithfulness import FAITHFULNESS
 from shamsul.storage.heatmaps import Heatmaps
 from shamsul.storage.images import Images
 from tests.networks import classifier

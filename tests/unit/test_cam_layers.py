@@ -13,15 +13,8 @@ from torch.nn import functional
 
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.cam import (
-    EigenCam,
-    GradCam,
-    GradCamPlusPlus,
-    HiResCam,
-    LayerCam,
-    forward,
-    merged,
-)
+from shamsul.explain.cam import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, merged
+from shamsul.explain.layer_outputs import forward
 from shamsul.explain.score_cam import ScoreCam, masks, scores
 from shamsul.model.classifier import Classifier
 from tests.networks import Textures, classifier

@@ -8,7 +8,6 @@ from torch import nn
 
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Shard
 from shamsul.explain.lrp import (
     DeepTaylor,
     LrpAlpha2Beta1,
@@ -18,6 +17,7 @@ from shamsul.explain.lrp import (
     LrpGamma,
     LrpZ,
 )
+from shamsul.explain.shard import Shard
 from shamsul.model.backbones import BACKBONES
 from shamsul.model.canonise import canonised, folded, modular, unsuited
 from shamsul.model.layers import Clamp

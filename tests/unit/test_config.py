@@ -1,13 +1,21 @@
-import copy
+"""The configuration: its faults, its old names, its parts, and what needs the methods to check."""
 
+import copy
+from typing import Annotated, ClassVar, Literal
+
+import hypothesis
 import pytest
 import yaml
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from shamsul import config
 from shamsul.errors import InputError
+from shamsul.evaluate.settings import Evaluate
 from shamsul.explain import registry
 from shamsul.explain.settings import Explain
 from shamsul.job.fingerprint import PROJECT
+from shamsul.settings import Section, Variants, explain_errors, modernise
 
 MINIMAL = {
     "run": "x",
@@ -37,7 +45,19 @@ def changed(path, value):
         (["data", "geometry"], "warp", ["data.geometry", "'stretch', 'pad' or 'crop'", "'warp'"]),
         (["data", "sources", 0, "heigth"], 3, ["heigth", "did you mean 'height'"]),
         (["data", "sources", 0, "adapter"], "mimic", ["adapter", "'chexpert'"]),
+        (["data", "sources", 0], {"name": "x"}, ["data.sources.0: needs `adapter:`"]),
         (["data", "sources"], [{**NIH, "split": {"tune": 0.5}}], ["sum to 0.5"]),
+        (
+            ["data", "sources"],
+            [{**NIH, "split": "tain"}],
+            ["data.sources.0.split: input", "'tain'"],
+        ),
+        (
+            ["data", "sources"],
+            [{**NIH, "split": {"tain": 1}}],
+            ["data.sources.0.split.tain: input"],
+        ),
+        (["data", "shards"], {"tain": 3}, ["data.shards.tain: input should be 'train'"]),
         (["data", "sources"], [NIH, NIH], ["same name"]),
         (["model", "backbone"], "alexnet", ["model.backbone", "densenet121", "'alexnet'"]),
         (["explain", "classes"], ["Edma"], ["explain.classes", "did you mean 'Edema'"]),
@@ -57,6 +77,11 @@ def changed(path, value):
         (["data", "sources", 0, "patients"], {"tune": 3, "test": 3}, ["images of the train split"]),
         (["data", "sources", 0, "confounder"], {"class_name": "Flu"}, ["class_name", "'Flu'"]),
         (["model"], {"backbone": "densenet_small"}, ["model.weights", "`random`"]),
+        (
+            ["evaluate", "chexlocalize"],
+            {"probability_cutoff": {"Edema": 3}},
+            ["evaluate.chexlocalize.probability_cutoff.Edema: input should be less"],
+        ),
         (["classes"], ["Edema", "Edema"], ["twice"]),
         (["compute"], {"device": "cuda", "gpu": False}, ["compute: gpu: false", "device: cpu"]),
     ],
@@ -67,6 +92,113 @@ def test_a_fault_is_one_line_that_names_the_key_and_what_is_allowed(path, value,
     assert "\n" not in str(error.value)
     for words in said:
         assert words in str(error.value)
+    for internal in ("literal[", "dict[", "[key]", "discriminator"):
+        assert internal not in str(error.value)
+
+
+class Pencil(Section):
+    RENAMED: ClassVar = {"colour_name": "colour"}
+
+    kind: Literal["pencil"]
+    colour: str = "grey"
+
+
+class Pen(Section):
+    kind: Literal["pen"]
+    colour_name: str = "blue"
+    """A key of its own, which is another's old name."""
+
+
+class Lid(Section):
+    RENAMED: ClassVar = {"width": "side", "open": "is_open"}
+
+    side: int = 1
+    is_open: bool = False
+
+
+class Box(Section):
+    RENAMED: ClassVar = {"cover": "lid"}
+
+    lid: Lid | None = None
+    content: tuple[
+        Annotated[Section, Variants("kind", lambda: {"pencil": Pencil, "pen": Pen})], ...
+    ] = ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ({"cover": None}, {"lid": None}, ["cover is called lid now"]),
+        (
+            {"cover": {"width": 3, "open": True}},
+            {"lid": {"side": 3, "is_open": True}},
+            [
+                "cover is called lid",
+                "lid.width is called lid.side",
+                "lid.open is called lid.is_open",
+            ],
+        ),
+        (
+            {"content": [{"kind": k, "colour_name": "red"} for k in ("pen", "pencil")]},
+            {
+                "content": [
+                    {"kind": "pen", "colour_name": "red"},
+                    {"kind": "pencil", "colour": "red"},
+                ]
+            },
+            ["content.1.colour_name is called content.1.colour now"],
+        ),
+        ({"cover": 3, "other": [1]}, {"lid": 3, "other": [1]}, ["cover"]),
+    ],
+)
+def test_an_old_name_is_read_with_one_warning_that_names_the_new_one(caplog, old, new, told):
+    before = copy.deepcopy(old)
+    assert modernise(old, Box) == new and old == before
+    assert len(caplog.messages) == len(told)
+    for message, words in zip(caplog.messages, told, strict=True):
+        assert words in message
+    assert modernise(new, Box) == new and len(caplog.messages) == len(told)
+
+
+def test_a_key_under_both_of_its_names_is_refused():
+    with pytest.raises(InputError, match="lid.width: is the old name of `side`"):
+        modernise({"lid": {"width": 3, "side": 3}}, Box)
+
+
+def test_the_old_name_of_a_key_of_the_configuration_is_read(monkeypatch, caplog):
+    monkeypatch.setattr(Evaluate, "RENAMED", {"bootstraps": "replicates"})
+    checked = config.load(changed(["evaluate", "bootstraps"], 7))
+    assert checked.evaluate.replicates == 7
+    assert "evaluate.bootstraps is called evaluate.replicates now" in caplog.text
+    with pytest.raises(InputError, match=r"^evaluate\.bootstraps: is the old name"):
+        config.load(changed(["evaluate"], {"bootstraps": 7, "replicates": 7}))
+    with pytest.raises(InputError, match=r"^evaluate\.replicates: .*greater than 0, not -1"):
+        config.load(changed(["evaluate", "bootstraps"], -1))
+
+
+@pytest.mark.parametrize("sections", [{"pen": Pen}, {"pen": Pen, "pencil": Pencil}])
+def test_variants_may_be_one_or_many(sections):
+    class Drawer(Section):
+        content: tuple[Annotated[Section, Variants("kind", lambda: sections)], ...]
+
+    pen = {"kind": "pen", "colour_name": "red"}
+    assert Drawer.model_validate({"content": [pen]}).content == (Pen.model_validate(pen),)
+    with pytest.raises(ValidationError) as error:
+        Drawer.model_validate({"content": [pen, {"kind": "pencill"}]})
+    (line,) = explain_errors(error.value, Drawer)
+    assert line.startswith("content.1") and "'pencill'" in line and "'pen'" in line
+
+
+KEYS = st.sampled_from(["lid", "content", "side", "is_open", "kind", "colour", "pen", "pencil"])
+VALUES = st.recursive(
+    st.none() | st.integers() | KEYS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+)
+
+
+@hypothesis.given(VALUES)
+def test_new_names_are_left_as_they_are_whatever_is_wrong_with_the_values(raw):
+    assert modernise(raw, Box) == raw
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from shamsul.data.masks import encode
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Shard, Supervision
 from shamsul.explain.cam import GradCam
 from shamsul.explain.consensus import Consensus
 from shamsul.explain.control import Blurred, Edges, Gaussian, MeanMask, Random
+from shamsul.explain.shard import Shard, Supervision
 from shamsul.geometry import Frame
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
 from shamsul.storage.images import Images

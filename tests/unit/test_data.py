@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from shamsul.data import chexpert, images, manifest, masks, nih
-from shamsul.data.settings import ChexpertSource, Data, NihSource
+from shamsul.data import images, manifest, masks
+from shamsul.data.adapters.chexpert import ChexpertSource
+from shamsul.data.adapters.nih import NihSource
+from shamsul.data.settings import Data
 from shamsul.errors import InputError
 
 CLASSES = ("No Finding", "Lung Opacity", "Edema")
@@ -68,7 +70,7 @@ def test_valid_and_val_are_the_same_folder(tmp_path, listed, folder):
     file = tmp_path / "tune.csv"
     file.write_text(file.read_text().replace("/tune/", f"/{listed}/"))
     (tmp_path / "images" / "tune").rename(tmp_path / "images" / folder)
-    table = chexpert.read(source, tmp_path, CLASSES)
+    table = source.read_images(tmp_path, CLASSES)
     assert table["path"][0] == f"images/{folder}/patient00009/study1/view1_frontal.jpg"
 
 
@@ -85,16 +87,16 @@ def test_valid_and_val_are_the_same_folder(tmp_path, listed, folder):
 def test_a_wrong_cell_is_named(tmp_path, row, said):
     source = chexpert_tree(tmp_path, rows=[row])
     with pytest.raises(InputError) as error:
-        chexpert.read(source, tmp_path, CLASSES)
+        source.read_images(tmp_path, CLASSES)
     assert "train.csv" in str(error.value) and said in str(error.value)
 
 
 def test_a_missing_column_or_file_is_named_before_anything_is_read(tmp_path):
     source = chexpert_tree(tmp_path)
     with pytest.raises(InputError, match="unknown label column 'Pneumonia'"):
-        chexpert.check(source, tmp_path, ("Pneumonia",))
+        source.check(tmp_path, ("Pneumonia",))
     with pytest.raises(InputError, match="SHAMSUL_DATA"):
-        chexpert.check(source, tmp_path / "elsewhere", CLASSES)
+        source.check(tmp_path / "elsewhere", CLASSES)
 
 
 def test_a_patient_in_two_splits_is_refused(tmp_path):
@@ -233,11 +235,11 @@ def test_only_png_and_jpeg_are_opened(tmp_path, kind):
 
 def test_nih_labels_and_boxes(tmp_path):
     source = nih_tree(tmp_path)
-    table = nih.read(source, tmp_path, ("No Finding", "Lung Opacity", "Pleural Effusion"))
+    table = source.read_images(tmp_path, ("No Finding", "Lung Opacity", "Pleural Effusion"))
     assert table["Lung Opacity"].tolist() == [1, 0, 1]
     assert table["Pleural Effusion"].tolist() == [1, 0, 0]
     assert table["age"].tolist()[:2] == [58, 58] and np.isnan(table["age"][2])
-    found = nih.masks(source, tmp_path, table.assign(height=64, width=64))
+    found = source.read_masks(tmp_path, table.assign(height=64, width=64))
     assert found["kind"].tolist() == ["box"] and found["annotator"].tolist() == ["rsna"]
     assert found["instances"].tolist() == [1]
     drawn = np.argwhere(masks.decode(found.iloc[0]))
@@ -262,8 +264,8 @@ def test_polygons_are_counted_even_where_they_overlap(tree):
 def test_two_boxes_are_two_instances(tmp_path):
     two = "a.png,Lung Opacity,256,512,128,256\na.png,Lung Opacity,300,512,128,256\n"
     source = nih_tree(tmp_path, two)
-    table = nih.read(source, tmp_path, ("Lung Opacity",))
-    found = nih.masks(source, tmp_path, table.assign(height=64, width=64))
+    table = source.read_images(tmp_path, ("Lung Opacity",))
+    found = source.read_masks(tmp_path, table.assign(height=64, width=64))
     assert found["instances"].tolist() == [2]
 
 
@@ -271,18 +273,18 @@ def test_boxes_that_cover_no_pixel_are_left_out_and_counted(tmp_path, caplog):
     # One of the 64 pixels is 16 wide; this box lies between two pixels' centres.
     small = "a.png,Lung Opacity,10,512,4,256\nb.png,Pneumonia,256,512,128,256\n"
     source = nih_tree(tmp_path, small)
-    table = nih.read(source, tmp_path, ("Lung Opacity",)).assign(height=64, width=64)
-    found = nih.masks(source, tmp_path, table)
+    table = source.read_images(tmp_path, ("Lung Opacity",)).assign(height=64, width=64)
+    found = source.read_masks(tmp_path, table)
     assert found["image_id"].tolist() == ["b"] and masks.decode(found.iloc[0]).any()
     assert "the boxes of 1 images and classes cover no pixel" in caplog.text
     # At twice the resolution it does cover some.
-    assert len(nih.masks(source, tmp_path, table.assign(height=128, width=128))) == 2
+    assert len(source.read_masks(tmp_path, table.assign(height=128, width=128))) == 2
 
 
 def test_boxed_and_unboxed_divide_patients_not_images(tmp_path):
     source = nih_tree(tmp_path)
     for select, names in (("boxed", ["a", "b"]), ("unboxed", ["c"])):
-        table = nih.read(source.model_copy(update={"select": select}), tmp_path, ("No Finding",))
+        table = source.model_copy(update={"select": select}).read_images(tmp_path, ("No Finding",))
         assert table["image_id"].tolist() == names
 
 
@@ -298,7 +300,7 @@ def test_boxed_and_unboxed_divide_patients_not_images(tmp_path):
 def test_a_wrong_box_is_named(tmp_path, boxes, said):
     source = nih_tree(tmp_path, boxes)
     with pytest.raises(InputError, match=r"rsna\.csv.*" + said):
-        nih.read(source.model_copy(update={"select": "boxed"}), tmp_path, ("No Finding",))
+        source.model_copy(update={"select": "boxed"}).read_images(tmp_path, ("No Finding",))
 
 
 def test_the_real_chexlocalize_sample(real_data):
@@ -312,10 +314,10 @@ def test_the_real_chexlocalize_sample(real_data):
         segmentations=f"{folder}/gt_segmentations_val.json",
     )
     classes = ("Cardiomegaly", "Lung Opacity", "Support Devices")
-    chexpert.check(source, real_data, classes)
-    table = chexpert.read(source, real_data, classes)
+    source.check(real_data, classes)
+    table = source.read_images(real_data, classes)
     assert table["projection"].tolist() == ["AP", "PA"] and table["age"].tolist() == [73, 70]
-    run_lengths = chexpert.masks(source, real_data, table)
+    run_lengths = source.read_masks(real_data, table)
     assert run_lengths.groupby("class").size().to_dict() == {
         "Cardiomegaly": 1,
         "Enlarged Cardiomediastinum": 1,
@@ -326,7 +328,7 @@ def test_the_real_chexlocalize_sample(real_data):
     polygons = source.model_copy(
         update={"segmentations": None, "annotations": f"{folder}/gt_annotations_val.json"}
     )
-    drawn = chexpert.masks(polygons, real_data, table)
+    drawn = polygons.read_masks(real_data, table)
     annotated = json.loads((real_data / folder / "gt_annotations_val.json").read_text())
     number = {
         (image_id, {"Airspace Opacity": "Lung Opacity"}.get(name, name)): len(entry[name])
@@ -334,7 +336,7 @@ def test_the_real_chexlocalize_sample(real_data):
         for name in entry.keys() - {"img_size"}
     }
     assert max(number.values()) > 1
-    both = chexpert.masks(polygons.model_copy(update=segmentations), real_data, table)
+    both = polygons.model_copy(update=segmentations).read_masks(real_data, table)
     for found in (drawn, both):
         keys = zip(found["image_id"], found["class"], strict=True)
         assert found["instances"].tolist() == [number[key] for key in keys]
@@ -358,19 +360,19 @@ def test_the_real_nih_subset(real_data):
         rsna_boxes=f"{folder}/RSNA_boxes.csv",
         select="boxed",
     )
-    nih.check(source, real_data, ("Lung Opacity",))
-    boxed = nih.read(source, real_data, ("Lung Opacity",))
-    unboxed = nih.read(source.model_copy(update={"select": "unboxed"}), real_data, ())
+    source.check(real_data, ("Lung Opacity",))
+    boxed = source.read_images(real_data, ("Lung Opacity",))
+    unboxed = source.model_copy(update={"select": "unboxed"}).read_images(real_data, ())
     assert (len(boxed), len(unboxed)) == (105, 748)
     assert not set(boxed["patient_id"]) & set(unboxed["patient_id"])
-    found = nih.masks(source, real_data, boxed.assign(height=384, width=384))
+    found = source.read_masks(real_data, boxed.assign(height=384, width=384))
     assert set(found["kind"]) == {"box"} and set(found["annotator"]) == {"nih", "rsna"}
 
 
 def test_a_path_may_begin_with_the_patient(tmp_path):
     source = chexpert_tree(tmp_path, rows=[["patient00008/study1/view1_frontal.jpg", *[""] * 7]])
     picture(tmp_path / "images" / "patient00008/study1/view1_frontal.jpg")
-    assert chexpert.read(source, tmp_path, CLASSES)["patient_id"].iloc[-1] == "patient00008"
+    assert source.read_images(tmp_path, CLASSES)["patient_id"].iloc[-1] == "patient00008"
 
 
 @pytest.mark.parametrize(
@@ -381,7 +383,7 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path, path):
     source = chexpert_tree(tmp_path, rows=[[path, *[""] * 7]])
     picture(tmp_path / "x/patient1/study1/view1_frontal.jpg")
     with pytest.raises(InputError, match="row 5.*leads out of the folder"):
-        chexpert.read(source, tmp_path, CLASSES)
+        source.read_images(tmp_path, CLASSES)
 
 
 def test_a_row_with_a_field_too_many_is_named(tmp_path):
@@ -389,7 +391,7 @@ def test_a_row_with_a_field_too_many_is_named(tmp_path):
     with (tmp_path / "train.csv").open("a") as file:
         file.write("train/patient00001/study1/view1_frontal.jpg,,,,,,,,\n")
     with pytest.raises(InputError, match=r"train\.csv: row 5: has 9 fields, the header 8"):
-        chexpert.read(source, tmp_path, CLASSES)
+        source.read_images(tmp_path, CLASSES)
 
 
 @pytest.mark.parametrize("size", ["[1e999, 10]", "[20000000, 30000000]", "[0, 5]", "[5]"])
@@ -419,4 +421,4 @@ def test_an_unknown_finding_is_not_taken_for_a_negative(tmp_path, row, said):
     with (tmp_path / "labels.csv").open("a") as file:
         file.write(row + "\n")
     with pytest.raises(InputError, match=rf"labels\.csv: row 5.*{said}"):
-        nih.read(source, tmp_path, ("Edema",))
+        source.read_images(tmp_path, ("Edema",))

@@ -10,9 +10,9 @@ import torch
 
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Shard
 from shamsul.explain.cam import GradCam
 from shamsul.explain.gradient import InputXGradient
+from shamsul.explain.shard import Shard
 from shamsul.explain.surrogate import Lime
 from shamsul.model import checkpoint
 from shamsul.model.batching import in_groups
@@ -140,5 +140,5 @@ def test_a_methods_own_seed_takes_the_place_of_the_configurations():
 
 @pytest.mark.parametrize("option", [{"seed": 1}, {"checkpoint": "x.pt"}])
 def test_shared_predictions_are_of_the_runs_own_weights_and_seed(option):
-    with pytest.raises(InputError, match="shared: predictions are of the run's own"):
+    with pytest.raises(InputError, match="the shared predictions are of the run's own"):
         registry.one({"method": "lime", "shared": True, **option})

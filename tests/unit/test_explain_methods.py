@@ -15,7 +15,7 @@ import torch
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Method
-from shamsul.explain.perturbation import Filled, to_grey
+from shamsul.explain.perturbation import FillOptions, to_grey
 from shamsul.explain.perturbation import filled as fill_of
 from shamsul.explain.superpixels import grid, quickshift, slic
 from tests.methods import EXPLAINERS, quick
@@ -201,7 +201,7 @@ def test_methods_and_their_parameters_are_documented():
 @pytest.mark.parametrize("fill", ["mean", "blur", "noise", "black", "constant"])
 def test_fill_is_what_the_name_says(fill, model, images):
     labels = np.arange(64 * 64).reshape(64, 64) // 1024
-    filled = fill_of(Filled(fill=fill, value=1.5), model, images[0], labels, 3)
+    filled = fill_of(FillOptions(fill=fill, value=1.5), model, images[0], labels, 3)
     assert filled.shape == images[0].shape and filled.dtype == torch.float32
     if fill == "black":
         assert torch.equal(filled, model.normalise(torch.zeros(1, 64, 64, dtype=torch.uint8))[0])
@@ -212,7 +212,7 @@ def test_fill_is_what_the_name_says(fill, model, images):
     if fill == "constant":
         assert (filled == 1.5).all()
     if fill == "noise":
-        other = fill_of(Filled(fill=fill), model, images[0], labels, 4)
+        other = fill_of(FillOptions(fill=fill), model, images[0], labels, 4)
         assert not torch.equal(filled, other)
         for made, given in zip(filled, images[0], strict=True):
             assert abs(made.mean() - given.mean()) < 0.1 * given.std()

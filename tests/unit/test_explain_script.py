@@ -13,8 +13,8 @@ import torch
 from scripts import explain as script
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Shard, image_seed
 from shamsul.explain.cam import GradCam
+from shamsul.explain.shard import Shard, image_seed
 from shamsul.geometry import Frame
 from shamsul.job.fingerprint import PROJECT
 from shamsul.model import checkpoint

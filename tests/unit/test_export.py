@@ -159,7 +159,7 @@ def test_maps_of_a_frame_come_back_to_the_radiograph(geometry, rng):
 
 def test_the_program_names_a_method_without_heatmaps(finished_run, tmp_path):
     run, _ = finished_run
-    command = [sys.executable, "-m", "shamsul.explain.external.export", str(run)]
+    command = [sys.executable, "-m", "shamsul", "export", str(run)]
     done = subprocess.run(
         [*command, "none", str(tmp_path / "out")], cwd=PROJECT, capture_output=True, text=True
     )

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -14,7 +16,7 @@ def names(*programs):
 
 def test_imports_are_followed_however_deep():
     found = names(fingerprint.PROJECT / "scripts" / "manifest.py")
-    assert {"scripts/manifest.py", "shamsul/data/nih.py", "shamsul/data/masks.py"} <= found
+    assert {"scripts/manifest.py", "shamsul/data/sources.py", "shamsul/data/images.py"} <= found
     assert {"shamsul/__init__.py", "shamsul/data/__init__.py"} <= found
     assert "shamsul/config.py" not in found and "shamsul/explain/lrp.py" not in found
 
@@ -24,10 +26,10 @@ def test_imports_inside_functions_count_and_those_for_types_do_not(tmp_path):
     program.write_text(
         "from typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    from shamsul import config\n"
-        "def run():\n    from shamsul.data import geometry\n"
+        "def run():\n    from shamsul.storage import tables\n"
     )
     found = {file.name for file in fingerprint.files(program)}
-    assert "geometry.py" in found and "config.py" not in found
+    assert "tables.py" in found and "config.py" not in found
 
 
 def test_a_method_depends_on_its_own_module_only():
@@ -91,3 +93,32 @@ def test_libraries_are_those_that_the_program_computes_with(tmp_path):
 def test_the_build_of_a_library_is_no_part_of_its_version():
     found = fingerprint.libraries(fingerprint.PROJECT / "scripts" / "train.py")
     assert found["torch"] == metadata.version("torch").split("+")[0]
+
+
+def test_a_wheel_has_the_digests_of_the_repository(tmp_path):
+    """There the workflow lies inside the library's folder and the files in another order."""
+    installed = tmp_path / "site-packages" / "shamsul"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(fingerprint.PACKAGE, installed, ignore=ignored)
+    for part in ("Snakefile", "scripts"):
+        source = fingerprint.PROJECT / part
+        copy = installed / "workflow" / part
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copytree(source, copy, ignore=ignored) if source.is_dir() else copy.touch()
+    programs = ["explain", "report", "train"]
+    source = (
+        "from shamsul.job import fingerprint as f\n"
+        f"print(*(f.digest(f.PROJECT / 'scripts' / f'{{name}}.py') for name in {programs}))\n"
+        "print(f.PROJECT)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed.parent)},
+    )
+    scripts = fingerprint.PROJECT / "scripts"
+    digests = [fingerprint.digest(scripts / f"{name}.py") for name in programs]
+    assert done.stdout.split() == [*digests, str(installed / "workflow")]

@@ -18,8 +18,8 @@ from pycocotools import mask as coco
 
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Shard
 from shamsul.explain.external.methods import Imported, Radiologist, Segmentations
+from shamsul.explain.shard import Shard
 from shamsul.geometry import Frame
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from shamsul.data import images, manifest, masks
-from shamsul.data.settings import ChexpertSource, Data
+from shamsul.data.adapters.chexpert import ChexpertSource
+from shamsul.data.settings import Data
 from shamsul.evaluate.histogram_metrics import iou, otsu
 from shamsul.evaluate.scores import score
 from shamsul.explain.cam import GradCam, LayerCam

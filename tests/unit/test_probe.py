@@ -20,10 +20,11 @@ from torch.nn import functional
 from shamsul.data.masks import encode
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import Explainer, Shard, image_seed
+from shamsul.explain.base import Explainer
 from shamsul.explain.cam import GradCam
 from shamsul.explain.control import Random
 from shamsul.explain.lrp import LrpZ
+from shamsul.explain.shard import Shard, image_seed
 from shamsul.explain.surrogate import Lime, SuperpixelOcclusion
 from shamsul.geometry import Frame
 from shamsul.job.fingerprint import PROJECT

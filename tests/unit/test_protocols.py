@@ -10,8 +10,9 @@ import pytest
 from pycocotools import mask as coco
 
 from shamsul.data import manifest
+from shamsul.data.adapters.phantom import PhantomSource
 from shamsul.data.masks import decode, encode
-from shamsul.data.settings import Data, PhantomSource
+from shamsul.data.settings import Data
 from shamsul.data.sources import roots
 from shamsul.evaluate import per_image, thresholds
 from shamsul.evaluate.chexlocalize.cases import Run

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from shamsul.evaluate.quality import COLUMNS, summarise
-from shamsul.explain.base import Shard
 from shamsul.explain.cam import GradCam
 from shamsul.explain.lrp import LrpEpsilon, LrpZ
+from shamsul.explain.shard import Shard
 from shamsul.storage.heatmaps import Heatmaps, write_heatmaps
 from shamsul.storage.images import Images
 from tests.networks import classifier

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import subprocess
@@ -12,10 +13,11 @@ import pytest
 from shamsul.geometry import Frame, to_original
 from shamsul.report import figures, overlay
 from shamsul.report.differences import Lookup
-from shamsul.report.gallery import choose
-from shamsul.report.page import Results, render
+from shamsul.report.page import render
+from shamsul.report.run import Results
+from shamsul.report.sections.gallery import choose
 from shamsul.storage.tables import write_table
-from tests.results import KINDS, make
+from tests.results import KINDS, changed, make
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
 
@@ -76,7 +78,7 @@ def test_page_is_accessible(html):
 def test_page_shows_the_tables_values(made, html):
     results, _ = made
     text = " ".join("".join(Page(html).text).split())
-    summary = results.localisation.query("split == 'test' and threshold_rule == 'otsu'")
+    summary = results.tables["localisation"].query("split == 'test' and threshold_rule == 'otsu'")
     for row in summary[summary["metric"] == "iou"].itertuples():
         assert f"{row.mean:.2f}" in text
         assert f"{row.low:.2f} to {row.high:.2f}" in text
@@ -87,7 +89,7 @@ def test_page_shows_the_tables_values(made, html):
 def test_headline_names_the_best_explanation_and_its_verdicts(made, html):
     results, _ = made
     key = "`class` == 'pooled' and metric == 'iou' and threshold_rule == 'otsu'"
-    pooled = results.localisation.query(f"split == 'test' and {key}")
+    pooled = results.tables["localisation"].query(f"split == 'test' and {key}")
     pooled = pooled.sort_values("mean", ascending=False)
     order = pooled["method"].tolist()
     # The reader and the mean of the masks come first, and are not in the contest.
@@ -95,7 +97,7 @@ def test_headline_names_the_best_explanation_and_its_verdicts(made, html):
     best, second = (method for method in order if method not in KINDS)
     row = " ".join(re.search(r"IoU, Otsu</th>(.*?)</tr>", html, re.S).group(1).split())
     assert f">{best}<" in row and f"than {second}" in row
-    against = results.comparisons.query(key).set_index(["method_a", "method_b"])
+    against = results.tables["comparisons"].query(key).set_index(["method_a", "method_b"])
     assert against.loc[(best, "random"), "p_adjusted"] < 0.05
     assert row.count('class="verdict better"') == 1 + (
         against.loc[(best, second), "p_adjusted"] < 0.05
@@ -140,13 +142,13 @@ def empty(table):
 def test_everything_empty_still_makes_a_page(made):
     results, config = made
     kept = ("predictions", "manifest")
+    optional = ("faithfulness", "sanity", "chexlocalize")
     bare = {
-        name: empty(table)
-        for name, table in vars(results).items()
-        if isinstance(table, pd.DataFrame) and name not in kept
+        name: table if name in kept else empty(table)
+        for name, table in results.tables.items()
+        if name not in optional
     }
-    bare |= dict.fromkeys(("faithfulness", "sanity", "chexlocalize"))
-    html = render(Results(**{**vars(results), **bare, "provenance": {}}), config, KINDS)
+    html = render(Results(bare, results.heatmaps, results.images, results.roots), config, KINDS)
     text = "".join(Page(html).text)
     assert "No test image has an expert mask" in text
     assert "the checkpoint was given" in text
@@ -155,7 +157,7 @@ def test_everything_empty_still_makes_a_page(made):
 
 def test_a_history_without_columns_is_no_history(made):
     results, config = made
-    html = render(Results(**{**vars(results), "history": pd.DataFrame()}), config, KINDS)
+    html = render(changed(results, history=pd.DataFrame()), config, KINDS)
     assert "the checkpoint was given" in html
 
 
@@ -252,11 +254,11 @@ def test_program_writes_the_page(made, html, tmp_path):
     results, config = made
     given = {"config": config, "kinds": KINDS, "foreign": {}}
     arguments = ["--settings", json.dumps(given)]
-    for name in [field for field, table in vars(results).items() if hasattr(table, "columns")]:
-        path = tmp_path / f"{name}.parquet"
-        write_table(getattr(results, name), path)
-        flag = {"manifest": "manifests", "per_image": "per-image"}.get(name, name)
-        arguments += [f"--{flag}", path]
+    files = {name: tmp_path / f"{name}.parquet" for name in results.tables}
+    for name, path in files.items():
+        write_table(results.tables[name], path)
+    arguments += ["--manifests", files.pop("manifest"), "--masks", files.pop("masks")]
+    arguments += ["--tables", *files.values()]
     arguments += ["--heatmaps", *results.heatmaps, "--images", *results.images]
     arguments += ["--roots", json.dumps({k: str(v) for k, v in results.roots.items()})]
     arguments += ["--digests", tmp_path / "predictions.parquet", "--html", tmp_path / "r.html"]
@@ -277,12 +279,14 @@ def test_program_writes_the_page(made, html, tmp_path):
 def test_a_radiograph_that_is_gone_is_one_line(made, tmp_path):
     results, config = made
     with pytest.raises(ValueError, match=r"\.png"):
-        render(Results(**{**vars(results), "roots": {"fake": tmp_path}}), config, KINDS)
+        render(dataclasses.replace(results, roots={"fake": tmp_path}), config, KINDS)
 
 
 def test_report_imports_no_torch():
     code = (
         "import sys; sys.path.insert(0, 'scripts'); import report; "
+        "from importlib import import_module; from shamsul.report.sections import SECTIONS; "
+        "[import_module(f'shamsul.report.sections.{s.name}') for s in SECTIONS]; "
         "sys.exit(bool({'torch', 'sklearn', 'skimage', 'matplotlib', 'numba'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPT.parents[1], check=False)

@@ -1,7 +1,6 @@
 """What the report says beside the localisation itself, from small tables made by hand."""
 
 import base64
-import dataclasses
 import io
 import re
 
@@ -12,13 +11,23 @@ from PIL import Image
 
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.geometry import Frame
-from shamsul.report import maps, overlay, probes, protocol, standing
-from shamsul.report.gallery import Choice, examples
+from shamsul.report import overlay
 from shamsul.report.methods import Methods
 from shamsul.report.page import render
+from shamsul.report.sections import (
+    agreement,
+    chexlocalize,
+    faithfulness,
+    markers,
+    sanity,
+    signs,
+    summary,
+)
+from shamsul.report.sections.gallery import Choice, examples
+from shamsul.report.views import views
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
-from tests.results import KINDS, make
+from tests.results import KINDS, changed, make
 
 METHODS = Methods(["cam", "lrp", "prior", "reader"], {"prior": "control", "reader": "human"}, "x")
 
@@ -64,10 +73,14 @@ def test_kinds_are_counted_apart(kinds, said):
 
 def test_less_false_alarm_is_better(made, html):
     results, _ = made
-    alarms = results.localisation.query(
-        "split == 'test' and metric == 'false_alarm_area' and threshold_rule == 'otsu' "
-        "and `class` == 'pooled'"
-    ).set_index("method")["mean"]
+    alarms = (
+        results.tables["localisation"]
+        .query(
+            "split == 'test' and metric == 'false_alarm_area' and threshold_rule == 'otsu' "
+            "and `class` == 'pooled'"
+        )
+        .set_index("method")["mean"]
+    )
     best = alarms.drop(list(KINDS), errors="ignore").idxmin()
     row = re.search(r"False-alarm area, Otsu ↓</th>(.*?)</tr>", html, re.S).group(1)
     assert f">{best}<" in row
@@ -92,14 +105,16 @@ def gain(reference, method, difference, p, **more):
 
 def sentences(made, *rows):
     """About Grad-CAM, which is the best in the made-up results."""
-    from shamsul.report.localisation import views
-
     results, config = made
     methods = Methods(["grad_cam", "lrp_z", "mean_mask", "reader", "random"], KINDS, "random")
-    tables = results.localisation, results.comparisons, results.per_image
+    tables = (
+        results.tables["localisation"],
+        results.tables["comparisons"],
+        results.tables["per_image"],
+    )
     view = views(*tables, "segmentation", True, methods, config["classes"], ["otsu"], 0.05)[0]
     gains = pd.DataFrame(rows or [gain("prior", "grad_cam", 0, 1)]).iloc[: len(rows)]
-    said = standing.sentences(gains, view, methods, 0.05)
+    said = summary.sentences(gains, view, methods, 0.05)
     return re.sub("<[^>]*>", "", " ".join(said))
 
 
@@ -146,17 +161,19 @@ def test_gains_and_strata_show_the_tables_values(made, html):
     results, _ = made
     text = section(html, "gains")
     key = "metric == 'iou' and threshold_rule == 'otsu'"
-    for row in results.gains.query(f"{key} and `class` == 'pooled'").itertuples():
+    for row in results.tables["gains"].query(f"{key} and `class` == 'pooled'").itertuples():
         assert f"{row.difference:+.3f}".replace("-", "−") in text
     text = section(html, "strata")
     assert "Number of positive labels of the image that are pathologies" in text
-    labels = results.strata.query(f"{key} and `class` == 'pooled' and variable == 'labels'")
+    labels = results.tables["strata"].query(
+        f"{key} and `class` == 'pooled' and variable == 'labels'"
+    )
     assert len(labels)
     for row in labels.itertuples():
         assert f"{row.mean:.2f}" in text
         if row.stratum == "multi":
             assert f"difference {row.difference:+.3f}".replace("-", "−") in text
-    slopes = results.regressions.query("outcome == 'iou' and predictor == 'area_ratio'")
+    slopes = results.tables["regressions"].query("outcome == 'iou' and predictor == 'area_ratio'")
     for row in slopes[slopes["class"] == "pooled"].itertuples():
         assert f"{row.slope:+.2f}".replace("-", "−") in text
 
@@ -173,12 +190,12 @@ def sign_table(minmax):
 
 
 def test_signs_list_the_methods_for_which_they_matter():
-    grid = maps.signs(sign_table(0.93), "segmentation", METHODS)
+    grid = signs.signs(sign_table(0.93), "segmentation", METHODS)
     assert [name for name, _ in grid.rows] == ["lrp"]
     assert [cell.text for cell in row_of(grid, "lrp")[:3]] == ["0.10", "0.20", "0.93"]
-    assert maps.swollen(sign_table(0.93), "segmentation", METHODS) == [("lrp", 0.1, 0.93)]
+    assert signs.swollen(sign_table(0.93), "segmentation", METHODS) == [("lrp", 0.1, 0.93)]
     # Nothing is said of a whole image where the numbers do not say it.
-    assert maps.swollen(sign_table(0.4), "segmentation", METHODS) == []
+    assert signs.swollen(sign_table(0.4), "segmentation", METHODS) == []
 
 
 @pytest.mark.parametrize(
@@ -187,13 +204,13 @@ def test_signs_list_the_methods_for_which_they_matter():
 def test_no_masks_and_no_difference_are_told_apart(made, masks, said):
     results, config = made
     if masks:
-        same = results.signs.groupby("method")["mean"].transform("first")
-        changed = {"signs": results.signs.assign(mean=same)}
+        same = results.tables["signs"].groupby("method")["mean"].transform("first")
+        others = {"signs": results.tables["signs"].assign(mean=same)}
     else:
         names = ("localisation", "comparisons", "gains", "strata", "regressions", "signs")
         names += ("per_image", "thresholds")
-        changed = {name: getattr(results, name).iloc[:0] for name in names}
-    text = section(render(dataclasses.replace(results, **changed), config, KINDS), "signs")
+        others = {name: results.tables[name].iloc[:0] for name in names}
+    text = section(render(changed(results, **others), config, KINDS), "signs")
     assert said in text and "No map has negative" not in text
 
 
@@ -208,10 +225,10 @@ def test_no_masks_and_no_difference_are_told_apart(made, masks, said):
 )
 def test_the_runner_up_is_faced_as_the_pairs_of_both_say(made, difference, p, said):
     results, config = made
-    pairs = results.comparisons.copy()
+    pairs = results.tables["comparisons"].copy()
     assert set(pairs["method_a"]) >= {"grad_cam"} and "lrp_z" in set(pairs["method_b"])
     pairs["difference"], pairs["p_adjusted"] = difference, p
-    html = render(dataclasses.replace(results, comparisons=pairs), config, KINDS)
+    html = render(changed(results, comparisons=pairs), config, KINDS)
     row = re.search(r"IoU, Otsu</th>(.*?)</tr>", section_html(html, "summary"), re.S).group(1)
     cells = [
         " ".join(re.sub("<[^>]*>", " ", cell).split())
@@ -231,10 +248,10 @@ def test_agreement_names_what_must_not_be_counted_twice():
     table = pd.DataFrame(rows, columns=["method_a", "method_b", "mean"])
     table = table.assign(**{"class": "pooled", "low": 0.1, "high": 0.99, "note": ""})
     table = pd.concat([table, table.assign(**{"class": "Edema", "mean": 1.0})])
-    assert maps.alike(table) == [("cam", "lrp", 0.97), ("lrp", "prior", 0.95)]
+    assert agreement.alike(table) == [("cam", "lrp", 0.97), ("lrp", "prior", 0.95)]
     few = table.assign(note=["3 patients, fewer than 5: no interval", *table["note"][1:]])
-    assert maps.alike(few) == [("lrp", "prior", 0.95)]
-    grid = maps.agreement(table, METHODS)
+    assert agreement.alike(few) == [("lrp", "prior", 0.95)]
+    grid = agreement.agreement(table, METHODS)
     assert [heading.name for heading in grid.headings] == ["cam", "lrp"]
     assert [cell.text for cell in row_of(grid, "lrp")] == ["0.97", ""]
     assert [cell.text for cell in row_of(grid, "prior")] == ["0.20", "0.95"]
@@ -258,7 +275,7 @@ def test_best_of_a_probe_follows_its_direction_among_explanations():
         },
         fill="blur",
     )
-    grid = probes.faithfulness(table, METHODS)
+    grid = faithfulness.faithfulness(table, METHODS)
     assert grid.groups == [("Deletion ↓", 1), ("Insertion ↑", 1)]
     best = {name: [cell.best for cell in cells] for name, cells in grid.rows}
     assert best == {"cam": [False, True], "lrp": [True, False], "prior": [False, False]}
@@ -275,19 +292,19 @@ def test_only_the_same_maps_of_the_runs_own_network_compete():
     )
     foreign = {"other": "checkpoint", "folder": "elsewhere"}
     methods = Methods([row[0] for row in rows], {"prior": "control"}, "prior", foreign)
-    cells = {name: own[0] for name, own in probes.faithfulness(table, methods).rows}
+    cells = {name: own[0] for name, own in faithfulness.faithfulness(table, methods).rows}
     assert [name for name, cell in cells.items() if cell.best] == ["lrp"]
     assert {name: cell.lines for name, cell in cells.items() if cell.lines} == {"few": ("n = 1",)}
-    assert probes.missing(table, methods) == [("folder", 5, 16)]
+    assert faithfulness.missing(table, methods) == [("folder", 5, 16)]
 
 
 def test_whose_network_was_asked_is_told(made):
     results, config = made
     text = section(render(results, config, KINDS), "faithfulness")
     assert "no verdict" not in text and "checkpoint" not in text
-    faithfulness = results.faithfulness.assign(n_missing=0)
-    faithfulness.loc[faithfulness["method"] == "reader", "n_missing"] = 3
-    results = dataclasses.replace(results, faithfulness=faithfulness)
+    table = results.tables["faithfulness"].assign(n_missing=0)
+    table.loc[table["method"] == "reader", "n_missing"] = 3
+    results = changed(results, faithfulness=table)
     foreign = {"grad_cam": "checkpoint", "lrp_z": "elsewhere"}
     text = section(render(results, config, KINDS, foreign), "faithfulness")
     assert "Another checkpoint is asked where the maps explain that: grad_cam." in text
@@ -298,15 +315,15 @@ def test_whose_network_was_asked_is_told(made):
 def test_randomisation_has_no_best():
     values = {("cam", "mprt"): 0.4, ("lrp", "mprt"): 0.3}
     values |= {("cam", "max_sensitivity"): 0.4, ("lrp", "max_sensitivity"): 0.3}
-    grid = probes.sanity(probe_table(values, stage=0), METHODS)
+    grid = sanity.sanity(probe_table(values, stage=0), METHODS)
     assert [cell.best for cell in row_of(grid, "lrp")] == [True, False]
 
 
 def test_what_was_not_measured_is_said_to_be_missing(made, html):
     results, config = made
     bare = {"faithfulness": None, "sanity": None, "chexlocalize": None}
-    bare |= {"markers": results.markers.iloc[:0]}
-    text = render(type(results)(**{**vars(results), **bare}), config, KINDS)
+    bare |= {"markers": results.tables["markers"].iloc[:0]}
+    text = render(changed(results, **bare), config, KINDS)
     assert "was not asked again" in section(text, "faithfulness")
     assert section(text, "markers") is None and section(text, "chexlocalize") is None
     assert "favour blurred maps" in section(html, "faithfulness")
@@ -315,16 +332,16 @@ def test_what_was_not_measured_is_said_to_be_missing(made, html):
 
 def test_the_confounded_class_comes_first_and_shares_are_percent(made):
     results, config = made
-    names = [name for name, _, _ in maps.markers(results.markers, config, METHODS)]
+    names = [name for name, _, _ in markers.markers(results.tables["markers"], config, METHODS)]
     assert names == ["Edema", "Cardiomegaly"]
     config = {**config, "data": {"sources": [{"adapter": "nih"}]}}
-    found = maps.markers(results.markers, config, METHODS)
+    found = markers.markers(results.tables["markers"], config, METHODS)
     assert [(name, confounded) for name, confounded, _ in found] == [
         ("Cardiomegaly", False),
         ("Edema", False),
     ]
     key = {"split": "tune", "class": "Cardiomegaly", "shown": "yes", "method": "random"}
-    own = results.markers
+    own = results.tables["markers"]
     for column, value in key.items():
         own = own[own[column] == value]
     mass, lift = (own[own["metric"] == name]["mean"].item() for name in ("relevance_mass", "lift"))
@@ -344,7 +361,7 @@ def test_chexlocalize_beside_ours_are_means_over_the_same_classes():
     localisation = pd.DataFrame(ours, columns=columns).assign(
         split="test", method="cam", metric="iou", low=0.0, high=1.0
     )
-    grid = protocol.side_by_side(theirs, localisation, "otsu", METHODS)
+    grid = chexlocalize.side_by_side(theirs, localisation, "otsu", METHODS)
     cells = row_of(grid, "cam")
     assert [cell.text for cell in cells if cell] == ["0.300", "0.150", "50.0 %"]
     assert [cell.lines for cell in cells if cell][:2] == [("n = 5",), ("n = 9",)]
@@ -369,9 +386,9 @@ THEIRS = [("A", 2, 0.2, np.nan), ("B", 3, 0.4, np.nan), ("average", None, 0.3, 5
 def test_chexlocalizes_figures_stay_where_ours_lack_the_rule_or_a_class():
     ours = our_table(("A", "tuned", 0.1, 4))
     tables = their_table(*THEIRS), ours, "otsu", METHODS
-    cells = row_of(protocol.side_by_side(*tables), "cam")
+    cells = row_of(chexlocalize.side_by_side(*tables), "cam")
     assert [cell and cell.text for cell in cells] == ["0.300", None, None, None, "50.0 %", None]
-    by_class = protocol.by_class(*tables, ["A", "B"])[0][1]
+    by_class = chexlocalize.by_class(*tables, ["A", "B"])[0][1]
     assert [cell and cell.text for cell in row_of(by_class, "cam")] == [
         "0.200",
         None,
@@ -379,7 +396,7 @@ def test_chexlocalizes_figures_stay_where_ours_lack_the_rule_or_a_class():
         None,
     ]
     tables = their_table(*THEIRS), our_table(("A", "otsu", 0.1, 4)), "otsu", METHODS
-    cells = row_of(protocol.side_by_side(*tables), "cam")
+    cells = row_of(chexlocalize.side_by_side(*tables), "cam")
     assert cells[0].lines == ("n = 5",) and cells[1].lines == ("n = 4", "1 of 2 classes")
 
 
@@ -388,14 +405,14 @@ def test_means_beside_chexlocalizes_are_of_the_classes_that_have_a_figure_there(
     ours = our_table(
         *((name, "otsu", mean, 4) for name, mean in zip("ABC", (0.1, 0.3, 0.9), strict=True))
     )
-    cells = row_of(protocol.side_by_side(theirs, ours, "otsu", METHODS), "cam")
+    cells = row_of(chexlocalize.side_by_side(theirs, ours, "otsu", METHODS), "cam")
     assert [cell.text for cell in cells[:2]] == ["0.300", "0.200"]
     assert [cell.lines for cell in cells[:2]] == [("n = 5",), ("n = 8",)]
 
 
 def test_an_empty_table_of_chexlocalizes_gives_no_section(made):
     results, config = made
-    bare = dataclasses.replace(results, chexlocalize=results.chexlocalize.iloc[:0])
+    bare = changed(results, chexlocalize=results.tables["chexlocalize"].iloc[:0])
     assert section(render(bare, config, KINDS), "chexlocalize") is None
     assert section(render(results, config, KINDS), "chexlocalize")
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from shamsul.explain import settings, shared_perturbations
-from shamsul.explain.base import Shard
 from shamsul.explain.cam import LayerCam
+from shamsul.explain.shard import Shard
 from shamsul.geometry import Frame
 from shamsul.model import predict
 from shamsul.model.classifier import Classifier
@@ -19,7 +19,7 @@ from shamsul.storage.images import Images
 from tests.methods import ALONE, quick
 from tests.networks import network
 
-METHODS = [quick(name) for name in ALONE if quick(name).cost != "none"]
+METHODS = [quick(name) for name in ALONE if quick(name).cost != "no_model"]
 METHODS.append(LayerCam(layers=("features.denseblock1", "features.denseblock2")))
 FRAME = Frame.fit(32, 32, 32, "stretch")
 

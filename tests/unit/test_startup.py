@@ -10,6 +10,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from shamsul.data.masks import encode
 from shamsul.explain import registry
@@ -19,6 +23,7 @@ from shamsul.geometry import Frame
 from shamsul.job import fingerprint
 from shamsul.model import checkpoint
 from shamsul.model.description import describe
+from shamsul.probe import similarity
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.perturbed import PerturbedPredictions, write_perturbed
@@ -143,7 +148,7 @@ for sys.argv in json.load(sys.stdin):
 
 def test_methods_that_ask_no_network_explain_without_torch(environment, shard):
     jobs = list(entries(shard))
-    free = {name for name, cls in registry.methods().items() if cls.cost == "none"}
+    free = {name for name, cls in registry.methods().items() if cls.cost == "no_model"}
     assert {entry["method"] for entry, _ in jobs} >= free
     commands = [command(shard, number, *job) for number, job in enumerate(jobs)]
     done = python(environment, DRIVER, input=json.dumps(commands, default=str))
@@ -173,5 +178,30 @@ def test_no_other_method_is_imported(environment, shard):
     done = python(environment, program, input=jobs)
     assert done.stdout.split() == [
         *("shamsul.explain", "shamsul.explain.base", "shamsul.explain.control"),
-        *("shamsul.model.batching", "shamsul.explain.registry"),
+        "shamsul.explain.registry",
+        "shamsul.explain.shard",
     ]
+
+
+@given(
+    arrays(
+        st.sampled_from([np.float32, np.float64]),
+        (2, 5, 6),
+        elements=st.integers(-4, 4).map(lambda number: number / 3),
+    )
+)
+def test_ranks_and_entropy_are_scipys_to_the_last_bit(maps):
+    """`scipy.stats` is the slowest import of a probe, and is not needed for two short formulas."""
+    for values in maps:
+        ranks = scipy.stats.rankdata(values, axis=None)
+        assert similarity._ranks(values).tobytes() == ranks.astype(np.float64).tobytes()
+    if np.ptp(maps):
+        values = np.asarray(maps, np.float64)
+        low, high = values.min(), values.max()
+        counts, _ = np.histogram((values - low) / (high - low), similarity.BINS, (0, 1))
+        assert similarity.complexity(maps) == float(scipy.stats.entropy(counts))
+
+
+def test_a_probe_does_not_import_scipy_stats():
+    program = "import sys, scripts.probe; sys.exit('scipy.stats' in sys.modules)"
+    assert python(os.environ, program).returncode == 0

@@ -372,7 +372,7 @@ def test_too_large_a_batch_for_the_gpu_is_said(tmp_path, monkeypatch):
     def short(run, epoch):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(training_module._Run, "_learn", short)
+    monkeypatch.setattr(training_module.Run, "_learn", short)
     with pytest.raises(InputError, match=r"train\.batch_size: 8 images of .* lower it"):
         train(tmp_path)
 

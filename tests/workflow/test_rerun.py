@@ -331,7 +331,10 @@ CASES = {
     "the program of one rule": Case(
         edited("scripts/compare.py"), jobs("compare", "runtime", "report")
     ),
-    "a template of the report": Case(edited("shamsul/report/summary.html"), jobs("report")),
+    "a template of the report": Case(
+        edited("shamsul/report/sections/summary.html"), jobs("report")
+    ),
+    "a section of the report": Case(edited("shamsul/report/sections/gains.py"), jobs("report")),
     "the report's title": Case(key("report.title", "Another"), jobs("report")),
     "a threshold": Case(key("evaluate.fixed_threshold", 0.4), AFTER_SCORES),
     "the rules of thresholds": Case(key("evaluate.thresholds", ["otsu", "best"]), AFTER_SCORES),

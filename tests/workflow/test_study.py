@@ -24,7 +24,7 @@ FEWER = {
 def test_the_full_study_on_a_tree_of_phantoms(tmp_path):
     subprocess.run(
         [
-            *(sys.executable, "-m", "shamsul.phantom.export", "export", str(tmp_path / "data")),
+            *(sys.executable, "-m", "shamsul", "phantom", "export", str(tmp_path / "data")),
             *("--patients", "train=12,tune=6,test=6", "--height", "96"),
             *("--lateral", "--annotations"),
         ],

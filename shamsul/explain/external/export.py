@@ -1,13 +1,12 @@
-"""Heatmaps and masks in CheXlocalize's formats, for use with what others wrote for them.
+"""Heatmaps and masks in CheXlocalize's formats, for use with other people's code.
 
-``python -m shamsul.explain.external.export RUN METHOD DIR`` writes of a finished run, for tune
-(which CheXlocalize calls val) and test: a pickle for each heatmap, and the experts' masks as
-`gt_segmentations` (Saporta et al., Nature Machine Intelligence 2022).
+``shamsul export RUN METHOD DIR`` writes two things from a finished run,
+for the splits tune (which CheXlocalize calls val) and test: a pickle for each heatmap, and the
+experts' masks as `gt_segmentations` (Saporta et al., Nature Machine Intelligence 2022).
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import pickle
@@ -22,7 +21,6 @@ from shamsul import lazy
 from shamsul.data.masks import by_image, encode
 from shamsul.errors import InputError
 from shamsul.geometry import Frame, to_original
-from shamsul.job import program
 from shamsul.job.progress import track
 from shamsul.labels import CHEXLOCALIZE_NAMES, LOCALISED
 from shamsul.storage.files import replacing
@@ -37,9 +35,9 @@ else:
     torch = lazy.load("torch")
 
 SPLITS = {"tune": "val", "test": "test"}
-"""Splits with masks, and what CheXlocalize calls them."""
+"""Splits that have masks, and CheXlocalize's names for them."""
 TASKS = {ours: theirs for theirs, ours in CHEXLOCALIZE_NAMES.items()}
-"""CheXlocalize's names for classes, where they are not CheXpert's."""
+"""CheXlocalize's names for classes, where they differ from CheXpert's."""
 
 
 def maps(
@@ -60,13 +58,13 @@ def maps(
 
     Parameters
     ----------
-    heatmaps : of one method on one shard.
-    images : of the same shard.
-    manifest : image_id, and a label column for each class.
-    sizes : height and width of the radiographs, by image_id; where there is a mask, that of the
+    heatmaps : heatmaps of one method on one shard.
+    images : images of the same shard.
+    manifest : table of image_id, and a label column for each class.
+    sizes : height and width of the radiographs, by image_id; where there is a mask, those of the
         mask.
-    probability : by image_id and class, in [0, 1]; the heatmaps' own wins.
-    directory : made if need be.
+    probability : probability in [0, 1], by image_id and class; the heatmaps' own wins.
+    directory : folder to write to, made if need be.
 
     Returns
     -------
@@ -109,10 +107,10 @@ def maps(
 
 
 class _Pickler(pickle.Pickler):
-    """Writes tensors as torch does, but for the address that they have in memory."""
+    """A pickler that writes tensors as torch does, but not their addresses in memory."""
 
     def reducer_override(self, thing: Any) -> Any:
-        """How a tensor's content is pickled; everything else as ever."""
+        """Return how a tensor's content is pickled; leave everything else to pickle."""
         if not isinstance(thing, torch.storage.TypedStorage):
             return NotImplemented
         buffer = io.BytesIO()
@@ -123,10 +121,11 @@ class _Pickler(pickle.Pickler):
 def on_radiograph(
     heatmap: NDArray[np.float32], frame: Frame, covers: Covers
 ) -> NDArray[np.float32]:
-    """A heatmap that covers the radiograph evenly: (h, w).
+    """Return the heatmap (h, w) in a frame that covers the radiograph evenly.
 
-    As it is where it does so already, else as large as the radiograph is in the model's frame. What
-    a crop kept from the model has the heatmap's lowest value.
+    The heatmap stays as it is where it covers the radiograph already. Otherwise the result is as
+    large as the radiograph is in the model's frame, and parts that were cropped away have the
+    heatmap's lowest value.
     """
     if covers == "radiograph" or frame.whole:
         return heatmap
@@ -136,7 +135,7 @@ def on_radiograph(
 
 
 def segmentations(masks: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
-    """Masks as CheXlocalize's `gt_segmentations` has them.
+    """Return masks in the form of CheXlocalize's `gt_segmentations`.
 
     Parameters
     ----------
@@ -193,18 +192,3 @@ def export(run: Path, method: str, directory: Path) -> None:
 def _sizes(table: pd.DataFrame) -> dict[str, tuple[int, int]]:
     rows: Iterable[Any] = table[["image_id", "height", "width"]].itertuples(index=False)
     return {image_id: (int(height), int(width)) for image_id, height, width in rows}
-
-
-def main() -> None:
-    """The command line."""
-    name = "python -m shamsul.explain.external.export"
-    parser = argparse.ArgumentParser(prog=name, description=__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, results/<run>")
-    parser.add_argument("method", metavar="METHOD", help="name of a method of the run")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="folder to write to")
-    arguments = parser.parse_args()
-    export(arguments.run, arguments.method, arguments.directory)
-
-
-if __name__ == "__main__":
-    program.run(main)

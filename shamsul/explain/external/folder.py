@@ -1,4 +1,4 @@
-"""Where the heatmaps of an imported method lie.
+"""The folder of an imported method's heatmaps.
 
 Five formats, told apart by the names of a folder's files:
 
@@ -30,7 +30,7 @@ from shamsul.labels import CHEXLOCALIZE_NAMES
 from shamsul.storage.heatmaps import Covers, RunLengths, heatmap_names, read_heatmaps
 
 ENDINGS = {"pickle": "_map.pkl", "npy": ".npy", "npz": ".npz", "png": ".png", "shard": ".h5"}
-"""How a heatmap's file name ends, by format."""
+"""File name endings of heatmaps, by format."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Folder:
 
     Attributes
     ----------
-    kind : the format.
-    files : in alphabetical order; by image_id where a file has all classes of an image, else by
-        `<image_id>_<class>` under CheXpert's name for the class.
-    covers : what shards say that their maps cover; other formats do not say.
+    kind : format of the files, a key of `ENDINGS`.
+    files : paths in alphabetical order; by image_id where a file has all classes of an image, else
+        by `<image_id>_<class>` under CheXpert's name for the class.
+    covers : area that the maps of shards cover; None for other formats, which do not state it.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Folder:
     covers: Covers | None = None
 
     def of(self, image_ids: Sequence[str]) -> list[Path]:
-        """Files of some images and any class, each once.
+        """Return the files of some images and any class, each once.
 
         Of images `p1` and `p1_x`, files of the second are also listed as the first one's.
         """
@@ -65,7 +65,7 @@ class Folder:
             yield from stems[start:end]
 
     def left_out(self, image_ids: Sequence[str], classes: Sequence[str]) -> list[Path]:
-        """Files of some images whose names end in none of some classes."""
+        """Return the files of some images whose names end in none of some classes."""
         if self.kind in ("npz", "shard"):
             return []
         ends = tuple(f"_{_ours(name)}" for name in classes)
@@ -75,7 +75,7 @@ class Folder:
     def read(
         self, image_ids: Sequence[str], classes: Sequence[str]
     ) -> Iterator[tuple[str, str, Map]]:
-        """The heatmaps that there are of some images and classes: image_id, class, map."""
+        """Read the heatmaps that exist for some images and classes: image_id, class, map."""
         if self.kind == "shard":
             wanted = set(image_ids)
             for path in self.of(image_ids):
@@ -98,7 +98,7 @@ class Folder:
 
 @functools.cache
 def listing(path: str) -> Folder:
-    """What a folder holds, those below it included; listed once.
+    """List a folder of heatmaps, its subfolders included, once per process.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def listing(path: str) -> Folder:
         It does not exist, holds no heatmaps, several formats, or one heatmap twice.
     """
     if not Path(path).is_dir():
-        raise InputError(f"path: {path} is not a folder")
+        raise InputError(f"path: {path} is not a folder; give the folder of the heatmaps")
     inside = sorted(file for file in Path(path).rglob("*") if file.is_file())
     kinds = [k for k, end in ENDINGS.items() if any(file.name.endswith(end) for file in inside)]
     if len(kinds) != 1:
@@ -126,14 +126,18 @@ def listing(path: str) -> Folder:
         for stem in stems:
             first = files.setdefault(stem, file)
             if first != file:
-                raise InputError(f"path: {path}: {first} and {file} are of one image and class")
+                raise InputError(
+                    f"path: {path}: {first} and {file} are of one image and class; remove one"
+                )
     if len(covers) > 1:
         raise InputError(f"path: {path} holds shards of several methods; give one method's folder")
     return Folder(kinds[0], dict(sorted(files.items())), *covers)
 
 
 def _ours(text: str) -> str:
-    """A class, or what ends in `_<class>`, with CheXpert's name where it has CheXlocalize's."""
+    """Replace CheXlocalize's name of a class by CheXpert's, in a class or in what ends in
+    `_<class>`.
+    """
     for theirs, ours in CHEXLOCALIZE_NAMES.items():
         if f"_{text}".endswith(f"_{theirs}"):
             return text.removesuffix(theirs) + ours
@@ -141,7 +145,7 @@ def _ours(text: str) -> str:
 
 
 def _shard(path: Path) -> Iterator[tuple[str, str, Map]]:
-    """The maps of a shard, those that there are: image_id, class, map."""
+    """Read the maps that exist in a shard: image_id, class, map."""
     shard = read_heatmaps(path)
     if isinstance(shard.heatmap, RunLengths):
         raise InputError(f"{path}: holds segmentations; give their JSON to method `segmentations`")

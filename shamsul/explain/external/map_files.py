@@ -1,7 +1,7 @@
-"""One heatmap from its file: CheXlocalize's pickles, NumPy's arrays and archives, and PNG images.
+"""Heatmaps in files: CheXlocalize's pickles, NumPy's arrays and archives, and PNG images.
 
-Files are from elsewhere, and may be damaged or made to do harm. What a header says of a map's size
-is looked at before there is room made for it.
+Files are from elsewhere, and may be damaged or made to do harm. The size in a header is checked
+before memory is taken for the map.
 """
 
 from __future__ import annotations
@@ -32,27 +32,30 @@ TASKS = (
     "Edema", "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion",
     "Pleural Other", "Fracture", "Support Devices",
 )  # fmt: skip
-"""CheXlocalize's order of the classes, not CheXpert's, where a pickle has all 14 probabilities."""
+"""Classes in CheXlocalize's order, not CheXpert's, where a pickle has all 14 probabilities."""
 GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L")
 """Pillow's modes of one channel."""
 HEADERS = {
     (1, 0): npy_format.read_array_header_1_0,
     (2, 0): npy_format.read_array_header_2_0,
 }
-"""Readers of the headers that arrays of numbers have, by version."""
+"""Readers of array headers, by version of the format; these versions hold arrays of numbers."""
 FAULTS = (
     *UNREADABLE, EOFError, LookupError, TypeError, RuntimeError, MemoryError, zipfile.BadZipFile,
     zlib.error, tokenize.TokenError,
 )  # fmt: skip
-"""What the readers raise on files that are truncated, damaged or hostile."""
+"""Exceptions that the readers raise on files that are truncated, damaged or hostile."""
 
 
 @dataclass(frozen=True)
 class Map:
-    """One heatmap: (h, w) float32.
+    """A heatmap from a file.
 
-    `probability` is of its class, NaN where the file does not say; `frame` is where its model saw
-    the radiograph, None where the file does not say.
+    Attributes
+    ----------
+    heatmap : (h, w) float32.
+    probability : probability of its class, in [0, 1]; NaN where the file does not say.
+    frame : place of the radiograph in its model's input; None where the file does not say.
     """
 
     heatmap: NDArray[np.float32]
@@ -61,7 +64,7 @@ class Map:
 
 
 def from_pickle(path: Path) -> Map:
-    """The map of a CheXlocalize pickle, and its probability.
+    """Read the map of a CheXlocalize pickle, and its probability.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def from_pickle(path: Path) -> Map:
 
 
 def _probability(content: dict[Any, Any], path: Path) -> float:
-    """`prob`, or its element that `task` names where it is of all 14 classes."""
+    """Return `prob`, or its element that `task` names where it is of all 14 classes."""
     values = plain(content.get("prob", float("nan")))
     if isinstance(values, np.ndarray) and values.size <= len(TASKS) and values.dtype.kind in "fiu":
         values = values.ravel().tolist()
@@ -93,13 +96,13 @@ def _probability(content: dict[Any, Any], path: Path) -> float:
 
 
 def from_npy(path: Path) -> Map:
-    """The map of a `.npy` file."""
+    """Read the map of a `.npy` file."""
     with _readable(path), path.open("rb") as file:
         return Map(_heatmap(_array(file), path))
 
 
 def from_archive(path: Path, classes: tuple[str, ...]) -> Iterator[tuple[str, Map]]:
-    """The maps of an `.npz` file that are of some classes, one after the other: class, map."""
+    """Read the maps of some classes from an `.npz` file, one after the other: class, map."""
     found = set()
     with _readable(path), zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
@@ -116,7 +119,7 @@ def from_archive(path: Path, classes: tuple[str, ...]) -> Iterator[tuple[str, Ma
 
 
 def from_png(path: Path) -> Map:
-    """The map of a grey PNG image: as bright as relevance is high."""
+    """Read the map of a grey PNG image: as bright as relevance is high."""
     with _readable(path), Image.open(path, formats=["PNG"]) as image:
         if image.mode not in GREY:
             raise InputError(f"{path}: a PNG of mode {image.mode}; a heatmap's is grey")
@@ -139,7 +142,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _array(file: IO[bytes]) -> NDArray[Any]:
-    """An array as NumPy writes it, of numbers alone and no larger than its header allows."""
+    """Read an array as NumPy writes it, of numbers alone and no larger than its header allows."""
     version = npy_format.read_magic(file)
     if version not in HEADERS:
         raise ValueError(f"of version {version[0]}.{version[1]}, which no array of numbers needs")
@@ -157,7 +160,7 @@ def _check_size(shape: tuple[int, ...]) -> None:
 
 
 def _heatmap(values: Any, path: Path) -> NDArray[np.float32]:
-    """A map (h, w) from numbers of that shape, or of (1, 1, h, w) or (1, h, w)."""
+    """Return a map (h, w) from numbers of that shape, or of (1, 1, h, w) or (1, h, w)."""
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub":
         raise InputError(f"{path}: its map is not an array of numbers")
     shape = values.shape

@@ -1,8 +1,8 @@
 """Heatmaps and segmentations that were made elsewhere, and human readers.
 
-They are read once and stored as any method's are. They ask nothing of the run's own model: what
-heatmaps explain is the classifier that they were made with. Where no file has a map of an image and
-class there is none, and it is scored as an empty one: a method cannot choose its images.
+They are read once and stored like any method's. They need nothing of the run's own model: imported
+heatmaps explain the classifier that they were made with. An image and class without a map in any
+file is scored as an empty map: a method cannot choose its images.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from shamsul import lazy
-from shamsul.data.chexpert import read_json, read_run_lengths
+from shamsul.data.mask_files import read_json, read_run_lengths
 from shamsul.data.masks import run_lengths
 from shamsul.errors import InputError
-from shamsul.explain.base import Cost, Maps, Method, Shard
+from shamsul.explain.base import Cost, Method
 from shamsul.explain.external.folder import listing
+from shamsul.explain.shard import Maps, Shard
 from shamsul.geometry import Frame
 from shamsul.job.progress import track
 from shamsul.labels import CHEXLOCALIZE_NAMES
@@ -36,7 +37,7 @@ else:
 logger = logging.getLogger(__name__)
 
 LARGEST_SIDE = 512
-"""Pixels of a heatmap's side, unless the run's model has more."""
+"""Largest side in pixels of a stored heatmap, unless the run's model has more."""
 
 Files = Annotated[
     tuple[str, ...],
@@ -46,16 +47,17 @@ Files = Annotated[
     ),
     Field(min_length=1),
 ]
-"""One file or several, such as one for each split; relative to Snakemake's working folder."""
+"""Paths of one file or several, such as one for each split, relative to Snakemake's working
+folder."""
 
 
 class Imported(Method):
     """Heatmaps from a folder of CheXlocalize's pickles, .npy, .npz or PNG files, or shards.
 
-    See `shamsul.explain.external.folder` for names and formats. Those of one shard must be of one
-    resolution, since they are stored as one array. Sides of more than 512 pixels, or than the run's
-    model has, are reduced to that by area averaging: maps at a radiograph's full resolution are
-    enlarged ones of models of 224 to 512 pixels, and would fill the memory.
+    See `shamsul.explain.external.folder` for names and formats. The maps of one shard must have one
+    resolution, since they are stored as one array. Maps of more than 512 pixels a side, or than the
+    run's model has if that is more, are reduced to that by area averaging: maps at a radiograph's
+    full resolution are enlarged ones of models of 224 to 512 pixels, and would fill the memory.
 
     Shards that cover the frame must be of a run whose model sees the same part of each radiograph.
     """
@@ -63,25 +65,25 @@ class Imported(Method):
     method: ClassVar[str] = "imported"
     title: ClassVar[str] = "Imported heatmaps"
     citation: ClassVar[str] = "made elsewhere"
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = True
 
     path: str
-    """Folder, relative to Snakemake's working folder."""
+    """Folder of the heatmaps, relative to Snakemake's working folder."""
     covers: Covers = "radiograph"
-    """What the maps cover evenly: the whole radiograph, or the model's square frame. Shards have
-    their own, which wins."""
+    """Area that the maps cover evenly: the whole radiograph, or the model's square frame. Shards
+    state their own, which wins."""
 
     def check_files(self, made: Collection[Path] = ()) -> None:
-        """The folder must hold heatmaps of one format."""
+        """Raise an InputError where the folder does not hold heatmaps of one format."""
         listing(self.path)
 
     def files(self, image_ids: Sequence[str]) -> list[Path]:
-        """As `Method.files`: those of these images alone."""
+        """Return the files of these images alone, sorted."""
         return listing(self.path).of(image_ids)
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """As `Method.heatmaps`.
+        """Read the heatmaps, each in its place.
 
         Raises
         ------
@@ -142,13 +144,13 @@ class Imported(Method):
 
 
 def _part(frame: Frame) -> NDArray[np.float64]:
-    """Top, left, height and width of the radiograph, in sides of the frame."""
+    """Return top, left, height and width of the radiograph, in sides of the frame."""
     height, width = frame.scale_y * frame.height, frame.scale_x * frame.width
     return np.array([frame.offset_y, frame.offset_x, height, width]) / frame.size
 
 
 def reduced(heatmap: NDArray[np.float32], largest: int) -> NDArray[np.float32]:
-    """A heatmap with each side no longer than `largest`, by averaging areas; else as it is."""
+    """Reduce a heatmap by area averaging until no side is longer than `largest`."""
     height, width = (min(side, largest) for side in heatmap.shape)
     if (height, width) == heatmap.shape:
         return heatmap
@@ -156,29 +158,29 @@ def reduced(heatmap: NDArray[np.float32], largest: int) -> NDArray[np.float32]:
     return np.asarray(smaller, np.float32)
 
 
-class Outlined(Method):
-    """What is made of JSON files of segmentations."""
+class SegmentationMethod(Method):
+    """The base of methods made of JSON files of segmentations; subclasses write `paths`."""
 
-    cost: ClassVar[Cost] = "none"
+    cost: ClassVar[Cost] = "no_model"
     signed: ClassVar[bool] = False
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The files that it is made of."""
+        """Return the paths of the files that the method reads."""
         raise NotImplementedError
 
     def check_files(self, made: Collection[Path] = ()) -> None:
-        """Each file must be there, or be made by the run."""
+        """Raise an InputError where a file does not exist and is not made by the run."""
         for path in self.files(()):
             if path not in made and not path.is_file():
-                raise InputError(f"{path} does not exist")
+                raise InputError(f"{path} does not exist; correct the path, or remove the method")
 
     def files(self, image_ids: Sequence[str]) -> list[Path]:
-        """As `Method.files`: the same ones for all images."""
+        """Return the files, the same for all images, sorted."""
         return sorted(map(Path, self.paths))
 
 
-class Segmentations(Outlined):
+class Segmentations(SegmentationMethod):
     """Segmentations that were made elsewhere, such as CheXlocalize's `pred_segmentations`.
 
     COCO run lengths (Lin et al., ECCV 2014), scored as they are: no threshold changes them.
@@ -189,15 +191,16 @@ class Segmentations(Outlined):
     citation: ClassVar[str] = "made elsewhere"
 
     path: Files
-    """JSON, ``{image_id: {class: {"size": [height, width], "counts": run lengths}}}``."""
+    """JSON file or files,
+    ``{image_id: {class: {"size": [height, width], "counts": run lengths}}}``."""
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """As `Outlined.paths`."""
+        """Return the paths of the segmentations."""
         return self.path
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """As `Method.heatmaps`: run lengths, empty where the files have none.
+        """Read the segmentations as run lengths, empty where the files have none.
 
         Raises
         ------
@@ -207,11 +210,11 @@ class Segmentations(Outlined):
         return outlines(self.path, shard)
 
 
-class Radiologist(Outlined):
+class Radiologist(SegmentationMethod):
     """A human reader: what CheXlocalize calls the human benchmark.
 
-    Segmentations, and the points that the reader named the most representative of each finding.
-    What the reader left out is an empty segmentation, and a miss.
+    The reader's maps are segmentations, and the points named the most representative of each
+    finding. A finding that the reader left out is an empty segmentation, and a miss.
     """
 
     method: ClassVar[str] = "radiologist"
@@ -220,18 +223,19 @@ class Radiologist(Outlined):
     human: ClassVar[bool] = True
 
     segmentations: Files
-    """`hb_segmentations_test.json`, of the form that method `segmentations` reads."""
+    """Segmentations of the reader, `hb_segmentations_test.json`, in the form that method
+    `segmentations` reads."""
     points: Files | None = None
-    """`hb_salient_pt_test.json`, ``{image_id: {class: [[x, y], ...]}}`` in the masks' pixels.
-    Without it a hit is decided by the segmentation's pixels."""
+    """Points of the reader, `hb_salient_pt_test.json`, ``{image_id: {class: [[x, y], ...]}}`` in
+    the masks' pixels. Without them a hit is decided by the segmentation's pixels."""
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """As `Outlined.paths`."""
+        """Return the paths of the segmentations and the points."""
         return self.segmentations + (self.points or ())
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """As `Method.heatmaps`: run lengths, and points where there is a file of them.
+        """Read the segmentations as run lengths, and the points where there is a file of them.
 
         Raises
         ------
@@ -252,7 +256,7 @@ class Radiologist(Outlined):
 
 
 def outlines(paths: Sequence[str], shard: Shard) -> Maps:
-    """The segmentations of a shard's images and classes that some files have.
+    """Read the segmentations of a shard's images and classes that some files have.
 
     Returns
     -------
@@ -283,7 +287,9 @@ def outlines(paths: Sequence[str], shard: Shard) -> Maps:
 
 
 def _entries(paths: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    """Entries of JSON files by image_id, each with file and image for an error's line."""
+    """Return the entries of JSON files by image_id, each with file and image for an error's
+    line.
+    """
     entries: dict[str, tuple[str, Any]] = {}
     for path in paths:
         for image_id, entry in read_json(Path(path)).items():
@@ -294,7 +300,7 @@ def _entries(paths: Sequence[str]) -> dict[str, tuple[str, Any]]:
 
 
 def _points(entry: Any, place: str) -> dict[str, NDArray[np.float64]]:
-    """Points (n, 2) of one image by class, under CheXpert's names."""
+    """Return the points (n, 2) of one image by class, under CheXpert's names."""
     try:
         found = {
             CHEXLOCALIZE_NAMES.get(name, name): np.asarray(points, float).reshape(len(points), 2)

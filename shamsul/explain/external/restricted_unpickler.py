@@ -1,6 +1,6 @@
-"""Unpickling that calls nothing but what it is told, and takes no more time than the file is long.
+"""An unpickler that calls only named functions, in time proportional to the file's length.
 
-What a pickle may ask for is in `shamsul.explain.external.unpickle`.
+The functions that a pickle may call are listed in `shamsul.explain.external.unpickle`.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 LARGEST_KEY = 2**32
-"""Of a dictionary, where it is a number; larger ones can be chosen so that all collide."""
+"""Bound of a dictionary's integer keys; larger ones allow hash-collision attacks."""
 FAULTS = (
     pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
     EOFError, RuntimeError, MemoryError, ImportError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
-"""What unpickling raises on files that are truncated, damaged or hostile."""
+"""Exceptions that unpickling raises on files that are truncated, damaged or hostile."""
 
 
 class Refused(pickle.UnpicklingError):
-    """The pickle asks for something that is neither a tensor, an array nor a plain value."""
+    """The error of a pickle that asks for anything but tensors, arrays and plain values."""
 
 
 class Restricted(pickle._Unpickler):
-    """Reads what is made of lists, tuples, dictionaries and the names that a subclass knows.
+    """An unpickler of lists, tuples, dictionaries and the names that a subclass knows.
 
-    It is the one that Python's library has in Python, since the one in C looks keys up before
-    anybody can see them: a tuple of tuples of tuples takes 2**n steps to be looked up.
+    It extends the unpickler of Python's library that is written in Python. The one in C looks keys
+    up before they can be checked, and hashing a key of n nested tuples can take 2**n steps.
     """
 
     stateful: ClassVar[tuple[type[Any], ...]] = ()
-    """What may be given a state; it checks it."""
+    """Classes whose `__setstate__` may be called; each checks the state that it is given."""
     stack: list[Any]
     append: Callable[[Any], None]
     pop_mark: Callable[[], list[Any]]
     read: Callable[[int], bytes]
 
     def names(self) -> dict[tuple[str, str], Any]:
-        """What stands for each name, made anew each time it is asked for."""
+        """Return the replacement of each name (module, name), made anew at each call."""
         raise NotImplementedError
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a name in a pickle."""
+        """Return the replacement of a name in a pickle, or refuse it."""
         known = self.names()
         if (module, name) not in known:
             raise Refused(f"it asks for {module}.{name}"[:200])
@@ -72,7 +72,7 @@ class Restricted(pickle._Unpickler):
 
     def _bytearray(self) -> None:
         (length,) = struct.unpack("<Q", self.read(8))
-        self.append(bytearray(self.read(length)))  # Not made before it is known to be there.
+        self.append(bytearray(self.read(length)))  # Read first: the length may be a lie.
 
     def _set(self) -> None:
         raise Refused("it holds a set")

@@ -1,12 +1,12 @@
-"""Pickles from elsewhere, read without running what is in them.
+"""Pickles made elsewhere, read without executing what is in them.
 
 A pickle is a program: it may call anything that can be imported. Those that CheXlocalize publishes
 (Saporta et al., Nature Machine Intelligence 2022) hold tensors and plain values, and for these a
 handful of functions suffices. Their names lead to functions of this module that check what they
 are given; any other name is refused. Nothing of torch or NumPy is called by the pickle itself.
 
-A small pickle can also ask for more time or memory than there is. So keys of dictionaries are text
-or small numbers, and what tensors take up is counted for the whole file.
+A small pickle can also ask for more time or memory than there is. So keys of dictionaries must be
+text or small numbers, and the memory of tensors is counted for the whole file.
 """
 
 from __future__ import annotations
@@ -26,25 +26,26 @@ from shamsul.errors import InputError
 from shamsul.explain.external.restricted_unpickler import FAULTS, Refused, Restricted
 
 LARGEST_FILE = 2**29
-"""Bytes."""
+"""Largest file in bytes."""
 LARGEST_CONTENT = 2**28
-"""Bytes that a file's tensors may take up beside the file itself: a pickle that names a content
+"""Largest sum in bytes of a file's tensors, beside the file itself. A pickle that names a content
 again makes it again."""
 LARGEST_ARRAY = 2**26
-"""Elements: a tensor may say that it repeats one element, and take no room until it is copied."""
+"""Largest number of elements of an array. A tensor may claim to repeat one element, and take no
+memory until it is copied."""
 STORAGES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "bf16",
     "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "|i1",
     "ByteStorage": "|u1", "BoolStorage": "|b1", "ComplexFloatStorage": "<c8",
     "ComplexDoubleStorage": "<c16",
 }  # fmt: skip
-"""torch's names for the types of numbers, and NumPy's where it has the type."""
+"""torch's names for the types of numbers, with NumPy's where NumPy has the type."""
 TORCH = 0x1950A86A20F9469CFC6C
-"""The number that the older of torch's two formats begins with."""
+"""Magic number that the older of torch's two formats begins with."""
 
 
 def load(path: Path) -> Any:
-    """What a pickle holds, its tensors as NumPy arrays.
+    """Read what a pickle holds, its tensors as NumPy arrays.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def load(path: Path) -> Any:
 
 
 class _Dtype:
-    """A type of number, in the place of ``numpy.dtype``."""
+    """A type of number, in place of ``numpy.dtype``."""
 
     def __init__(self, code: Any) -> None:
         codes = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
@@ -85,7 +86,7 @@ class _Dtype:
 
 
 class _Array:
-    """An array whose content follows, in the place of ``numpy.ndarray``."""
+    """An array whose content follows, in place of ``numpy.ndarray``."""
 
     value: NDArray[Any]
 
@@ -96,19 +97,19 @@ class _Array:
 
 
 class _Values(Restricted):
-    """Knows the names that tensors, arrays and plain values are made of."""
+    """The unpickler that knows the names which tensors, arrays and plain values are made of."""
 
     stateful: ClassVar[tuple[type[Any], ...]] = (_Dtype, _Array)
     left = LARGEST_CONTENT
 
     def spend(self, room: int) -> None:
-        """Count bytes that the file makes room for."""
+        """Count bytes of memory that the file asks for, and refuse too many."""
         self.left -= room
         if self.left < 0:
             raise Refused(f"its tensors take up more than {LARGEST_CONTENT >> 20} MiB")
 
     def names(self) -> dict[tuple[str, str], Any]:
-        """As `Restricted.names`."""
+        """Return the functions that stand for the names of tensors and arrays."""
         known: dict[tuple[str, str], Callable[..., Any]] = {
             ("collections", "OrderedDict"): lambda: {},
             ("__builtin__", "bytes"): lambda: b"",
@@ -129,7 +130,7 @@ class _Values(Restricted):
         return known
 
     def _latin1(self, text: str, code: str) -> bytes:
-        """Bytes as the oldest pickles write them."""
+        """Encode bytes that the oldest pickles write as text."""
         if code != "latin1":
             raise Refused("it asks for a codec other than latin1")
         self.spend(len(text))
@@ -141,7 +142,7 @@ class _Values(Restricted):
             kind, raw = _archived(content, self.spend) if zipped else _written(content)
             if kind != "bf16":
                 return _Storage(np.frombuffer(raw, kind))
-            # The upper half of a float of 32 bits.
+            # A bfloat16 is the upper half of a float of 32 bits.
             self.spend(4 * len(raw))
             return _Storage((np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4"))
         except (*FAULTS, OSError) as error:
@@ -157,19 +158,19 @@ class _Storage:
 
 
 class _Content(Restricted):
-    """The pickles inside a tensor's content: they know torch's types of numbers alone."""
+    """The unpickler inside a tensor's content; it knows torch's types of numbers alone."""
 
     def names(self) -> dict[tuple[str, str], Any]:
-        """As `Restricted.names`."""
+        """Return torch's types of numbers."""
         return {("torch", name): kind for name, kind in STORAGES.items()}
 
     def persistent_load(self, pid: Any) -> Any:
-        """Where the numbers are: the five parts that name a storage, as they are."""
+        """Return the five parts that name a storage, as they are."""
         return pid
 
 
 def _named(pid: Any) -> tuple[str, str, int]:
-    """Type of number, name and length of a tensor's content."""
+    """Return the type of number, the name and the length in bytes of a tensor's content."""
     _, kind, key, _, count = pid[:5]
     if kind not in STORAGES.values() or type(key) is not str or type(count) is not int or count < 0:
         raise Refused("it is no storage")
@@ -177,7 +178,7 @@ def _named(pid: Any) -> tuple[str, str, int]:
 
 
 def _written(content: bytes) -> tuple[str, bytes | memoryview]:
-    """The content of a tensor as torch before 1.6 and tensors in pickles write it.
+    """Read a tensor's content as torch before 1.6 and tensors in pickles write it.
 
     Five pickles (a number to know it by, the version, the machine, the storage, the names of all
     storages), then the number of elements, then these.
@@ -195,7 +196,7 @@ def _written(content: bytes) -> tuple[str, bytes | memoryview]:
 
 
 def _archived(content: bytes, spend: Callable[[int], None]) -> tuple[str, bytes]:
-    """The content of a tensor as `torch.save` has written it since 1.6: a zip archive."""
+    """Read a tensor's content as `torch.save` has written it since 1.6: a zip archive."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
         folder = pickled.removesuffix("data.pkl")
@@ -217,7 +218,7 @@ def _archived(content: bytes, spend: Callable[[int], None]) -> tuple[str, bytes]
 
 
 def plain(value: Any) -> Any:
-    """An array where a pickle holds one, anything else as it is."""
+    """Return the array where a pickle holds one, anything else as it is."""
     return value.value if isinstance(value, _Array) else value
 
 
@@ -231,7 +232,7 @@ def _array(raw: Any, kind: Any, shape: tuple[int, ...], fortran: bool = False) -
 def _tensor(
     storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
 ) -> NDArray[Any]:
-    """A tensor as an array. Beyond its storage it ends in an error, and not in strange memory."""
+    """Return a tensor as an array, or refuse one that reaches beyond its storage."""
     if not isinstance(storage, _Storage):
         raise Refused("a tensor has no content")
     flat, sides, steps = storage.flat, _checked(size), _whole(stride)
@@ -253,7 +254,7 @@ def _checked(shape: Any) -> tuple[int, ...]:
 
 
 def _whole(numbers: Any) -> tuple[int, ...]:
-    """Sides or steps of an array: few and not negative."""
+    """Return the sides or steps of an array; refuse many or negative ones."""
     if not isinstance(numbers, tuple) or len(numbers) > 8:
         raise Refused("an array has too many sides")
     if not all(type(number) is int and 0 <= number < 2**40 for number in numbers):

@@ -1,0 +1,87 @@
+"""`shamsul phantom export` and `shamsul export`: files for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shamsul.errors import InputError
+
+phantom = typer.Typer(help="Make synthetic radiographs whose findings are known.")
+
+
+@phantom.callback()
+def _phantom() -> None:
+    """Make synthetic radiographs whose findings are known."""
+
+
+@phantom.command("export")
+def export_phantoms(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write to.")],
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn at random.")] = 1,
+    patients: Annotated[
+        str | None,
+        typer.Option(
+            metavar="train=N,tune=N,test=N",
+            help="Patients of each split; one that is not named gets none.",
+        ),
+    ] = None,
+    height: Annotated[int, typer.Option(help="Nominal height in pixels.")] = 320,
+    lateral: Annotated[bool, typer.Option("--lateral", help="Add lateral views.")] = False,
+    annotations: Annotated[
+        bool, typer.Option("--annotations", help="Add the masks as polygons.")
+    ] = False,
+    confounder: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Burn in a marker that goes with a class.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Write phantoms as the archives of CheXpert and CheXlocalize lie on disk.
+
+    Radiographs, labels, experts' masks and a second reader's, in the published layout and formats:
+    what reads the archives reads them. Equal options give equal bytes.
+
+    - `shamsul phantom export data --patients train=200,tune=20,test=40 --workers 4`
+    """
+    from pydantic import ValidationError
+
+    from shamsul.data.adapters.phantom import PhantomSource
+    from shamsul.phantom.export import export
+    from shamsul.settings import explain_errors
+
+    settings: dict[str, Any] = {"adapter": "phantom", "height": height}
+    if patients:
+        settings["patients"] = _counts(patients)
+    if confounder:
+        settings["confounder"] = {"class_name": confounder}
+    try:
+        source = PhantomSource.model_validate(settings)
+    except ValidationError as error:
+        raise InputError(*explain_errors(error, PhantomSource)) from None
+    export(directory, seed, source, lateral=lateral, annotations=annotations, workers=workers)
+
+
+def _counts(text: str) -> dict[str, str]:
+    try:
+        return dict(part.split("=", 1) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--patients {text}: write it like train=900,tune=60,test=100") from None
+
+
+def export_heatmaps(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, results/<run>.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Its name in the run.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write to.")],
+) -> None:
+    """Write a method's heatmaps and the masks of a run in CheXlocalize's formats.
+
+    For tune (which CheXlocalize calls val) and test: a pickle for each heatmap, and the experts'
+    masks as `gt_segmentations`. CheXlocalize's scripts read them.
+
+    - `shamsul export results/phantom grad_cam out`
+    """
+    from shamsul.explain.external.export import export
+
+    export(run, method, directory)

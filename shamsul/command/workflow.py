@@ -1,0 +1,140 @@
+"""`shamsul run` and `shamsul check`: the workflow, and what is checked before it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shamsul.command import shipped
+from shamsul.errors import InputError
+
+if TYPE_CHECKING:
+    from shamsul.experiment import Experiment
+
+PASSED_ON = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    # The first word that is no option of ours ends our own options: the rest is Snakemake's.
+    "allow_interspersed_args": False,
+}
+"""Settings of a subcommand that hands its arguments on."""
+
+
+def run(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CONFIG] [SNAKEMAKE OPTIONS",
+            show_default=False,
+            help="A configuration by its path, or by the name of one that comes with shamsul "
+            "(`shamsul config list`), `phantom` if absent; then options and targets of Snakemake.",
+        ),
+    ] = None,
+) -> None:
+    """Make an experiment, from radiographs to `results/<run>/report.html`.
+
+    It is Snakemake with the workflow that comes with shamsul, on all processors and one GPU at a
+    time; results lie in the current folder. What is finished is not made again.
+
+    - `shamsul run`: the default experiment, on synthetic radiographs
+    - `shamsul run mine.yaml --dry-run`: list the jobs of an experiment of yours
+    - `shamsul run mine.yaml heatmaps --cores 4`: up to the heatmaps, on four processors
+    - `shamsul run mine.yaml --workflow-profile slurm`: on a cluster (`shamsul profile list`)
+    """
+    command = snakemake(arguments or [])
+    sys.stdout.flush()
+    # In this process's place: signals and the exit status are Snakemake's own.
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+def snakemake(arguments: Sequence[str]) -> list[str]:
+    """Return Python's arguments that run the workflow.
+
+    Parameters
+    ----------
+    arguments : a configuration (a path or shipped name), if the first is no option; then what
+        Snakemake gets. The name of a shipped profile is replaced by its folder.
+
+    Raises
+    ------
+    InputError
+        There is no such configuration.
+    """
+    rest = list(arguments)
+    named = bool(rest) and not rest[0].startswith("-")
+    given = any(option.split("=")[0] in ("--configfile", "--configfiles") for option in rest)
+    if named and given:
+        raise InputError("give the configuration as CONFIG or by --configfile, not both")
+    config = shipped.configuration(rest.pop(0) if named else shipped.DEFAULT)
+    # --configfile takes every word up to the next option, so --snakefile comes between it and
+    # targets.
+    chosen = [] if given else ["--configfile", str(config)]
+    workflow = [*chosen, "--snakefile", str(shipped.SNAKEFILE)]
+    # -P: as the command `snakemake`, import nothing from the current folder.
+    return ["-P", "-m", "snakemake", *workflow, *_with_profiles(rest)]
+
+
+def _with_profiles(options: list[str]) -> list[str]:
+    """Replace names of shipped profiles by their folders."""
+    found = list(options)
+    for number, option in enumerate(found):
+        key, joined, value = option.partition("=")
+        if key not in ("--workflow-profile", "--profile"):
+            continue
+        if joined:
+            found[number] = f"{key}={_profile(value)}"
+        elif number + 1 < len(found):
+            found[number + 1] = _profile(found[number + 1])
+    return found
+
+
+def _profile(name: str) -> str:
+    return name if Path(name).is_dir() else str(shipped.profiles().get(name, name))
+
+
+def check(
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="A path, or the name of one that is shipped.")
+    ],
+) -> None:
+    """Check a configuration and the files that it names, without running anything.
+
+    Everything that a run checks before its first job is checked: keys, values, methods and their
+    parameters, label files and their columns, weights and masks. Paths are relative to the current
+    folder. Prints a summary, or one line for each fault and ends with status 1.
+
+    - `shamsul check mine.yaml`
+    """
+    from shamsul import experiment
+
+    raw = shipped.load(shipped.configuration(config))
+    if found := experiment.faults(raw):
+        for fault in found:
+            typer.echo(f"{config}: {fault}", err=True)
+        raise typer.Exit(1)
+    for name, value in summary(experiment.read(raw)):
+        typer.echo(f"{name:<11}{value}")
+
+
+def summary(experiment: Experiment) -> list[tuple[str, str]]:
+    """Return names and values that tell what an experiment will do."""
+    config = experiment.config
+    classes, explained = config.classes, config.explain.classes or config.classes
+    network = f"{config.model.backbone} at {config.data.size} x {config.data.size}, "
+    if config.model.checkpoint:
+        network += f"weights of {config.model.checkpoint}"
+    else:
+        network += f"{config.model.weights} weights, {config.train.epochs} epochs of training"
+    return [
+        ("run", f"{config.run}, to {experiment.folder}/report.html"),
+        ("sources", ", ".join(f"{s.name} ({s.adapter})" for s in config.data.sources)),
+        ("classes", f"{len(classes)}: {', '.join(classes)}"),
+        ("explained", "all" if set(explained) >= set(classes) else ", ".join(explained)),
+        ("network", network),
+        ("methods", f"{len(experiment.methods)}: {', '.join(experiment.methods)}"),
+    ]

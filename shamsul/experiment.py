@@ -1,0 +1,105 @@
+"""An experiment: a checked configuration with its methods, and the folders of its files.
+
+Everything that can be checked before a job starts is checked here: the keys, the methods, the files
+of the data sources and those that methods read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import shamsul.config
+from shamsul.config import Config
+from shamsul.data import sources
+from shamsul.errors import InputError
+from shamsul.explain import registry
+from shamsul.explain.base import Method
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A configuration and what follows from it.
+
+    Attributes
+    ----------
+    config : the configuration, every default filled in.
+    methods : the explanation methods, by their names in the run.
+    folder : the run's folder of results, ``results/<run>``, relative to the working directory.
+    roots : the folder of each data source's files, by the source's name.
+    """
+
+    config: Config
+    methods: Mapping[str, Method]
+    folder: Path
+    roots: dict[str, Path]
+
+
+def read(raw: dict[str, Any]) -> Experiment:
+    """Build an experiment without a look at the files that it needs.
+
+    Parameters
+    ----------
+    raw : the configuration as read from YAML.
+
+    Raises
+    ------
+    InputError
+        A key, value, method or parameter is wrong.
+    """
+    config = shamsul.config.load(raw)
+    folder = Path("results") / config.run
+    placed = config.explain.placed(run=str(folder), data=str(config.data_root))
+    return Experiment(
+        config=config,
+        methods=registry.build(placed, config.model.backbone),
+        folder=folder,
+        roots=sources.roots(config.data, config.data_root, folder / "phantom"),
+    )
+
+
+def checked(raw: dict[str, Any]) -> Experiment:
+    """Build an experiment and check all that can be checked before jobs start.
+
+    Parameters
+    ----------
+    raw : the configuration as read from YAML.
+
+    Raises
+    ------
+    InputError
+        Something is wrong, or a file is missing; the message names the first fault.
+    """
+    experiment = read(raw)
+    for check in _checks(experiment):
+        check()
+    return experiment
+
+
+def faults(raw: dict[str, Any]) -> list[str]:
+    """Return one line for each fault that `checked` would raise; none where all is well.
+
+    Faults of the keys come first: the files are looked at once the keys are right.
+    """
+    try:
+        experiment = read(raw)
+    except InputError as error:
+        return list(error.faults)
+    found: list[str] = []
+    for check in _checks(experiment):
+        try:
+            check()
+        except InputError as error:
+            found.extend(error.faults)
+    return found
+
+
+def _checks(experiment: Experiment) -> Iterator[Callable[[], None]]:
+    config, methods = experiment.config, experiment.methods
+    yield partial(sources.check, config.data, config.classes, config.data_root)
+    yield partial(shamsul.config.check, config, methods)
+    made = sources.made(config.data, experiment.roots)
+    yield partial(registry.check_files, methods, made)

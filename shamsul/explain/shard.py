@@ -1,0 +1,118 @@
+"""The exchange between a method and the program that calls it: a shard in, its maps out."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from shamsul.geometry import Frame
+    from shamsul.model.classifier import Classifier
+    from shamsul.storage.heatmaps import Covers, Heatmaps, Points, RunLengths
+    from shamsul.storage.images import Images
+
+Quality = dict[str, NDArray[np.float32]]
+"""Deviations (N, C) of each heatmap from what its method promises, by name."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The heatmaps of N images and C classes, with what the method reports of them.
+
+    Attributes
+    ----------
+    heatmap : maps (N, C, h, w), at the method's own resolution, or run lengths of segmentations.
+    quality : deviations from what the method promises; empty where it promises nothing.
+    explained : (N, C) bool, False where there is no map, which is scored as an empty one; None
+        where there is one everywhere.
+    covers : area that the heatmaps cover evenly: the model's frame or the whole radiograph.
+    probability : (N, C) in [0, 1], NaN where not known, of the classifier that heatmaps made
+        elsewhere explain; None where it is the run's own.
+    points : points that a human reader marked, (n, 2) by image_id and class.
+    """
+
+    heatmap: NDArray[np.float32] | RunLengths
+    quality: Quality = field(default_factory=dict)
+    explained: NDArray[np.bool_] | None = None
+    covers: Covers = "frame"
+    probability: NDArray[np.float32] | None = None
+    points: Points = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """The experts' masks of the tune split, for the methods that learn from them.
+
+    Attributes
+    ----------
+    manifest : one row per image, of the tune split and of the shard that is explained.
+    masks : masks of the tune split (`shamsul.data.masks.MASK_COLUMNS`).
+    frames : frames of the tune split's images, by image_id.
+    heatmaps : the members' heatmaps of the tune split, by name, one for each shard.
+    """
+
+    manifest: pd.DataFrame
+    masks: pd.DataFrame
+    frames: Mapping[str, Frame]
+    heatmaps: Mapping[str, list[Heatmaps]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The images that a method is asked to explain, and all that it may look at.
+
+    Attributes
+    ----------
+    load : function that reads the classifier from its checkpoint; see `model`.
+    images : N radiographs in the model's frame.
+    classes : names of the C classes to explain, among the model's.
+    seed : seed of the configuration.
+    members : heatmaps of this shard by the methods that `Method.members` names.
+    supervision : masks to learn from, where `Method.supervised`; else None.
+    perturbed : file of the shard's shared perturbed predictions, where `Method.uses_shared`; else
+        None.
+    """
+
+    load: Callable[[], Classifier]
+    images: Images
+    classes: tuple[str, ...]
+    seed: int
+    members: Mapping[str, Heatmaps] = field(default_factory=dict)
+    supervision: Supervision | None = None
+    perturbed: str | Path | None = None
+
+    @functools.cached_property
+    def model(self) -> Classifier:
+        """Return the classifier, in evaluation mode.
+
+        It is read on first use, because torch takes seconds to import and many methods need no
+        model.
+        """
+        return self.load()
+
+    @property
+    def size(self) -> int:
+        """Return the side S in pixels of the model's frame."""
+        return int(self.images.image.shape[-1])
+
+    def seeds(self) -> list[int]:
+        """Return one seed per image, the same whatever shard the image is in."""
+        return [image_seed(self.seed, image_id) for image_id in self.images.image_id]
+
+    def empty(self) -> bool:
+        """Return whether the shard has no images."""
+        return len(self.images) == 0
+
+
+def image_seed(seed: int, image_id: str) -> int:
+    """Return the seed of one image: 32 bits, the same whatever shard the image is in."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{image_id}".encode()).digest()[:4], "big")

@@ -1,0 +1,106 @@
+"""A finished run's folder, to read its tables and heatmaps from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shamsul.errors import InputError
+from shamsul.settings import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from shamsul.storage.heatmaps import Heatmaps
+
+
+@dataclass(frozen=True)
+class Run:
+    """The results of one run.
+
+    Attributes
+    ----------
+    folder : ``results/<run>``.
+    """
+
+    folder: Path
+
+    @property
+    def report(self) -> Path:
+        """Path of the report."""
+        return self.folder / "report.html"
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of the tables that there are, sorted."""
+        return sorted(file.stem for file in (self.folder / "tables").glob("*.parquet"))
+
+    @property
+    def methods(self) -> list[str]:
+        """Names of the methods that have heatmaps, sorted."""
+        return sorted(folder.name for folder in (self.folder / "heatmaps").glob("*/"))
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read a table.
+
+        Parameters
+        ----------
+        name : one of `tables`, such as `localisation`, or `manifest`, `masks` or `predictions`.
+
+        Raises
+        ------
+        InputError
+            There is no such table, or it is damaged.
+        """
+        from shamsul.storage.tables import read_table
+
+        beside = {file.stem: file for file in sorted(self.folder.glob("*.parquet"))}
+        places = {key: self.folder / "tables" / f"{key}.parquet" for key in self.tables} | beside
+        if name not in places:
+            raise InputError(f"{self.folder}: {unknown(name, places, 'table')}")
+        return read_table(places[name])
+
+    def heatmaps(self, method: str, split: str = "test") -> Iterator[Heatmaps]:
+        """Read a method's heatmaps of a split, shard by shard.
+
+        Parameters
+        ----------
+        method : its name in the run.
+        split : `tune` or `test`.
+
+        Raises
+        ------
+        InputError
+            There are none, or a shard is damaged.
+        """
+        from shamsul.storage.heatmaps import read_heatmaps
+
+        shards = sorted((self.folder / "heatmaps" / method).glob(f"{split}-*.h5"))
+        if not shards:
+            raise InputError(f"{self.folder}: no heatmaps of {method} on {split}")
+        yield from map(read_heatmaps, shards)
+
+
+def open_run(folder: str | Path) -> Run:
+    """Open a run's folder of results.
+
+    Parameters
+    ----------
+    folder : ``results/<run>``.
+
+    Raises
+    ------
+    InputError
+        It is no such folder.
+
+    Examples
+    --------
+    >>> run = open_run("results/phantom")  # doctest: +SKIP
+    >>> run.table("localisation").groupby("method")["mean"].max()  # doctest: +SKIP
+    """
+    run = Run(Path(folder))
+    if not run.tables and not run.methods:
+        raise InputError(f"{folder}: no results of a run; give its folder, results/<run>")
+    return run

@@ -1,0 +1,126 @@
+"""Tables of heatmaps: agreement, markers, quality, faithfulness and sanity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shamsul.tables.columns import (
+    CLASS,
+    CLASS_OR_POOLED,
+    METHOD,
+    METRIC,
+    NOTE,
+    NUMBERS,
+    PAIR,
+    PROBED,
+    SPLIT,
+    count,
+    number,
+    text,
+)
+from shamsul.tables.table import Table
+
+if TYPE_CHECKING:
+    from shamsul.config import Config
+
+_MEASURES = ("Localisation", "Measures")
+_PROBES = ("Faithfulness and sanity", None)
+
+
+def _probed(config: Config) -> bool:
+    return config.probe.images > 0
+
+
+TABLES = (
+    Table(
+        "agreement",
+        *("Heatmaps", None),
+        "How alike the maps of two methods are: mean rank correlation over the images of test, "
+        "with the interval of a bootstrap over patients.",
+        {
+            "class": CLASS_OR_POOLED,
+            **PAIR,
+            "n_maps": count("Pairs of maps behind the row."),
+            "n_images": NUMBERS["n_images"],
+            "n_patients": NUMBERS["n_patients"],
+            "mean": number("Mean of Spearman's rank correlation.", -1, 1),
+            "low": number("Lower end of its interval.", -1, 1),
+            "high": number("Upper end of its interval.", -1, 1),
+            "note": NOTE,
+        },
+    ),
+    Table(
+        "markers",
+        *_MEASURES,
+        "How much of the relevance lies on a burnt-in marker: its share (`relevance_mass`), that "
+        "share over the marker's share of the image (`lift`), and whether the most relevant pixel "
+        "lies on it (`hit_rate`), for images that show the class and images that do not. Without "
+        "rows where no source has such a marker.",
+        {
+            "split": SPLIT,
+            "class": CLASS,
+            "shown": text("Label of the class: `yes` where the image shows it.", "yes", "no"),
+            "method": METHOD,
+            "metric": text("Name of the metric.", "relevance_mass", "lift", "hit_rate"),
+            "n_images": NUMBERS["n_images"],
+            "n_patients": NUMBERS["n_patients"],
+            "mean": number("Mean over images.", low=0),
+            "low": number("Lower end of its interval.", low=0),
+            "high": number("Upper end of its interval.", low=0),
+            "note": NOTE,
+        },
+    ),
+    Table(
+        "quality",
+        *("Heatmaps", None),
+        "How far maps are from the sum that their method promises: median, 95 % quantile and "
+        "largest value over the images of a split. Without rows where no method of the run "
+        "promises a sum.",
+        {
+            "split": SPLIT,
+            "class": CLASS,
+            "method": METHOD,
+            "quality": text("Name of the property, such as `conservation_error`."),
+            "n_images": NUMBERS["n_images"],
+            "median": number("Median over images.", low=0),
+            "q95": number("95 % quantile over images.", low=0),
+            "largest": number("Largest value over images.", low=0),
+        },
+        settings=(),
+    ),
+    Table(
+        "faithfulness",
+        *_PROBES,
+        "What the model says when parts of the radiograph are hidden in the order of a map: "
+        "insertion, deletion, ROAD and infidelity of some of the maps of test. `fill` is what "
+        "stands where pixels are hidden. These metrics favour smooth maps: they are read beside "
+        "the controls.",
+        {
+            "split": SPLIT,
+            "class": CLASS_OR_POOLED,
+            "method": METHOD,
+            "metric": METRIC,
+            "fill": text("Fill of hidden pixels; empty where nothing is filled."),
+            **PROBED,
+        },
+        when=_probed,
+        condition="`probe.images` is above 0",
+    ),
+    Table(
+        "sanity",
+        *_PROBES,
+        "Whether maps change when they should and stay when they should: under small noise "
+        "(`max_sensitivity`), when the network's weights are randomised (`mprt`, by `stage`, and "
+        "`efficient_mprt`), and for another class (`random_logit`); some of the maps of test.",
+        {
+            "split": SPLIT,
+            "class": CLASS_OR_POOLED,
+            "method": METHOD,
+            "metric": METRIC,
+            "stage": count("Stage of randomising the network; 0: all stages, or no stages."),
+            **PROBED,
+        },
+        when=_probed,
+        condition="`probe.images` is above 0",
+    ),
+)
