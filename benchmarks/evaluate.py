@@ -16,9 +16,11 @@ from pycocotools import mask as coco
 
 from benchmarks.measure import added, alternate, line, main, peak, seconds
 from shamsul.data.masks import encode, run_lengths
-from shamsul.evaluate.comparisons import comparisons, localisation
+from shamsul.evaluate.comparisons import comparisons
 from shamsul.evaluate.histogram import sweep
 from shamsul.evaluate.histogram_metrics import OVERLAP, RANKING, otsu
+from shamsul.evaluate.localisation import localisation
+from shamsul.evaluate.parameters import Comparison
 from shamsul.evaluate.scores import score
 from shamsul.evaluate.sign import evidence
 from shamsul.geometry import Frame
@@ -71,10 +73,7 @@ def bootstrap() -> dict[str, Any]:
     where resamples are drawn class by class or in a loop of Python.
     """
     table = study()
-    settings = {
-        "replicates": REPLICATES, "confidence": 0.95, "interval": "bca", "min_patients": 5,
-        "baseline": "method00",
-    }  # fmt: skip
+    settings = Comparison(REPLICATES, "bca", 0.95, 5, baseline="method00")
     localisation(table.head(1000), settings, 0)  # loads what is loaded late
     start = time.perf_counter()
     found = localisation(table, settings, 0)

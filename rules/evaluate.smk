@@ -61,7 +61,7 @@ use rule table_job as per_image with:
     params:
         options=options(
             settings=evaluate_settings(
-                "rules", "fixed_threshold", "min_masks", *RESAMPLING
+                "thresholds", "fixed_threshold", "min_masks", *RESAMPLING
             )
         ),
 
@@ -109,7 +109,7 @@ use rule table_job as stratify with:
             settings=shamsul.config.canonical(
                 {
                     "seed": CONFIG.seed,
-                    "evaluate": {"rules": CONFIG.evaluate.rules[:1]}
+                    "evaluate": {"thresholds": CONFIG.evaluate.thresholds[:1]}
                     | {
                         key: getattr(CONFIG.evaluate, key)
                         for key in ("true_positive", *RESAMPLING)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from shamsul.evaluate.chexlocalize.scores import Run, measure
+from shamsul.evaluate.parameters import Protocol
 from shamsul.job import program
 from shamsul.storage.images import read_frames
 from shamsul.storage.tables import read_table, write_table
@@ -42,7 +43,8 @@ def main(
         {key: frame for path in images for key, frame in read_frames(path).items()},
         settings["classes"],
     )
-    write_table(measure(heatmaps, run, settings["method"], settings["chexlocalize"]), per_image)
+    protocol = Protocol.of(settings["chexlocalize"])
+    write_table(measure(heatmaps, run, settings["method"], protocol), per_image)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate import comparisons as summaries
+from shamsul.evaluate import comparisons as compared
 from shamsul.evaluate import gains as gained
+from shamsul.evaluate import localisation as located
+from shamsul.evaluate.parameters import Comparison
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
@@ -35,13 +37,13 @@ def main(
     comparisons : table to write, of differences between methods.
     gains : table to write, of gains over the baseline, the prior and the radiologist.
     """
-    seed, evaluate = settings["seed"], settings["evaluate"]
+    seed, parameters = settings["seed"], Comparison.of(settings["evaluate"])
     values = read_table(per_image)
-    means = summaries.localisation(values, evaluate, seed)
+    means = located.localisation(values, parameters, seed)
     whole = pd.concat([means, read_table(pxap)], ignore_index=True)[list(means.columns)]
     write_table(whole, localisation)
-    write_table(summaries.comparisons(values, evaluate, seed), comparisons)
-    write_table(gained.gains(values, evaluate, roles, seed), gains)
+    write_table(compared.comparisons(values, parameters, seed), comparisons)
+    write_table(gained.gains(values, parameters, roles, seed), gains)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ import pandas as pd
 from shamsul.evaluate import per_image as measures
 from shamsul.evaluate import pxap as precision
 from shamsul.evaluate import sign_treatments
+from shamsul.evaluate import thresholds as tuning
 from shamsul.evaluate.markers import summarise
+from shamsul.evaluate.parameters import Measurement
 from shamsul.job import program
 from shamsul.job.progress import track
 from shamsul.storage.tables import read_table, write_table
@@ -45,7 +47,7 @@ def main(
     signs : table to write, of what the treatments of signs do.
     markers : table to write, of the relevance on burnt-in markers.
     """
-    seed, evaluate = settings["seed"], settings["evaluate"]
+    seed, parameters = settings["seed"], Measurement.of(settings["evaluate"])
     manifest = pd.concat([read_table(path) for path in sorted(manifests)])
     predicted = read_table(predictions)
     parts: dict[Path, list[pd.DataFrame]] = {
@@ -54,15 +56,17 @@ def main(
     # The histograms of one method at a time fit into memory whatever the number of methods.
     for found in by_method(scores):
         gathered = measures.gather(found, manifest)
-        chosen = measures.tune(gathered, evaluate)
+        chosen = tuning.tune(gathered, parameters)
         parts[thresholds].append(chosen)
-        parts[per_image].append(measures.per_image(gathered, chosen, manifest, predicted, evaluate))
-        parts[pxap].append(precision.pxap(gathered, evaluate, seed))
-        parts[markers].append(summarise(gathered, manifest, evaluate, seed))
+        parts[per_image].append(
+            measures.per_image(gathered, chosen, manifest, predicted, parameters)
+        )
+        parts[pxap].append(precision.pxap(gathered, parameters, seed))
+        parts[markers].append(summarise(gathered, manifest, parameters, seed))
     for found in by_method(sign_scores):
         found = measures.judged(found, manifest)[found.columns]
-        parts[signs].append(sign_treatments.summarise(found, manifest, evaluate, seed))
-    measures.warn_of_few(pd.concat(parts[thresholds]), evaluate)
+        parts[signs].append(sign_treatments.summarise(found, manifest, parameters, seed))
+    tuning.warn_of_few(pd.concat(parts[thresholds]), parameters)
     for path, tables in parts.items():
         write_table(measures.ordered(pd.concat(tables, ignore_index=True)), path)
 

@@ -10,6 +10,7 @@ import pandas as pd
 from shamsul.evaluate import regressions as fits
 from shamsul.evaluate import strata as parts
 from shamsul.evaluate.features import of_masks
+from shamsul.evaluate.parameters import Stratification
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
@@ -36,12 +37,12 @@ def main(
     strata : table to write, of means by stratum.
     regressions : table to write, of slopes.
     """
-    seed, evaluate = settings["seed"], settings["evaluate"]
+    seed, parameters = settings["seed"], Stratification.of(settings["evaluate"])
     values = read_table(per_image)
     manifest = pd.concat([read_table(path) for path in sorted(manifests)])
     features = of_masks(pd.concat([read_table(path) for path in sorted(masks)]))
-    write_table(parts.strata(values, manifest, features, evaluate, seed), strata)
-    write_table(fits.regressions(values, features, evaluate, roles, seed), regressions)
+    write_table(parts.strata(values, manifest, features, parameters, seed), strata)
+    write_table(fits.regressions(values, features, parameters, roles, seed), regressions)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from shamsul.evaluate.agreement import summarise
+from shamsul.evaluate.parameters import Resampling
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
@@ -26,7 +27,8 @@ def main(
     """
     correlations = pd.concat([read_table(path) for path in sorted(agreements)])
     manifest = pd.concat([read_table(path) for path in sorted(manifests)])
-    write_table(summarise(correlations, manifest, settings["evaluate"], settings["seed"]), table)
+    parameters = Resampling.of(settings["evaluate"])
+    write_table(summarise(correlations, manifest, parameters, settings["seed"]), table)
 
 
 if __name__ == "__main__":

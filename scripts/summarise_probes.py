@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from shamsul.evaluate.parameters import Resampling
 from shamsul.evaluate.probes import summarise
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
@@ -33,7 +34,7 @@ def main(
     tables = summarise(
         pd.concat([read_table(path) for path in sorted(probes)]),
         pd.concat([read_table(path) for path in sorted(manifests)]),
-        settings["evaluate"],
+        Resampling.of(settings["evaluate"]),
         settings["seed"],
     )
     for table, path in zip(tables, (faithfulness, sanity), strict=True):

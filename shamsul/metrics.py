@@ -1,4 +1,8 @@
-"""What every measure is called, what it can be, which way is better and where it comes from."""
+"""The metrics: what each is called, what kind it is, its range, its better direction, its source.
+
+This is the one place that says so. The tables, their summaries and the report ask it for the
+metrics of a group, so a metric is added by its function and its record here.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,53 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+Group = Literal[
+    "overlap",
+    "false_alarms",
+    "pointing",
+    "ranking",
+    "dataset",
+    "faithfulness",
+    "robustness",
+    "class_specificity",
+    "randomisation",
+    "description",
+]
+"""The question that a metric answers.
+
+overlap : agreement of mask and segmentation (a heatmap cut at a threshold). false_alarms : what is
+segmented on a radiograph without the finding. pointing : where a heatmap's relevance lies, with no
+threshold. ranking : how well relevance ranks the pixels of the mask above the others. dataset : one
+number for all heatmaps of a class. faithfulness : whether the model needs what the heatmap shows.
+robustness : the same method under noise. class_specificity : the same method for other classes.
+randomisation : the same method on networks with random weights. description : describes a heatmap
+and does not judge it.
+"""
+PROBED: tuple[Group, ...] = ("faithfulness", "robustness", "randomisation", "class_specificity")
+"""Groups for which the model is asked again about a finished heatmap."""
+PREFIX = {"segmentation": "", "box": "box_"}
+"""Prefix of a metric's name in the tables, by kind of mask.
+
+A box is drawn around a finding, so overlap with it is not overlap with the finding. The two are
+never averaged.
+"""
+
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of one heatmap, or of several.
+    """A metric of one heatmap, or of several.
 
     Attributes
     ----------
-    name : in the tables.
-    title : in the report.
-    summary : what it says, in one sentence.
-    citation : where it comes from.
+    name : name in the tables.
+    title : name in the report.
+    summary : definition in one sentence.
+    citation : publication that introduced it.
     better : `higher`, `lower`, or `neither` where it describes and does not judge.
-    low, high : the smallest and largest value that are possible.
+    group : kind of metric, see `Group`.
+    low, high : smallest and largest possible value.
+    headline : it is also reported for each stratum of the test set.
+    gate : methods pass or fail it, and none of those that pass is the best.
     """
 
     name: str
@@ -26,8 +64,11 @@ class Metric:
     summary: str
     citation: str
     better: Literal["higher", "lower", "neither"]
+    group: Group
     low: float = 0.0
     high: float = 1.0
+    headline: bool = False
+    gate: bool = False
 
 
 _CHEXLOCALIZE = "Saporta et al., Nature Machine Intelligence 2022"
@@ -37,106 +78,133 @@ _YEH = "Yeh et al., NeurIPS 2019"
 _CHOE = "Choe et al., CVPR 2020"
 
 _ALL = (
-    # Of a segmentation: a heatmap cut at a threshold.
     Metric(
         "iou", "IoU", "Area shared by mask and segmentation over the area of either.",
-        _CHEXLOCALIZE, "higher",
+        _CHEXLOCALIZE, "higher", "overlap", headline=True,
     ),
     Metric(
         "dice", "Dice", "Twice the area shared over the sum of both areas.",
-        "Dice, Ecology 1945", "higher",
+        "Dice, Ecology 1945", "higher", "overlap",
     ),
     Metric(
         "precision", "Precision", "Share of the segmentation that lies in the mask.",
-        _CHEXLOCALIZE, "higher",
+        _CHEXLOCALIZE, "higher", "overlap",
     ),
     Metric(
         "recall", "Recall", "Share of the mask that the segmentation covers.",
-        _CHEXLOCALIZE, "higher",
+        _CHEXLOCALIZE, "higher", "overlap",
     ),
     Metric(
         "false_alarm_area", "False-alarm area",
         "Share of a radiograph without the finding that the segmentation covers.",
-        "as 1 - specificity", "lower",
+        "as 1 - specificity", "lower", "false_alarms",
     ),
-    # Of a heatmap as it is.
     Metric(
-        "hit_rate", "Hit rate", "Whether the most relevant pixel lies in the mask, ties averaged.",
-        "Zhang et al., IJCV 2018", "higher",
+        "hit_rate", "Hit rate",
+        "Share of the most relevant pixels, usually one, that lies in the mask.",
+        "Zhang et al., IJCV 2018", "higher", "pointing", headline=True,
     ),
     Metric(
         "relevance_mass", "Relevance mass",
         "Share of the relevance that lies in the mask, as in energy-based pointing.",
-        f"Wang et al., CVPRW 2020; {_ARRAS}", "higher",
+        f"Wang et al., CVPRW 2020; {_ARRAS}", "higher", "pointing",
     ),
     Metric(
         "relevance_rank", "Relevance rank",
         "Of as many most relevant pixels as the mask has, the share that lies in it.",
-        _ARRAS, "higher",
+        _ARRAS, "higher", "ranking",
     ),
     Metric(
         "auprc", "AUPRC", "Average precision of the pixels, ranked by relevance.",
-        _CHOE, "higher",
+        _CHOE, "higher", "ranking", headline=True,
     ),
     Metric(
         "auprc_lift", "AUPRC lift", "AUPRC over the mask's share of the image, which is chance.",
-        "as lift in information retrieval", "higher", high=math.inf,
+        "as lift in information retrieval", "higher", "ranking", high=math.inf,
     ),
     Metric(
         "auroc", "Pixel AUROC",
         "Chance that a pixel of the mask is more relevant than one outside.",
-        "Fawcett, Pattern Recognition Letters 2006", "higher",
+        "Fawcett, Pattern Recognition Letters 2006", "higher", "ranking",
     ),
-    # Of all heatmaps of a class.
     Metric(
         "pxap", "PxAP", "Average precision of the pixels of all images together.",
-        _CHOE, "higher",
+        _CHOE, "higher", "dataset",
     ),
-    # Of a heatmap, when the model is asked again.
+    Metric(
+        "otsu_area", "Area above Otsu's threshold",
+        "Share of the radiograph that lies above Otsu's threshold of the map.",
+        "Otsu, IEEE Transactions on Systems, Man, and Cybernetics 1979", "neither", "description",
+    ),
+    Metric(
+        "lift", "Lift on the marker",
+        "Share of the relevance on the marker over the marker's share of the radiograph.",
+        "as lift in information retrieval", "neither", "description", high=math.inf,
+    ),
     Metric(
         "deletion", "Deletion",
         "Share of the logit's evidence left while the most relevant pixels are hidden first, "
         "on average.",
-        _PETSIUK, "lower",
+        _PETSIUK, "lower", "faithfulness",
     ),
     Metric(
         "insertion", "Insertion",
         "Share of the logit's evidence there while the most relevant pixels are shown first, "
         "on average.",
-        _PETSIUK, "higher",
+        _PETSIUK, "higher", "faithfulness",
     ),
     Metric(
         "road", "ROAD",
         "Fall of the logit when the most relevant pixels are imputed less that when the least are.",
-        "Rong et al., ICML 2022", "higher", low=-math.inf, high=math.inf,
+        "Rong et al., ICML 2022", "higher", "faithfulness", low=-math.inf, high=math.inf,
     ),
     Metric(
         "infidelity", "Infidelity",
         "Error, relative to an empty map's, of the map's sum over hidden squares as the logit's "
         "fall.",
-        _YEH, "lower",
+        _YEH, "lower", "faithfulness",
     ),
     Metric(
         "max_sensitivity", "Max-sensitivity",
         "Largest change of the map under a little noise on the image, relative to the map.",
-        _YEH, "lower", high=math.inf,
+        _YEH, "lower", "robustness", high=math.inf,
     ),
     Metric(
         "mprt", "Randomisation",
         "Rank correlation with the map after the network's weights are randomised.",
-        "Adebayo et al., NeurIPS 2018", "lower", low=-1.0,
+        "Adebayo et al., NeurIPS 2018", "lower", "randomisation", low=-1.0, gate=True,
     ),
     Metric(
         "efficient_mprt", "Randomisation (complexity)",
         "Relative rise of the map's entropy when the network's weights are randomised.",
-        "Hedström et al., 2024", "higher", low=-1.0, high=math.inf,
+        "Hedström et al., 2024", "higher", "randomisation", low=-1.0, high=math.inf, gate=True,
     ),
     Metric(
         "random_logit", "Other classes",
         "Rank correlation with the maps of the image's other classes, on average.",
-        "Sixt et al., ICML 2020", "lower", low=-1.0,
+        "Sixt et al., ICML 2020", "lower", "class_specificity", low=-1.0,
     ),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
-"""By name; measures of boxes are named `box_` and the name of the same measure of outlines."""
+"""Metrics by name; tables name the same metric of boxes with the prefix `box_`."""
+
+
+def of_group(*groups: Group) -> tuple[str, ...]:
+    """Return the names of the metrics of some groups, group after group, each as declared."""
+    return tuple(metric.name for group in groups for metric in _ALL if metric.group == group)
+
+
+def headlines() -> tuple[str, ...]:
+    """Return the names of the metrics that are reported for each stratum of the test set."""
+    return tuple(metric.name for metric in _ALL if metric.headline)
+
+
+def of_outlines(name: str) -> str:
+    """Return a metric's name in `METRICS` for its name in a table, which may be that of boxes."""
+    return name.removeprefix(PREFIX["box"])
+
+
+def of_table(name: str) -> Metric:
+    """Return the metric that a table's column `metric` names, of outlines or of boxes."""
+    return METRICS[of_outlines(name)]

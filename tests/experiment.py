@@ -47,7 +47,14 @@ SMALL = {
             },
         ],
     },
-    "probe": {"images": 2, "again": 1, "classes": 1, "fills": ["blur"], "steps": 4, "squares": 8},
+    "probe": {
+        "images": 2,
+        "reexplained_images": 1,
+        "classes": 1,
+        "fills": ["blur"],
+        "steps": 4,
+        "squares": 8,
+    },
     "evaluate": {"replicates": 50},
 }
 

@@ -14,13 +14,16 @@ from shamsul.evaluate import (
     agreement,
     comparisons,
     features,
+    localisation,
     markers,
     per_image,
     probes,
     quality,
     sign_treatments,
+    thresholds,
 )
 from shamsul.evaluate.gains import gains
+from shamsul.evaluate.parameters import Comparison, Measurement, Stratification
 from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.regressions import regressions
 from shamsul.evaluate.scores import score
@@ -44,7 +47,7 @@ def configuration(methods, classes=CLASSES, rules=("otsu", "tuned", "fixed", "be
         "explain": {"methods": [{"method": method} for method in methods]},
         "evaluate": {
             "classes": list(LOCALISED),
-            "rules": list(rules),
+            "thresholds": list(rules),
             "fixed_threshold": 0.5,
             "min_masks": 10,
             "sign": "positive",
@@ -146,10 +149,12 @@ def make(
         [(i, c, 0.0, generator.random()) for i in names for c in classes],
         columns=["image_id", "class", "logit", "probability"],
     )
-    settings, seed = config["evaluate"], config["seed"]
+    seed, given = config["seed"], config["evaluate"]
+    settings, comparison = Measurement.of(given), Comparison.of(given)
+    stratification = Stratification.of(given)
     gathered = per_image.gather(pd.concat([scores for scores, _ in scored]), manifest)
-    thresholds = per_image.tune(gathered, settings)
-    measured = per_image.per_image(gathered, thresholds, manifest, predictions, settings)
+    tuned = thresholds.tune(gathered, settings)
+    measured = per_image.per_image(gathered, tuned, manifest, predictions, settings)
     present = {name: name if name in methods else None for name in ("mean_mask", "reader")}
     roles = {"baseline": "random", "prior": present["mean_mask"], "radiologist": present["reader"]}
     shapes = features.of_masks(table)
@@ -187,15 +192,15 @@ def make(
         "classification": classification,
         "history": history,
         "localisation": pd.concat(
-            [comparisons.localisation(measured, settings, seed), pxap(gathered, settings, seed)],
+            [localisation.localisation(measured, settings, seed), pxap(gathered, settings, seed)],
             ignore_index=True,
         ),
         "per_image": measured,
-        "comparisons": comparisons.comparisons(measured, settings, seed),
-        "thresholds": thresholds,
+        "comparisons": comparisons.comparisons(measured, comparison, seed),
+        "thresholds": tuned,
         "gains": gains(measured, settings, roles, seed),
-        "strata": strata(measured, manifest, shapes, settings, seed),
-        "regressions": regressions(measured, shapes, settings, roles, seed),
+        "strata": strata(measured, manifest, shapes, stratification, seed),
+        "regressions": regressions(measured, shapes, stratification, roles, seed),
         "signs": sign_treatments.summarise(
             pd.concat([s for _, s in scored]), manifest, settings, seed
         ),

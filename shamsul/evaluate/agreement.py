@@ -1,4 +1,4 @@
-"""How alike the maps of two methods are: rank correlation, map by map.
+"""Agreement of the maps of two methods: rank correlation, map by map.
 
 Two entries of one method that differ in their seed or in the checkpoint that they explain make the
 pair a test of repeatability or reproducibility (Arun et al., Radiology: Artificial Intelligence
@@ -8,16 +8,14 @@ pair a test of repeatability or reproducibility (Arun et al., Radiology: Artific
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.evaluate.per_image import Settings
+from shamsul.evaluate.means import means
+from shamsul.evaluate.parameters import Resampling
 from shamsul.evaluate.sign import Sign, evidence
-from shamsul.evaluate.statistics import bootstrap_interval, too_few
-from shamsul.evaluate.value_matrix import POOLED
 from shamsul.geometry import Frame, to_original
 from shamsul.job.progress import track
 from shamsul.storage.heatmaps import Heatmaps
@@ -39,7 +37,7 @@ def agree(
     classes: Sequence[str],
     sign: Sign = "positive",
 ) -> pd.DataFrame:
-    """Spearman's correlation between the maps of each pair of methods.
+    """Return Spearman's correlation between the maps of each pair of methods.
 
     Parameters
     ----------
@@ -47,7 +45,7 @@ def agree(
         asked for; of its maps 2 KiB are kept.
     frames : of the images, by image_id.
     classes : classes to compare.
-    sign : what of a signed map is relevance.
+    sign : treatment of negative relevance.
 
     Returns
     -------
@@ -83,7 +81,7 @@ def agree(
 def _ranks(
     shard: Heatmaps, frames: Mapping[str, Frame], names: Sequence[str], sign: Sign
 ) -> NDArray[np.uint16]:
-    """Twice the ranks of each map's cells, which are whole numbers also where cells tie.
+    """Return twice the ranks of each map's cells, which are whole numbers also where cells tie.
 
     Parameters
     ----------
@@ -108,7 +106,7 @@ def _ranks(
 
 
 def _cells(relevance: NDArray[np.float32], points: Frame) -> NDArray[np.float64]:
-    """Mean relevance of `GRID` x `GRID` cells of the radiograph, in a row."""
+    """Return the mean relevance of `GRID` x `GRID` cells of the radiograph, in a row."""
     fine = to_original(relevance, points, float(relevance.min()))
     down = fine.reshape(GRID, FINE, GRID * FINE).mean(axis=1, dtype=np.float64)
     cells = down.reshape(GRID**2, FINE).mean(axis=1)
@@ -117,51 +115,22 @@ def _cells(relevance: NDArray[np.float32], points: Frame) -> NDArray[np.float64]
 
 
 def summarise(
-    table: pd.DataFrame, manifest: pd.DataFrame, settings: Settings, seed: int
+    table: pd.DataFrame, manifest: pd.DataFrame, settings: Resampling, seed: int
 ) -> pd.DataFrame:
-    """Mean rank correlation of each pair, by class and pooled, with patient-bootstrap intervals.
+    """Return the mean rank correlation of each pair, with patient-bootstrap intervals.
 
     Parameters
     ----------
     table : of `agree`.
     manifest : image_id and patient_id.
-    settings : of the evaluation.
+    settings : of the resampling.
 
     Returns
     -------
-    Columns `SUMMARY`; no row where there is one method only.
+    Columns `SUMMARY`, by class and `pooled`; no row where there is one method only.
     """
     found = table.merge(manifest[["image_id", "patient_id"]], on="image_id")
-    parts: list[dict[str, Any]] = []
-    if found.empty:
-        return pd.DataFrame(columns=SUMMARY)
-    by_class = [(str(name), group) for name, group in found.groupby("class")]
-    for name, group in [(POOLED, found), *by_class]:
-        wide = group.pivot(
-            index=["patient_id", "image_id", "class"],
-            columns=["method_a", "method_b"],
-            values="rank_correlation",
-        ).sort_index()
-        values = wide.to_numpy(float)
-        patients = wide.index.get_level_values("patient_id").to_numpy()
-        images = wide.index.get_level_values("image_id").to_numpy()
-        low, high = bootstrap_interval(values, patients, settings, seed)
-        for column, (first, second) in enumerate(wide.columns):
-            has = ~np.isnan(values[:, column])
-            n_patients = len(set(patients[has]))
-            parts.append(
-                {
-                    "class": name,
-                    "method_a": first,
-                    "method_b": second,
-                    "n_maps": int(has.sum()),
-                    "n_images": len(set(images[has])),
-                    "n_patients": n_patients,
-                    "mean": values[has, column].mean(),
-                    "low": low[column],
-                    "high": high[column],
-                    "note": too_few(n_patients, settings),
-                }
-            )
-    result = pd.DataFrame(parts, columns=SUMMARY)
-    return result.sort_values(SUMMARY[:3], ignore_index=True)
+    pairs = ["method_a", "method_b"]
+    result = means(found, "rank_correlation", [], settings, seed, beside=pairs)
+    result = result.rename(columns={"n_masks": "n_maps"})
+    return result[SUMMARY].sort_values(SUMMARY[:3], ignore_index=True)

@@ -163,7 +163,7 @@ def _split_rows(
         )
         # The mean over classes moves with every class in it, also with one of few patients.
         resampled.append(found)
-        row["note"] = too_few(len(np.unique(patient)), {"min_patients": min_patients})
+        row["note"] = too_few(len(np.unique(patient)), min_patients)
         if row["note"]:
             continue
         row |= _interval(found, confidence)
@@ -194,7 +194,7 @@ def _macro(
         "n_patients": len(np.unique(patients)),
         "note": f"mean over {len(defined)} of {len(table)} classes",
     }
-    few = too_few(len(np.unique(patients)), {"min_patients": min_patients})
+    few = too_few(len(np.unique(patients)), min_patients)
     if resampled and few:
         macro["note"] = f"{macro['note']}; {few}"
     elif resampled:

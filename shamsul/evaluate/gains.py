@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shamsul.evaluate.per_image import PREFIX, Settings
+from shamsul.evaluate.parameters import Resampling
 from shamsul.evaluate.statistics import (
     bootstrap_interval,
     holm,
@@ -18,8 +18,8 @@ from shamsul.evaluate.statistics import (
     sign_flip_test,
     too_few,
 )
-from shamsul.evaluate.value_matrix import NUMBERS, Wide, matrices
-from shamsul.metrics import METRICS
+from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices
+from shamsul.metrics import of_table
 
 ROLES = ("baseline", "prior", "radiologist")
 """Of the methods that others are compared with."""
@@ -34,7 +34,7 @@ GAINS = [
 ]
 
 
-def gains(table: pd.DataFrame, settings: Settings, roles: Roles, seed: int) -> pd.DataFrame:
+def gains(table: pd.DataFrame, settings: Resampling, roles: Roles, seed: int) -> pd.DataFrame:
     """Each method less each reference, on the masks of test that both were scored on.
 
     Parameters
@@ -71,7 +71,7 @@ def gains(table: pd.DataFrame, settings: Settings, roles: Roles, seed: int) -> p
 
 
 def _against(
-    wide: Wide, role: str, reference: str, settings: Settings, seed: int
+    wide: ValueMatrix, role: str, reference: str, settings: Resampling, seed: int
 ) -> pd.DataFrame | None:
     """The rows of one class and reference, their class not named yet; None where none are."""
     places = {column: index for index, column in enumerate(wide.columns)}
@@ -99,13 +99,13 @@ def _against(
         **{"low": low, "high": high},
         "p": sign_flip_test(difference, wide.patients, settings, seed),
         **dict.fromkeys(["p_adjusted", "percent", "percent_low", "percent_high"], np.nan),
-        "note": [too_few(count, settings) for count in numbers["n_patients"]],
+        "note": [too_few(count, settings.min_patients) for count in numbers["n_patients"]],
     }
     if role == "radiologist":
         sign = np.array([_worse(metric) for _, metric, _ in columns])
         short = patient_sums(difference * sign, wide.patients)[0]
         totals = np.stack([short, patient_sums(theirs, wide.patients)[0]], axis=1)
-        enough = (numbers["n_patients"] >= settings["min_patients"]) & ~np.isnan(sign)
+        enough = (numbers["n_patients"] >= settings.min_patients) & ~np.isnan(sign)
         share = ratio(totals.sum(axis=0, keepdims=True))[0]
         found["percent"] = np.where(np.isnan(sign), np.nan, 100 * share)
         low, high = interval(totals, ratio, enough, settings, seed)
@@ -121,5 +121,4 @@ def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.d
 
 def _worse(metric: str) -> float:
     """Sign of a difference that is to the method's disadvantage; NaN where none is."""
-    better = METRICS[metric.removeprefix(PREFIX["box"])].better
-    return {"higher": -1.0, "lower": 1.0, "neither": np.nan}[better]
+    return {"higher": -1.0, "lower": 1.0, "neither": np.nan}[of_table(metric).better]

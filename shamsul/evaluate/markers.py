@@ -1,14 +1,11 @@
-"""How much of a heatmap lies on a burnt-in marker that has nothing to do with the finding."""
+"""Relevance on a burnt-in marker that has nothing to do with the finding."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 
-from shamsul.evaluate.per_image import Settings
-from shamsul.evaluate.statistics import bootstrap_interval, too_few
+from shamsul.evaluate.means import means
+from shamsul.evaluate.parameters import Resampling
 
 METRICS = ("relevance_mass", "lift", "hit_rate")
 COLUMNS = [
@@ -18,9 +15,9 @@ COLUMNS = [
 
 
 def summarise(
-    scores: pd.DataFrame, manifest: pd.DataFrame, settings: Settings, seed: int
+    scores: pd.DataFrame, manifest: pd.DataFrame, settings: Resampling, seed: int
 ) -> pd.DataFrame:
-    """Relevance on the marker, by split, class and whether the image shows the class.
+    """Return the relevance on the marker by split, class and the image's label.
 
     In a source with a confounder the marker goes with one class in training and tune, and with
     none in test (`shamsul.data.settings.Confounder`). A classifier that has learned the marker
@@ -29,9 +26,9 @@ def summarise(
 
     Parameters
     ----------
-    scores : as `tables.gather` returns them; rows of kind `marker` count.
+    scores : as `shamsul.evaluate.per_image.gather` returns them; rows of kind `marker` count.
     manifest : image_id and a column of labels for each class.
-    settings : of the evaluation.
+    settings : of the resampling.
 
     Returns
     -------
@@ -46,25 +43,9 @@ def summarise(
     found = found.merge(labels, on=["image_id", "class"])
     found = found.assign(
         shown=found["label"].map({1: "yes", 0: "no"}),
+        relevance_mass=found["mass"],
         lift=found["mass"] / (found["area"] / (found["height"] * found["width"])),
+        hit_rate=found["hit"],
     )
-    rows: list[dict[str, Any]] = []
-    for key, group in found.groupby(["split", "class", "shown", "method"]):
-        ordered = group.sort_values(["patient_id", "image_id"])
-        values, patients = ordered[["mass", "lift", "hit"]].to_numpy(float), ordered["patient_id"]
-        n_patients = patients.nunique()
-        low, high = bootstrap_interval(values, patients, settings, seed)
-        for column, metric in enumerate(METRICS):
-            rows.append(
-                dict(zip(COLUMNS[:4], key, strict=True))
-                | {
-                    "metric": metric,
-                    "n_images": len(group),
-                    "n_patients": n_patients,
-                    "mean": np.mean(values[:, column]),
-                    "low": low[column],
-                    "high": high[column],
-                    "note": too_few(n_patients, settings),
-                }
-            )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    keys = ["split", "class", "shown", "method"]
+    return means(found, METRICS, keys, settings, seed)[COLUMNS]

@@ -1,4 +1,4 @@
-"""Tidy tables of localisation: the thresholds, and one row for each value of each image.
+"""Tidy table of localisation: one row for each value of each image.
 
 Metrics of boxes are named `box_*`: a box is drawn around a finding, so overlap with it is not
 overlap with the finding, and the two are never averaged.
@@ -6,33 +6,26 @@ overlap with the finding, and the two are never averaged.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.evaluate.histogram_metrics import LEVELS, OVERLAP, RANKING, area, iou, level_of, otsu
+from shamsul.evaluate.histogram_metrics import LEVELS, OVERLAP, RANKING, area
+from shamsul.evaluate.parameters import Measurement
+from shamsul.evaluate.thresholds import histograms, levels
 from shamsul.labels import NOT_PATHOLOGIES
+from shamsul.metrics import PREFIX, of_group
 
-logger = logging.getLogger(__name__)
-
-PREFIX = {"segmentation": "", "box": "box_"}
-"""Of the metrics' names, by kind of mask."""
-FALSE_ALARMS = "false_alarm_area"
-"""The one metric of images without the finding."""
+(FALSE_ALARMS,) = of_group("false_alarms")
+"""Name of the one metric of images without the finding."""
 
 COLUMNS = ["image_id", "patient_id", "split", "class", "method"]
-THRESHOLDS = ["method", "class", "kind", "level", "threshold", "n_masks", "pooled", "tune_iou"]
-Settings = Mapping[str, Any]
-"""`shamsul.evaluate.settings.Evaluate` as a dictionary."""
 
 
 def gather(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Scores with their images' patient and split, sorted.
+    """Return scores with their images' patient and split, sorted.
 
     A method that has no map at all of a split, such as a reader who read the test set only, is not
     judged on it. Within a split a map that was not made is scored as empty.
@@ -51,7 +44,7 @@ def gather(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(table: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the splits that a method has any map of, with patient_id and split.
+    """Return the rows of the splits that a method has any map of, with patient_id and split.
 
     Parameters
     ----------
@@ -66,87 +59,9 @@ def judged(table: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """A tidy table, sorted by all columns that name something."""
+    """Return a tidy table, sorted by all columns that name something."""
     names = [str(name) for name in table.columns if isinstance(table[name].dtype, pd.StringDtype)]
     return table.sort_values(names, ignore_index=True, kind="stable") if names else table
-
-
-def histograms(scores: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pixels by level inside and outside of the masks of N rows: two (N, 1024) arrays."""
-    inside, outside = (
-        np.array(scores[column].tolist(), dtype=np.int64).reshape(-1, LEVELS)
-        for column in ("inside", "outside")
-    )
-    return inside, outside
-
-
-def tune(scores: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """The threshold of each method and class that maximises the mean IoU on tune.
-
-    Nothing of the other splits is looked at. A class with fewer than `min_masks` masks on tune
-    takes the threshold of all its method's masks together. A segmentation that was made elsewhere
-    needs no tuning: any threshold leaves it as it is.
-
-    Parameters
-    ----------
-    scores : as `gather` returns them.
-    settings : `min_masks`.
-
-    Returns
-    -------
-    method, class, kind, level (0-1023), threshold (in [0, 1], of the min-max scaled map), n_masks
-    on tune, pooled (bool), tune_iou (mean over the masks that chose it). No row where a method has
-    no mask of that kind on tune at all.
-    """
-    rows: list[dict[str, Any]] = []
-    classes = scores.groupby("method")["class"].unique().map(sorted)
-    for (method, kind), group in scores[scores["kind"].isin(list(PREFIX))].groupby(
-        ["method", "kind"]
-    ):
-        on_tune = (group["split"] == "tune").to_numpy()
-        if not on_tune.any() and _two_levels(group):
-            rows += [
-                dict(zip(THRESHOLDS, (method, name, kind, 0, 0.0, 0, False, np.nan), strict=True))
-                for name in classes[method]
-            ]
-            continue
-        if not on_tune.any():
-            logger.warning("%s: no %s masks on tune, so no tuned threshold", method, kind)
-            continue
-        curve, names = iou(*histograms(group[on_tune])), group.loc[on_tune, "class"].to_numpy()
-        for name in classes[method]:
-            own = curve[names == name]
-            pooled = len(own) < settings["min_masks"]
-            mean = (curve if pooled else own).mean(axis=0)
-            level = int(mean.argmax())
-            rows.append(
-                {
-                    "method": method,
-                    "class": name,
-                    "kind": kind,
-                    "level": level,
-                    "threshold": level / (LEVELS - 1),
-                    "n_masks": len(own),
-                    "pooled": pooled,
-                    "tune_iou": float(mean[level]),
-                }
-            )
-    return pd.DataFrame(rows, columns=THRESHOLDS)
-
-
-def warn_of_few(thresholds: pd.DataFrame, settings: Settings) -> None:
-    """Tell once, for all methods, which classes have too few masks on tune (`tune`)."""
-    pooled = thresholds[thresholds["pooled"].astype(bool)].drop_duplicates(["class", "kind"])
-    for row in pooled.sort_values(["class", "kind"]).to_dict("records"):
-        logger.warning(
-            "%s: %d masks on tune, fewer than %d; its thresholds are those of all classes pooled",
-            *(row["class"], row["n_masks"], settings["min_masks"]),
-        )
-
-
-def _two_levels(scores: pd.DataFrame) -> bool:
-    """Whether the maps are segmentations: every pixel the lowest or the highest level."""
-    return not any(counts[:, 1:-1].any() for counts in histograms(scores))
 
 
 def per_image(
@@ -154,9 +69,9 @@ def per_image(
     thresholds: pd.DataFrame,
     manifest: pd.DataFrame,
     predictions: pd.DataFrame,
-    settings: Settings,
+    settings: Measurement,
 ) -> pd.DataFrame:
-    """One row for each image, class, method, threshold rule and metric.
+    """Return one row for each image, class, method, threshold rule and metric.
 
     Parameters
     ----------
@@ -164,7 +79,7 @@ def per_image(
     thresholds : as `tune` returns them; their rows on tune chose them, so only test is unbiased.
     manifest : with a column of labels for each class of `predictions`.
     predictions : image_id, class, probability.
-    settings : `rules` and `fixed_threshold`.
+    settings : `thresholds` and `fixed_threshold`.
 
     Returns
     -------
@@ -198,7 +113,7 @@ def per_image(
 
 
 def _of_masks(
-    masked: pd.DataFrame, thresholds: pd.DataFrame, settings: Settings
+    masked: pd.DataFrame, thresholds: pd.DataFrame, settings: Measurement
 ) -> Iterator[pd.DataFrame]:
     inside, outside = histograms(masked)
     prefix = masked["kind"].map(PREFIX)
@@ -212,11 +127,11 @@ def _of_masks(
         )
     curves = {name: measure(inside, outside) for name, measure in OVERLAP.items()}
     rows = np.arange(len(masked))
-    for rule in settings["rules"]:
+    for rule in settings.thresholds:
         if rule == "best":
             level = curves["iou"].argmax(axis=1)
         else:
-            level = _levels(rule, masked, inside + outside, thresholds, settings)
+            level = levels(rule, masked, inside + outside, thresholds, settings)
         for name, curve in curves.items():
             part = masked[COLUMNS].assign(
                 threshold_rule=rule, metric=prefix + name, value=curve[rows, level]
@@ -225,43 +140,26 @@ def _of_masks(
 
 
 def _of_negatives(
-    negative: pd.DataFrame, thresholds: pd.DataFrame, settings: Settings
+    negative: pd.DataFrame, thresholds: pd.DataFrame, settings: Measurement
 ) -> Iterator[pd.DataFrame]:
-    """What is segmented where there is nothing; the best threshold would be one above all."""
+    """Yield what is segmented where there is nothing; the best threshold would be above all."""
     outside = np.array(negative["outside"].tolist(), dtype=np.int64).reshape(-1, LEVELS)
     rows = np.arange(len(negative))
     # A threshold was tuned on the outlines of the class, or, where it has none, on its boxes.
     most = thresholds.sort_values(["n_masks", "kind"], ascending=False)
     kinds = most.drop_duplicates(["method", "class"])[["method", "class", "kind"]]
     negative = negative.drop(columns="kind").merge(kinds, on=["method", "class"], how="left")
-    for rule in settings["rules"]:
+    for rule in settings.thresholds:
         if rule == "best":
             continue
-        level = _levels(rule, negative, outside, thresholds, settings)
+        level = levels(rule, negative, outside, thresholds, settings)
         value = area(np.zeros_like(outside), outside)[rows, level]
         part = negative[COLUMNS].assign(threshold_rule=rule, metric=FALSE_ALARMS, value=value)
         yield part[level >= 0]
 
 
-def _levels(
-    rule: str,
-    scores: pd.DataFrame,
-    total: NDArray[np.int64],
-    thresholds: pd.DataFrame,
-    settings: Settings,
-) -> NDArray[np.int64]:
-    """The level that a rule cuts each map at, -1 where it says none."""
-    if rule == "otsu":
-        return otsu(total)
-    if rule == "fixed":
-        return np.full(len(scores), level_of(settings["fixed_threshold"]))
-    key = ["method", "class", "kind"]
-    tuned = scores[key].merge(thresholds[[*key, "level"]], on=key, how="left")["level"]
-    return tuned.fillna(-1).to_numpy(np.int64)
-
-
 def _negatives(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Maps of images that have no mask of the class and are labelled negative for it.
+    """Return the maps of images that have no mask of the class and are labelled negative for it.
 
     A map that was not made is not praised for showing nothing.
     """
@@ -273,7 +171,7 @@ def _negatives(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def _n_labels(manifest: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Number of positive labels of each image that are pathologies."""
+    """Return the number of positive labels of each image that are pathologies."""
     classes = [name for name in predictions["class"].unique() if name not in NOT_PATHOLOGIES]
     positive = (manifest[[name for name in classes if name in manifest]] == 1).sum(axis=1)
     return pd.DataFrame({"image_id": manifest["image_id"], "n_labels": positive.astype("int64")})

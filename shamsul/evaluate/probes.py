@@ -1,15 +1,13 @@
-"""Tables of what the model said when it was asked again (`shamsul.probe`); no torch here."""
+"""Tables of what the model says of finished heatmaps (`shamsul.probe`); no torch here."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from shamsul.evaluate.per_image import Settings
-from shamsul.evaluate.statistics import bootstrap_interval, too_few
-from shamsul.evaluate.value_matrix import POOLED
+from shamsul.evaluate.means import groups, means
+from shamsul.evaluate.parameters import Resampling
+from shamsul.metrics import of_group
 
-FAITHFULNESS = ("deletion", "insertion", "road", "infidelity")
-"""The metrics of the table `faithfulness`; those of `sanity` are the others."""
 KEYS = ["method", "metric", "fill", "stage"]
 COLUMNS = [
     *("split", "class", *KEYS, "n_maps", "n_missing", "n_undefined", "n_images", "n_patients"),
@@ -18,15 +16,15 @@ COLUMNS = [
 
 
 def summarise(
-    probes: pd.DataFrame, manifest: pd.DataFrame, settings: Settings, seed: int
+    probes: pd.DataFrame, manifest: pd.DataFrame, settings: Resampling, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Means with intervals over the heatmaps that were probed.
+    """Return means with intervals over the heatmaps that were probed.
 
     Parameters
     ----------
     probes : as `shamsul.probe.table.probe` returns it, of any methods and shards.
     manifest : image_id, patient_id and split.
-    settings : `replicates`, `confidence`, `interval` and `min_patients` of the evaluation.
+    settings : of the resampling.
 
     Returns
     -------
@@ -40,40 +38,29 @@ def summarise(
     """
     table = probes.merge(manifest[["image_id", "patient_id", "split"]], on="image_id")
     table = table[table.groupby(["split", "method"])["explained"].transform("any").astype(bool)]
-    parts = [pd.DataFrame(columns=COLUMNS)]
-    for split, own in table.groupby("split"):
-        by_class = [(str(name), part) for name, part in own.groupby("class")]
-        for name, part in [*by_class, (POOLED, own)]:
-            parts.append(_summary(part, settings, seed).assign(**{"split": split, "class": name}))
-    result = pd.concat(parts[1:] or parts)[COLUMNS]
+    rows = means(table, "value", ["split"], settings, seed, beside=KEYS)
+    rows = rows.rename(columns={"n_masks": "n_maps"}).set_index(["split", "class", *KEYS])
+    more = [
+        _counts(group).assign(**names).set_index(["split", "class"], append=True)
+        for names, group in groups(table, ["split"])
+    ]
+    if more:
+        rows[list(more[0])] = pd.concat(more).reorder_levels(rows.index.names)
+    result = rows.reset_index().reindex(columns=COLUMNS)
     result = result.sort_values(["split", "metric", "fill", "stage", "class", "method"])
-    faithful = result["metric"].isin(FAITHFULNESS)
+    faithful = result["metric"].isin(of_group("faithfulness"))
     return (
         result[faithful].drop(columns="stage").reset_index(drop=True),
         result[~faithful].drop(columns="fill").reset_index(drop=True),
     )
 
 
-def _summary(part: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
-    """A row for each of `KEYS`."""
-    known = part.dropna(subset="value").groupby(KEYS)
-    rows = pd.DataFrame({"pairs": part.groupby(KEYS).size()})
-    rows = rows.join(
-        known.agg(
-            n_maps=("value", "size"),
-            n_missing=("explained", lambda made: int((~made).sum())),
-            n_images=("image_id", "nunique"),
-            n_patients=("patient_id", "nunique"),
-            mean=("value", "mean"),
-        )
-    )
-    numbers = ["n_maps", "n_missing", "n_images", "n_patients"]
-    rows[numbers] = rows[numbers].fillna(0).astype("int64")
-    rows["n_undefined"] = rows["pairs"] - rows["n_maps"]
-    wide = part.pivot(index=["patient_id", "image_id", "class"], columns=KEYS, values="value")
-    wide = wide.sort_index()
-    patients = wide.index.get_level_values("patient_id")
-    low, high = bootstrap_interval(wide.to_numpy(float), patients, settings, seed)
-    rows = rows.join(pd.DataFrame({"low": low, "high": high}, index=wide.columns))
-    rows["note"] = [too_few(count, settings) for count in rows["n_patients"]]
-    return rows.reset_index()
+def _counts(part: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean and the numbers of missing and undefined values by `KEYS`."""
+    pairs, known = part.groupby(KEYS), part.dropna(subset="value").groupby(KEYS)
+    found = pd.DataFrame({"n_undefined": pairs.size() - pairs["value"].count()})
+    missing = part["value"].notna() & ~part["explained"].astype(bool)
+    found["n_missing"] = missing.groupby([part[key] for key in KEYS]).sum()
+    # Added up in the order of the table, on which the last bits of a mean depend.
+    found["mean"] = known["value"].mean()
+    return found

@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 
 from shamsul.evaluate.histogram_metrics import auprc
-from shamsul.evaluate.per_image import PREFIX, Settings, histograms
+from shamsul.evaluate.parameters import Resampling
 from shamsul.evaluate.statistics import patient_weights, too_few
+from shamsul.evaluate.thresholds import histograms
 from shamsul.evaluate.value_matrix import POOLED
+from shamsul.metrics import PREFIX, of_group
 
+(METRIC,) = of_group("dataset")
 ROWS = 64
 """Replicates worked on at once: 1024 levels each, twice."""
 
 
-def pxap(scores: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
+def pxap(scores: pd.DataFrame, settings: Resampling, seed: int) -> pd.DataFrame:
     """One number for a class, where the others are means over images.
 
     Choe et al., CVPR 2020: every pixel of every image is ranked by its level. Images that show
@@ -44,7 +47,7 @@ def pxap(scores: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
             np.add.at(sums[0], codes, inside)
             np.add.at(sums[1], codes, outside)
             low = high = np.nan
-            note = too_few(len(patients), settings)
+            note = too_few(len(patients), settings.min_patients)
             if not note:
                 low, high = _interval(sums, settings, seed)
             rows.append(
@@ -53,7 +56,7 @@ def pxap(scores: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
                     "class": name,
                     "method": method,
                     "threshold_rule": "none",
-                    "metric": PREFIX[str(kind)] + "pxap",
+                    "metric": PREFIX[str(kind)] + METRIC,
                     "n_masks": len(group),
                     "n_images": group["image_id"].nunique(),
                     "n_patients": len(patients),
@@ -66,12 +69,12 @@ def pxap(scores: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _interval(sums: np.ndarray, settings: Settings, seed: int) -> tuple[float, float]:
-    weights = patient_weights(sums.shape[1], settings["replicates"], seed)
+def _interval(sums: np.ndarray, settings: Resampling, seed: int) -> tuple[float, float]:
+    weights = patient_weights(sums.shape[1], settings.replicates, seed)
     values = [
         auprc(weights[start : start + ROWS] @ sums[0], weights[start : start + ROWS] @ sums[1])
         for start in range(0, len(weights), ROWS)
     ]
-    tail = (1 - settings["confidence"]) / 2
+    tail = (1 - settings.confidence) / 2
     low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
     return float(low), float(high)

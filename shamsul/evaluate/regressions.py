@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from shamsul.evaluate.features import FEATURES, KEY
 from shamsul.evaluate.gains import Roles
-from shamsul.evaluate.per_image import PREFIX, Settings
+from shamsul.evaluate.parameters import Stratification
 from shamsul.evaluate.statistics import Array, interval, patient_sums, too_few
-from shamsul.evaluate.value_matrix import NUMBERS, POOLED, Column, Wide, matrices
+from shamsul.evaluate.value_matrix import NUMBERS, POOLED, Column, ValueMatrix, matrices
+from shamsul.metrics import PREFIX, of_outlines
 
 REGRESSIONS = [
     *("outcome", "threshold_rule", "method", "class", "predictor", "minimum", "maximum", *NUMBERS),
@@ -28,7 +29,7 @@ REGRESSIONS = [
 
 
 def regressions(
-    table: pd.DataFrame, features: pd.DataFrame, settings: Settings, roles: Roles, seed: int
+    table: pd.DataFrame, features: pd.DataFrame, settings: Stratification, roles: Roles, seed: int
 ) -> pd.DataFrame:
     """Least-squares lines of IoU and hit rate on one predictor, on test.
 
@@ -56,8 +57,8 @@ def regressions(
         does not vary; interval by Fisher's transformation, ``tanh(atanh(r) +- z / sqrt(n - 3))``.
     note : why there is no interval or no slope.
     """
-    headline = [("none", "hit_rate"), (settings["rules"][0], "iou")]
-    metric = table["metric"].str.removeprefix(PREFIX["box"])
+    headline = [("none", "hit_rate"), (settings.thresholds[0], "iou")]
+    metric = table["metric"].map(of_outlines)
     wanted = np.logical_or.reduce(
         [(table["threshold_rule"] == rule) & (metric == name) for rule, name in headline]
     )
@@ -87,7 +88,7 @@ def regressions(
     )
 
 
-def _with_gaps(wide: Wide, radiologist: str | None) -> Wide:
+def _with_gaps(wide: ValueMatrix, radiologist: str | None) -> ValueMatrix:
     """The matrix with the radiologist's less the method's values as further metrics."""
     places = {column: index for index, column in enumerate(wide.columns)}
     columns, values = list(wide.columns), [wide.values]
@@ -96,16 +97,16 @@ def _with_gaps(wide: Wide, radiologist: str | None) -> Wide:
         if human is not None and human != index:
             columns.append((rule, f"{metric}_gap", method))
             values.append((wide.values[:, human] - wide.values[:, index])[:, None])
-    return Wide(wide.split, wide.pairs, columns, np.hstack(values))
+    return ValueMatrix(wide.split, wide.pairs, columns, np.hstack(values))
 
 
 def _lines(
-    wide: Wide, x: NDArray[np.float64], settings: Settings, seed: int
+    wide: ValueMatrix, x: NDArray[np.float64], settings: Stratification, seed: int
 ) -> Iterator[dict[str, Any]]:
     """The regression of each column on a predictor (N,), NaN where it is not known."""
     values = np.where(np.isnan(x)[:, None], np.nan, wide.values)
     numbers = wide.numbers(values)
-    enough = numbers["n_patients"] >= settings["min_patients"]
+    enough = numbers["n_patients"] >= settings.min_patients
     here = ~np.isnan(values)
     centred = np.where(here, (x - np.nanmean(x))[:, None], np.nan)
     products = (np.where(here, 1.0, np.nan), centred, values, centred**2, centred * values)
@@ -114,10 +115,10 @@ def _lines(
     for index, column in enumerate(wide.columns):
         if here[:, index].any():
             rows = here[:, index]
-            fit = _fit(x[rows], values[rows, index], settings["confidence"])
+            fit = _fit(x[rows], values[rows, index], settings.confidence)
             note = "" if np.isfinite(fit["slope"]) else "the predictor does not vary: no slope"
             if not enough[index]:
-                note = too_few(numbers["n_patients"][index], settings)
+                note = too_few(numbers["n_patients"][index], settings.min_patients)
                 fit |= dict.fromkeys(INFERENCE, np.nan)
             counts = {name: count[index] for name, count in numbers.items()}
             limits = {"patient_low": low[index], "patient_high": high[index], "note": note}

@@ -2,53 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
+from shamsul.evaluate.parameters import Rule
 from shamsul.evaluate.sign import Sign
 from shamsul.labels import LOCALISED
 from shamsul.settings import Fraction, Section
-
-Rule = Literal["otsu", "tuned", "fixed", "best"]
 
 
 class Chexlocalize(Section):
     """Options of CheXlocalize's own scripts, under `protocol: chexlocalize`."""
 
     threshold: Literal["otsu", "tuned"] = "otsu"
-    """Otsu with filled contours, or for each class the best of 0.2, 0.3, ..., 0.8 on tune."""
+    """Threshold: Otsu's with filled contours, or for each class the best of 0.2, 0.3, ..., 0.8 on
+    tune."""
     smoothing: dict[str, NonNegativeInt] = {}
     """Side of the box filter by method; they used 100 for integrated gradients, 50 for DeepLIFT and
     80 for LRP, and none for the others."""
     probability_cutoff: Literal["none", "tuned"] | dict[str, Fraction] = "none"
-    """Below it the segmentation is empty: none, tuned on tune for each class, or given by class."""
+    """Probability below which a segmentation is empty: none, tuned for each class, or given for
+    each."""
     true_pos_only: bool = True
-    """Leave out the images where mask or segmentation is empty, as their default does."""
+    """Switch that leaves out images whose mask or segmentation is empty, as their default does."""
 
 
 class Evaluate(Section):
-    """How heatmaps become segmentations and scores."""
+    """Options of segmentations, scores and statistics."""
 
     classes: tuple[str, ...] = LOCALISED
     """Classes that are scored, where they have masks."""
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1)] = ("otsu", "tuned", "fixed", "best")
-    """Thresholds; `best` is the best possible one of each map, which nobody knows beforehand."""
+    thresholds: Annotated[tuple[Rule, ...], Field(min_length=1)] = (
+        "otsu",
+        "tuned",
+        "fixed",
+        "best",
+    )
+    """Rules by which a heatmap is cut into a segmentation. `best` is the best possible threshold of
+    each map, which nobody knows beforehand."""
     sign: Sign = "positive"
-    """What of a signed map is relevance: its positive part, its absolute value, or all of it from
-    its lowest value (`minmax`)."""
+    """Treatment of negative relevance: keep the positive part, take the absolute value, or count
+    from the lowest value (`minmax`)."""
     fixed_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Of the rule `fixed`, as a fraction of the map's range."""
+    """Threshold of the rule `fixed`, as a fraction of the map's range."""
     min_masks: PositiveInt = 10
-    """Fewer masks than this on tune, and a class takes the threshold of all classes pooled."""
+    """Fewest tuning masks for a threshold of a class's own. A class with fewer uses the threshold
+    pooled over all classes."""
     min_patients: Annotated[int, Field(ge=2)] = 5
-    """Fewer patients than this, and there is no interval and no test."""
+    """Fewest patients for an interval or a test. With fewer there is neither."""
     replicates: PositiveInt = 1000
-    """Patient-bootstrap replicates."""
+    """Number of patient-bootstrap replicates."""
     interval: Literal["bca", "percentile"] = "bca"
-    """Bias-corrected and accelerated, or plain percentiles of the replicates."""
+    """Kind of confidence interval: bias-corrected and accelerated, or plain percentiles of the
+    replicates."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    """Coverage of the intervals."""
+    """Coverage of the confidence intervals."""
     baseline: str = "random"
     """Method that the others are compared with first."""
     prior: str | None = None
@@ -56,12 +66,15 @@ class Evaluate(Section):
     radiologist: str | None = None
     """Method that is a human reader; the first one that is where absent."""
     true_positive: Fraction = 0.5
-    """Probability from which a positive image is a true positive."""
+    """Least probability at which a positive image counts as a true positive."""
     protocol: Literal["shamsul", "chexlocalize"] = "shamsul"
-    """`chexlocalize` adds the figures that CheXlocalize's own scripts would give."""
+    """Protocol of the figures; `chexlocalize` adds those of CheXlocalize's own scripts."""
     chexlocalize: Chexlocalize = Chexlocalize()
+    """Options of that protocol."""
 
-    @field_validator("rules")
+    RENAMED: ClassVar[Mapping[str, str]] = {"rules": "thresholds"}
+
+    @field_validator("thresholds")
     @classmethod
     def _rules_differ(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
         for rule in rules:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from shamsul.evaluate.per_image import Settings
+from shamsul.evaluate.parameters import Resampling
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
@@ -75,7 +75,7 @@ def ratio(totals: Array) -> Array:
 
 
 def bootstrap_interval(
-    values: Array, patients: ArrayLike, settings: Settings, seed: int
+    values: Array, patients: ArrayLike, settings: Resampling, seed: int
 ) -> tuple[Array, Array]:
     """Intervals of the means of K quantities, all on the same resampled patients.
 
@@ -91,12 +91,12 @@ def bootstrap_interval(
     little is known then about how patients differ.
     """
     sums, counts = patient_sums(values, patients)
-    enough = (counts > 0).sum(axis=0) >= settings["min_patients"]
+    enough = (counts > 0).sum(axis=0) >= settings.min_patients
     return interval(np.stack([sums, counts], axis=1), ratio, enough, settings, seed)
 
 
 def interval(
-    totals: Array, statistic: Statistic, enough: NDArray[np.bool_], settings: Settings, seed: int
+    totals: Array, statistic: Statistic, enough: NDArray[np.bool_], settings: Resampling, seed: int
 ) -> tuple[Array, Array]:
     """Bootstrap intervals of K functions of sums over patients.
 
@@ -115,18 +115,18 @@ def interval(
     Low and high, (K,) each. Replicates in which the statistic is NaN are left out.
     """
     patients, parts, _ = totals.shape
-    weights = patient_weights(patients, settings["replicates"], seed)
+    weights = patient_weights(patients, settings.replicates, seed)
     low, high = np.full((2, totals.shape[2]), np.nan)
     wanted = np.flatnonzero(enough)
-    step = max(1, BLOCK // (settings["replicates"] * parts))
+    step = max(1, BLOCK // (settings.replicates * parts))
     for start in range(0, len(wanted), step):
         columns = wanted[start : start + step]
         own = _summable(totals[:, :, columns])
         drawn = (weights @ own.reshape(patients, -1)).reshape(-1, parts, len(columns))
         replicates = statistic(drawn)
-        tail = (1 - settings["confidence"]) / 2
+        tail = (1 - settings.confidence) / 2
         levels = np.repeat([[tail], [1 - tail]], len(columns), axis=1)
-        if settings["interval"] == "bca":
+        if settings.interval == "bca":
             whole = own.sum(axis=0, keepdims=True)
             levels = bca_levels(statistic(whole)[0], replicates, statistic(whole - own), levels)
         low[columns], high[columns] = _quantiles(replicates, levels)
@@ -192,7 +192,9 @@ def _quantiles(replicates: Array, levels: Array) -> Array:
     return low + (place - below) * (high - low)
 
 
-def sign_flip_test(differences: Array, patients: ArrayLike, settings: Settings, seed: int) -> Array:
+def sign_flip_test(
+    differences: Array, patients: ArrayLike, settings: Resampling, seed: int
+) -> Array:
     """Two-sided p-values of paired differences: is their mean zero?
 
     If two methods do equally well on every patient, swapping their names within a patient changes
@@ -214,7 +216,7 @@ def sign_flip_test(differences: Array, patients: ArrayLike, settings: Settings, 
     """
     sums, counts = patient_sums(differences, patients)
     sums, own = _summable(sums), counts > 0
-    wanted = own.sum(axis=0) >= settings["min_patients"]
+    wanted = own.sum(axis=0) >= settings.min_patients
     few = wanted & (own.sum(axis=0) <= ENUMERATED)
     p = np.full(len(wanted), np.nan)
     for those in np.unique(own[:, few], axis=1).T:  # Each set of patients with a difference.
@@ -257,9 +259,8 @@ def holm(p: ArrayLike) -> Array:
     return adjusted
 
 
-def too_few(patients: int, settings: Settings) -> str:
-    """What a table notes where patients are fewer than `min_patients`; empty otherwise."""
-    least = settings["min_patients"]
+def too_few(patients: int, least: int) -> str:
+    """Return what a table notes where patients are fewer than the least; empty otherwise."""
     if patients >= least:
         return ""
     return (

@@ -7,13 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.evaluate.features import KEY
-from shamsul.evaluate.per_image import PREFIX, Settings
+from shamsul.evaluate.parameters import Stratification
 from shamsul.evaluate.statistics import Array, interval, patient_sums, ratio, too_few
-from shamsul.evaluate.value_matrix import NUMBERS, Wide, matrices
+from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices
 from shamsul.labels import CLASSES, PARENTS
-
-HEADLINE = ("iou", "hit_rate", "auprc")
-"""Metrics that are looked at by stratum; IoU under every rule but `best`, which nobody can use."""
+from shamsul.metrics import headlines, of_outlines
 
 VARIABLES = {
     "labels": "Number of positive labels of the image that are pathologies, so neither No Finding "
@@ -45,7 +43,7 @@ def strata(
     table: pd.DataFrame,
     manifest: pd.DataFrame,
     features: pd.DataFrame,
-    settings: Settings,
+    settings: Stratification,
     seed: int,
 ) -> pd.DataFrame:
     """Mean with its patient-bootstrap interval in each stratum of test.
@@ -62,14 +60,15 @@ def strata(
 
     Returns
     -------
-    variable, stratum, class (or `pooled`), method, threshold_rule, metric (of `HEADLINE`),
-    n_masks, n_images, n_patients, mean, low, high.
+    variable, stratum, class (or `pooled`), method, threshold_rule (`best` is left out, since nobody
+    can use it), metric (of `shamsul.metrics.headlines`), n_masks, n_images, n_patients, mean, low,
+    high.
     difference, difference_low, difference_high : the mean less that of the variable's first
     stratum (such as multi-label less single-label), on the same resamples of all patients of the
     class; other images, so nothing is paired. NaN for the first stratum.
     note : why there is no interval.
     """
-    headline = table["metric"].str.removeprefix(PREFIX["box"]).isin(HEADLINE)
+    headline = table["metric"].map(of_outlines).isin(headlines())
     table = table[(table["split"] == "test") & headline & (table["threshold_rule"] != "best")]
     member = _membership(table, manifest, features, settings)
     parts = [pd.DataFrame(columns=STRATA)]
@@ -85,7 +84,9 @@ def strata(
     return result.sort_values(order, ignore_index=True)[STRATA]
 
 
-def _of_class(wide: Wide, inside: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
+def _of_class(
+    wide: ValueMatrix, inside: pd.DataFrame, settings: Stratification, seed: int
+) -> pd.DataFrame:
     """The rows of one class, which is not named yet; all its strata are resampled together.
 
     Parameters
@@ -97,7 +98,7 @@ def _of_class(wide: Wide, inside: pd.DataFrame, settings: Settings, seed: int) -
     values = np.where(chosen, wide.values[:, None], np.nan).reshape(len(chosen), -1)
     numbers = wide.numbers(values)
     totals = np.stack(patient_sums(values, wide.patients), axis=1)
-    enough = numbers["n_patients"] >= settings["min_patients"]
+    enough = numbers["n_patients"] >= settings.min_patients
     low, high = interval(totals, ratio, enough, settings, seed)
 
     variables = [variable for variable, _ in levels]
@@ -107,7 +108,7 @@ def _of_class(wide: Wide, inside: pd.DataFrame, settings: Settings, seed: int) -
     both = np.concatenate([totals, totals[:, :, reference]], axis=1)
     difference = np.where(other, contrast(both.sum(axis=0, keepdims=True))[0], np.nan)
     limits = interval(both, contrast, enough & enough[reference] & other, settings, seed)
-    notes = [too_few(count, settings) for count in numbers["n_patients"]]
+    notes = [too_few(count, settings.min_patients) for count in numbers["n_patients"]]
     part = wide.index(wide.columns * len(levels)).assign(
         variable=np.repeat(variables, columns),
         stratum=np.repeat([level for _, level in levels], columns),
@@ -128,7 +129,7 @@ def contrast(totals: Array) -> Array:
 
 
 def _membership(
-    table: pd.DataFrame, manifest: pd.DataFrame, features: pd.DataFrame, settings: Settings
+    table: pd.DataFrame, manifest: pd.DataFrame, features: pd.DataFrame, settings: Stratification
 ) -> pd.DataFrame:
     """Which pairs are in which stratum: bool by (variable, stratum), rows by image and class."""
     pairs = table[[*KEY, "probability", "n_labels"]].drop_duplicates(KEY).sort_values(KEY)
@@ -144,7 +145,7 @@ def _membership(
         ("findings", "single"): findings == 1,
         ("findings", "multi"): findings >= 2,
         ("slice", "all positives"): labels >= 0,
-        ("slice", "true positives"): probability >= settings["true_positive"],
+        ("slice", "true positives"): probability >= settings.true_positive,
     }
     found |= _thirds(pairs, "area_ratio", "area", ("small", "medium", "large"))
     found |= {

@@ -1,6 +1,6 @@
 """The values of several metrics side by side: image x class pairs by rule, metric and method.
 
-What is resampled together lies in one matrix. Measures of outlines, of boxes, and of radiographs
+What is resampled together lies in one matrix. Metrics of outlines, of boxes, and of radiographs
 without the finding have matrices of their own, since each is of other image x class pairs.
 """
 
@@ -14,27 +14,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.evaluate.per_image import FALSE_ALARMS, PREFIX
+from shamsul.evaluate.per_image import FALSE_ALARMS
+from shamsul.metrics import PREFIX, of_outlines
 
 POOLED = "pooled"
-"""Stands for all image x class pairs where a class's name would be."""
+"""Name that stands for all image x class pairs where a class's name would be."""
 NUMBERS = ["n_masks", "n_images", "n_patients"]
-"""Of image x class pairs, of their images and of their patients, behind a row of a table."""
+"""Numbers of image x class pairs, their images and their patients behind a row of a table."""
 
 Column = tuple[str, str, str]
 """threshold_rule, metric, method."""
 
 
 @dataclass(frozen=True)
-class Wide:
+class ValueMatrix:
     """A matrix of values, NaN where one is missing.
 
     Attributes
     ----------
-    split : of all its images.
+    split : split of all its images.
     pairs : (N rows) patient_id, image_id, class; sorted by them.
-    columns : of the matrix, sorted.
-    values : (N, K).
+    columns : (K) names of the columns, sorted.
+    values : (N, K), NaN where one is missing.
     """
 
     split: str
@@ -42,8 +43,8 @@ class Wide:
     columns: list[Column]
     values: NDArray[np.float64]
 
-    def classes(self) -> Iterator[tuple[str, Wide]]:
-        """The rows of each class, then all as `pooled`; columns without any value left out."""
+    def classes(self) -> Iterator[tuple[str, ValueMatrix]]:
+        """Yield the rows of each class, then all as `pooled`; columns without a value left out."""
         for name in sorted(set(self.pairs["class"])):
             rows = (self.pairs["class"] == name).to_numpy()
             values = self.values[rows]
@@ -61,25 +62,36 @@ class Wide:
         return self.pairs["patient_id"].to_numpy(object)
 
     def numbers(self, values: NDArray[np.float64]) -> dict[str, NDArray[np.int64]]:
-        """`NUMBERS` of each column of values (N, K) of the same rows: (K,) each."""
-        present = ~np.isnan(values)
-        counts = [present.sum(axis=0)]
-        for name in ("image_id", "patient_id"):
-            codes, names = pd.factorize(self.pairs[name])
-            seen = np.zeros((len(names), values.shape[1]), bool)
-            np.logical_or.at(seen, codes, present)
-            counts.append(seen.sum(axis=0))
-        return dict(zip(NUMBERS, counts, strict=True))
+        """Return `NUMBERS` of each column of values (N, K) of the same rows: (K,) each."""
+        return count(values, self.pairs)
 
     def index(self, columns: list[Column]) -> pd.DataFrame:
-        """The names of columns as those of a table."""
+        """Return the names of columns as columns of a table."""
         return pd.DataFrame(columns, columns=["threshold_rule", "metric", "method"])
 
 
-def matrices(table: pd.DataFrame) -> Iterator[Wide]:
-    """The matrices of a table as `shamsul.evaluate.per_image.per_image` returns it, by split."""
+def count(values: NDArray[np.float64], pairs: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
+    """Return `NUMBERS` of each column of values, (K,) each.
+
+    Parameters
+    ----------
+    values : (N, K), NaN where one is missing.
+    pairs : (N rows) image_id and patient_id.
+    """
+    present = ~np.isnan(values)
+    counts = [present.sum(axis=0)]
+    for name in ("image_id", "patient_id"):
+        codes, names = pd.factorize(pairs[name])
+        seen = np.zeros((len(names), values.shape[1]), bool)
+        np.logical_or.at(seen, codes, present)
+        counts.append(seen.sum(axis=0))
+    return dict(zip(NUMBERS, counts, strict=True))
+
+
+def matrices(table: pd.DataFrame) -> Iterator[ValueMatrix]:
+    """Yield the matrices of a table that `shamsul.evaluate.per_image.per_image` returns."""
     boxes = table["metric"].str.startswith(PREFIX["box"])
-    negatives = table["metric"].str.removeprefix(PREFIX["box"]) == FALSE_ALARMS
+    negatives = table["metric"].map(of_outlines) == FALSE_ALARMS
     for (split, *_), part in table.groupby(["split", boxes, negatives.rename("negatives")]):
         wide = part.pivot(
             index=["patient_id", "image_id", "class"],
@@ -88,4 +100,6 @@ def matrices(table: pd.DataFrame) -> Iterator[Wide]:
         )
         wide = wide.sort_index().sort_index(axis=1)
         columns = cast(list[Column], wide.columns.to_list())
-        yield Wide(str(split), wide.index.to_frame(index=False), columns, wide.to_numpy(float))
+        yield ValueMatrix(
+            str(split), wide.index.to_frame(index=False), columns, wide.to_numpy(float)
+        )

@@ -8,7 +8,7 @@ hardly moves whatever is hidden. All versions of an image go through the network
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,13 +96,14 @@ def measure(
     plain = torch.stack([radiograph.image, *radiograph.fills.values()])
     asked = [radiograph.without(hidden, fill) for fill in radiograph.fills]
     (whole, *empty), *squared = radiograph.logits(
-        [plain, *asked] if "infidelity" in settings.metrics else [plain]
+        [plain, *asked] if SQUARES.keys() & set(settings.metrics) else [plain]
     )
     ties = generator.permutation(radiograph.grey.size)
     for heatmap, index in zip(maps, classes, strict=True):
         for fill, logits in zip(radiograph.fills, squared, strict=False):
             falls = whole[index] - logits[:, index]
-            yield index, "infidelity", fill, infidelity(heatmap, hidden, falls)
+            for name in SQUARES.keys() & set(settings.metrics):
+                yield index, name, fill, SQUARES[name](heatmap, hidden, falls)
         ordered = order(heatmap, ties)
         curves = _curves(radiograph, ordered, settings)
         versions = list(curves.values())
@@ -251,3 +252,9 @@ def infidelity(
     if product <= 0:
         return 1.0
     return float(max(0.0, 1 - product / square * (product / unit)))
+
+
+SQUARES: dict[
+    str, Callable[[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]], float]
+] = {"infidelity": infidelity}
+"""Metrics of a map, hidden squares and the falls of the logit, as `infidelity`, by name."""

@@ -1,49 +1,46 @@
-"""Configuration of what is asked of the model about finished heatmaps."""
+"""Configuration of the probes: questions to the model about finished heatmaps."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from shamsul.metrics import PROBED, of_group
 from shamsul.settings import Section
 
 Fill = Literal["mean", "blur", "noise"]
-Measure = Literal[
-    "deletion",
-    "insertion",
-    "road",
-    "infidelity",
-    "max_sensitivity",
-    "mprt",
-    "efficient_mprt",
-    "random_logit",
-]
-AGAIN: frozenset[Measure] = frozenset({"max_sensitivity", "mprt", "efficient_mprt"})
-"""What compares a map with maps of the same method for other images or other networks."""
+if TYPE_CHECKING:
+    Probed = str
+else:
+    # As a Literal, so that the schema lists the names and a misspelt one is told with them.
+    Probed = Literal[of_group(*PROBED)]
 
 
 class Probe(Section):
-    """How many heatmaps are probed, and how."""
+    """Choice of the heatmaps that are probed, and options of the probes."""
 
     images: NonNegativeInt = 12
     """Images per shard of test, chosen by a hash of their names; 0 probes none."""
-    again: NonNegativeInt = 8
-    """How many of these are explained again, for sensitivity and randomisation."""
+    reexplained_images: NonNegativeInt = 8
+    """Images among these that are explained again, for robustness and randomisation."""
     classes: PositiveInt = 2
     """Classes per image: those of the highest probability."""
-    metrics: tuple[Measure, ...] = get_args(Measure)
-    """What is asked; `shamsul/metrics.py` says what each means."""
+    metrics: tuple[Probed, ...] = of_group(*PROBED)
+    """Metrics to measure; `shamsul/metrics.py` defines each."""
     fills: Annotated[tuple[Fill, ...], Field(min_length=1)] = ("mean", "blur", "noise")
-    """What stands where pixels are hidden (deletion, insertion, infidelity): the image's mean, its
-    blur, or noise of its own mean and deviation."""
+    """Fills for hidden pixels (deletion, insertion, infidelity): the image's mean, its blur, or
+    noise of its own mean and deviation."""
     steps: Annotated[int, Field(ge=2)] = 10
     """Steps in which deletion and insertion go through the image."""
     squares: Annotated[int, Field(ge=2)] = 36
-    """Random squares that are hidden for infidelity."""
+    """Number of random squares that are hidden for infidelity."""
     noisy: PositiveInt = 3
-    """Noisy versions of the image for sensitivity."""
+    """Number of noisy versions of the image for sensitivity."""
     radius: PositiveFloat = 0.02
     """Largest noise for sensitivity, on the grey scale of 0 to 1."""
     stages: PositiveInt = 4
-    """Stages in which the network is randomised, from its output down."""
+    """Number of stages in which the network is randomised, from its output down."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"again": "reexplained_images"}

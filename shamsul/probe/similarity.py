@@ -1,17 +1,19 @@
-"""How alike two heatmaps are, and how complex one is; no torch here."""
+"""Similarity of two heatmaps, and complexity of one; no torch here."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
 BINS = 100
-"""Of the histogram whose entropy is a map's complexity."""
+"""Number of bins of the histogram whose entropy is a map's complexity."""
 
 
 def spearman(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Spearman's rank correlation of two maps of one shape, signed values, ties averaged.
+    """Return Spearman's rank correlation of two maps of one shape, signed values, ties averaged.
 
     Two constant maps are the same map (1); a constant one and another have nothing in common (0).
 
@@ -34,8 +36,27 @@ def _ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return averages[place]
 
 
+def random_logit(heatmap: NDArray[np.floating], others: Sequence[NDArray[np.floating]]) -> float:
+    """Return the mean rank correlation of a map with the maps of the image's other classes.
+
+    Sixt et al., ICML 2020. A method whose maps of all classes are alike explains no class.
+
+    Parameters
+    ----------
+    heatmap : (h, w), signed.
+    others : at least one, (h, w) each.
+    """
+    return float(np.mean([spearman(heatmap, other) for other in others]))
+
+
+CLASS_SPECIFICITY: dict[
+    str, Callable[[NDArray[np.floating], Sequence[NDArray[np.floating]]], float]
+] = {"random_logit": random_logit}
+"""Metrics of a map and the maps of the image's other classes, by name."""
+
+
 def complexity(heatmap: NDArray[np.floating]) -> float:
-    """Entropy in nats of the histogram of a map's values, in `BINS` bins between its extremes.
+    """Return the entropy in nats of a map's values, in `BINS` bins between its extremes.
 
     Hedström et al., 2024 (arXiv 2405.02383). In [0, ln `BINS`]: 0 where the map is constant. NaN
     where a value is not finite.

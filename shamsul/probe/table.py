@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Any
 
@@ -15,11 +16,13 @@ from shamsul.explain.base import Explainer, Method
 from shamsul.explain.shard import Shard, image_seed
 from shamsul.job.progress import track
 from shamsul.model.classifier import Classifier
-from shamsul.probe import reexplain
 from shamsul.probe.faithfulness import Radiograph, at_model, measure
+from shamsul.probe.randomisation import RANDOMISATION, randomised
+from shamsul.probe.reexplain import alone, explained
 from shamsul.probe.road import Imputer
-from shamsul.probe.settings import AGAIN, Probe
-from shamsul.probe.similarity import spearman
+from shamsul.probe.robustness import ROBUSTNESS, noisy
+from shamsul.probe.settings import Probe
+from shamsul.probe.similarity import CLASS_SPECIFICITY
 from shamsul.storage.heatmaps import Heatmaps
 from shamsul.storage.images import Images
 
@@ -81,19 +84,19 @@ def probe(
         )
     rows = chosen(images.image_id, settings.images, seed)
     classes = most_probable(model, images.image[rows], heatmaps.classes, settings.classes)
-    explained = asked = model
+    own_model = asked = model
     if isinstance(method, Explainer):
         shard = Shard(lambda: model, images, tuple(heatmaps.classes), seed)
-        explained = method.explained_model(shard)
+        own_model = method.explained_model(shard)
         # A network with random weights is a control, and its maps are held to the trained one.
         asked = method.model_copy(update={"network": "trained"}).explained_model(shard)
     own = own_indices(model, asked, classes)
     found = _measured(asked, images, heatmaps, rows, own, settings, seed)
-    if AGAIN & set(settings.metrics) and rows:
+    if (ROBUSTNESS.keys() | RANDOMISATION.keys()) & set(settings.metrics) and rows:
         if isinstance(method, Explainer):
-            method = reexplain.alone(method, perturbations)
-            few, of = rows[: settings.again], own[: settings.again]
-            found += _again(explained, images, method, few, of, settings, seed)
+            method = alone(method, perturbations)
+            few, of = rows[: settings.reexplained_images], own[: settings.reexplained_images]
+            found += _reexplained(own_model, images, method, few, of, settings, seed)
         else:
             logger.info("%s does not ask the model, and is not asked again", heatmaps.method)
     table = pd.DataFrame(
@@ -161,15 +164,17 @@ def _measured(
         wanted = [maps.get(index, nothing) for index in indices]
         for index, metric, fill, value in measure(radiograph, wanted, indices, imputer, settings):
             found.append((row, index, metric, fill, 0, index in maps, value))
-        if "random_logit" not in settings.metrics or len(maps) < 2:
+        if len(maps) < 2:
             continue
         for index in filter(maps.__contains__, indices):
-            alike = [spearman(maps[index], other) for key, other in maps.items() if key != index]
-            found.append((row, index, "random_logit", "", 0, True, float(np.mean(alike))))
+            others = [other for key, other in maps.items() if key != index]
+            for metric in CLASS_SPECIFICITY.keys() & set(settings.metrics):
+                value = CLASS_SPECIFICITY[metric](maps[index], others)
+                found.append((row, index, metric, "", 0, True, value))
     return found
 
 
-def _again(
+def _reexplained(
     model: Classifier,
     images: Images,
     method: Explainer,
@@ -178,7 +183,7 @@ def _again(
     settings: Probe,
     seed: int,
 ) -> list[Row]:
-    """What compares the maps with others by the same method.
+    """Compare the maps with others by the same method.
 
     Noise and random weights are drawn with the run's seed, as for every method.
     """
@@ -186,45 +191,33 @@ def _again(
     drawn = [image_seed(seed, name) for name in names]
     seeds = drawn if method.seed is None else [image_seed(method.seed, name) for name in names]
     greys = torch.from_numpy(images.image[rows].astype(np.float32))
-    maps = reexplain.explained(method, model, greys, classes, seeds)
+    maps = explained(method, model, greys, classes, seeds)
     found: list[Row] = []
 
     def add(metric: str, image: int, place: int, stage: int, value: float) -> None:
         found.append((rows[image], int(classes[image, place]), metric, "", stage, True, value))
 
-    if "max_sensitivity" in settings.metrics:
+    if metrics := ROBUSTNESS.keys() & set(settings.metrics):
         for image, row in enumerate(track(rows, f"{method.title}: images with noise")):
-            grey = images.image[row]
-            versions = reexplain.noisy(grey, settings.noisy, settings.radius, drawn[image])
+            versions = noisy(images.image[row], settings.noisy, settings.radius, drawn[image])
             wanted = np.repeat(classes[image : image + 1], len(versions), axis=0)
             own = [seeds[image]] * len(versions)
-            others = reexplain.explained(method, model, torch.from_numpy(versions), wanted, own)
-            for place, heatmap in enumerate(maps[image]):
+            others = explained(method, model, torch.from_numpy(versions), wanted, own)
+            for (place, heatmap), metric in itertools.product(enumerate(maps[image]), metrics):
                 with_noise = np.array([other[place] for other in others])
-                add(
-                    "max_sensitivity",
-                    image,
-                    place,
-                    0,
-                    reexplain.max_sensitivity(heatmap, with_noise),
-                )
-    if not {"mprt", "efficient_mprt"} & set(settings.metrics):
-        return found
-    stages = [
-        reexplain.explained(method, network, greys, classes, seeds)
-        for network in track(
-            reexplain.randomised(model, settings.stages, seed),
+                add(metric, image, place, 0, ROBUSTNESS[metric](heatmap, with_noise))
+    if metrics := RANDOMISATION.keys() & set(settings.metrics):
+        networks = track(
+            randomised(model, settings.stages, seed),
             f"{method.title}: randomised networks",
             settings.stages,
         )
-    ]
-    for image, place in np.ndindex(classes.shape):
-        heatmap, others = maps[image][place], [stage[image][place] for stage in stages]
-        if "mprt" in settings.metrics:
-            similarities = reexplain.mprt(heatmap, others)
-            add("mprt", image, place, 0, float(np.mean(similarities)))
-            for stage, value in enumerate(similarities, 1):
-                add("mprt", image, place, stage, value)
-        if "efficient_mprt" in settings.metrics:
-            add("efficient_mprt", image, place, 0, reexplain.efficient_mprt(heatmap, others[-1]))
+        stages = [explained(method, network, greys, classes, seeds) for network in networks]
+        for (image, place), metric in itertools.product(np.ndindex(classes.shape), metrics):
+            random = [stage[image][place] for stage in stages]
+            value = RANDOMISATION[metric](maps[image][place], random)
+            by_stage = value if isinstance(value, list) else []
+            add(metric, image, place, 0, float(np.mean(value)))
+            for stage, one in enumerate(by_stage, 1):
+                add(metric, image, place, stage, one)
     return found

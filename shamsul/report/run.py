@@ -124,14 +124,14 @@ class Run:
         names = ("localisation", "comparisons", "per_image")
         localisation, comparisons, per_image = map(self.table, names)
         tables = localisation, comparisons, per_image, kind, alarms
-        return views(*tables, self.methods, self.classes, self.evaluate["rules"], self.alpha)
+        return views(*tables, self.methods, self.classes, self.evaluate["thresholds"], self.alpha)
 
     @cached_property
     def main(self) -> View | None:
         """IoU under the first rule that can be used, outlines before boxes; None without masks."""
         for part in self.localised:
             overlap = {v.rule: v for v in part.views if v.metric == PREFIX[part.kind] + "iou"}
-            for rule in sorted(self.evaluate["rules"], key=lambda rule: rule == "best"):
+            for rule in sorted(self.evaluate["thresholds"], key=lambda rule: rule == "best"):
                 if rule in overlap:
                     return overlap[rule]
         return None

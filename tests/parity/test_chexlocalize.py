@@ -24,6 +24,7 @@ from shamsul.evaluate.chexlocalize import segmentation as ours
 from shamsul.evaluate.chexlocalize.cases import Run
 from shamsul.evaluate.chexlocalize.scores import measure
 from shamsul.evaluate.chexlocalize.summary import summarise
+from shamsul.evaluate.parameters import Protocol
 from shamsul.geometry import Frame
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 
@@ -382,7 +383,7 @@ def test_values_are_those_of_the_reference(study, options):
         cutoffs = {name: study.tuned_cutoff(name) for name in CLASSES}
     cutoffs = {} if cutoffs == "none" else cutoffs
     smoothing = settings["smoothing"].get("maps", 0)
-    found = measure(study.shards, study.run(), "maps", settings)
+    found = measure(study.shards, study.run(), "maps", Protocol.of(settings))
     expected = study.ious(settings["true_pos_only"], thresholds, cutoffs, smoothing)
     pd.testing.assert_frame_equal(
         table_of(found, "iou"),

@@ -12,7 +12,7 @@ from pytorch_grad_cam.metrics.road import NoisyLinearImputer, ROADCombined
 from shamsul.explain.cam import GradCam
 from shamsul.explain.gradient import InputXGradient
 from shamsul.explain.perturbation import quick
-from shamsul.probe import faithfulness, reexplain, road
+from shamsul.probe import faithfulness, reexplain, road, robustness
 from shamsul.probe.faithfulness import Radiograph, infidelity, measure
 from shamsul.probe.road import Imputer
 from shamsul.probe.settings import Probe
@@ -99,7 +99,7 @@ def test_infidelity_is_captums_in_units_of_an_empty_maps(model, grey, fill):
 @pytest.mark.parametrize("method", [GradCam(), InputXGradient()])
 def test_sensitivity_is_captums(model, grey, method):
     index, count = 2, 5
-    versions = torch.from_numpy(reexplain.noisy(grey, count, 0.02, 7))
+    versions = torch.from_numpy(robustness.noisy(grey, count, 0.02, 7))
 
     def explanation(images):
         images = images[0] if isinstance(images, tuple) else images
@@ -115,5 +115,5 @@ def test_sensitivity_is_captums(model, grey, method):
     greys = torch.cat([torch.from_numpy(grey.astype(np.float32))[None], versions])
     classes = np.full((count + 1, 1), index)
     maps = np.array(reexplain.explained(method, model, greys, classes, [0] * (count + 1)))[:, 0]
-    own = reexplain.max_sensitivity(maps[0], maps[1:])
+    own = robustness.max_sensitivity(maps[0], maps[1:])
     assert own > 0.01 and own == pytest.approx(float(theirs), rel=1e-3)

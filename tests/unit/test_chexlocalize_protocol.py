@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from shamsul.evaluate.chexlocalize import segmentation as segment
 from shamsul.evaluate.chexlocalize.cases import Case, Run
 from shamsul.evaluate.chexlocalize.scores import measure, tune_cutoffs, tune_thresholds
 from shamsul.evaluate.chexlocalize.summary import bootstrap, interval, summarise
+from shamsul.evaluate.parameters import Protocol
 from shamsul.geometry import Frame
 from shamsul.job.fingerprint import PROJECT
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
@@ -25,12 +27,7 @@ from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
 
 SIZE = 10
-SETTINGS = {
-    "threshold": "otsu",
-    "smoothing": {},
-    "probability_cutoff": "none",
-    "true_pos_only": True,
-}
+SETTINGS = Protocol("otsu", smoothing={}, probability_cutoff="none", true_pos_only=True)
 
 
 def square(top, left, side):
@@ -183,7 +180,7 @@ def test_which_images_are_counted(tmp_path):
     paths = [shard(tmp_path / "0.h5", maps, ["Edema"])]
     run = run_of(masks, splits, ["Edema"])
     alone = measure(paths, run, "maps", SETTINGS)
-    everything = measure(paths, run, "maps", SETTINGS | {"true_pos_only": False})
+    everything = measure(paths, run, "maps", replace(SETTINGS, true_pos_only=False))
     iou = alone[alone["metric"] == "iou"].set_index("image_id")["value"]
     # b has a mask, of another class, so it is resampled; c has none and is not.
     assert list(iou.index) == ["a", "b"] and iou["a"] == 4 / 16 and math.isnan(iou["b"])
@@ -199,7 +196,7 @@ def test_a_missing_map_is_empty_and_a_miss(tmp_path):
     paths = [shard(tmp_path / "0.h5", {("a", "Edema"): None}, ["Edema"])]
     run = run_of({("a", "Edema"): square(0, 0, 4)}, {"a": "test"}, ["Edema"])
     for alone, expected in ((True, math.nan), (False, 0.0)):
-        table = measure(paths, run, "maps", SETTINGS | {"true_pos_only": alone})
+        table = measure(paths, run, "maps", replace(SETTINGS, true_pos_only=alone))
         values = table.set_index("metric")["value"]
         np.testing.assert_equal(values["iou"], expected)
         assert values["hit_rate"] == 0
@@ -225,7 +222,7 @@ def test_below_the_cutoff_a_segmentation_is_empty(tmp_path):
     paths = [shard(tmp_path / "0.h5", maps, ["Edema"])]
     probability = {("a", "Edema"): 0.5, ("b", "Edema"): 0.49}
     run = run_of(masks, dict.fromkeys("ab", "test"), ["Edema"], probability)
-    chosen = SETTINGS | {"probability_cutoff": {"Edema": 0.5}}
+    chosen = replace(SETTINGS, probability_cutoff={"Edema": 0.5})
     table = measure(paths, run, "maps", chosen)
     iou = table[table["metric"] == "iou"]
     np.testing.assert_equal(iou["value"].tolist(), [4 / 16, math.nan])
@@ -237,7 +234,7 @@ def test_below_the_cutoff_a_segmentation_is_empty(tmp_path):
 def test_probabilities_of_the_shard_come_before_those_of_the_run(tmp_path):
     masks = {("a", "Edema"): square(0, 0, 4)}
     run = run_of(masks, {"a": "test"}, ["Edema"], {("a", "Edema"): 0.1})
-    chosen = SETTINGS | {"probability_cutoff": {"Edema": 0.5}}
+    chosen = replace(SETTINGS, probability_cutoff={"Edema": 0.5})
     for said, expected in ((0.9, 4 / 16), (math.nan, math.nan)):
         path = shard(
             tmp_path / "0.h5",
@@ -253,7 +250,7 @@ def test_a_cutoff_without_a_probability_is_an_error(tmp_path):
     run = run_of({("a", "Edema"): square(0, 0, 4)}, {"a": "test"}, ["Edema"])
     path = shard(tmp_path / "0.h5", {("a", "Edema"): square(0, 0, 2)}, ["Edema"])
     with pytest.raises(InputError, match="no probability for image 'a', class 'Edema'"):
-        measure([path], run, "maps", SETTINGS | {"probability_cutoff": {"Edema": 0.5}})
+        measure([path], run, "maps", replace(SETTINGS, probability_cutoff={"Edema": 0.5}))
 
 
 def test_the_threshold_is_the_first_of_the_best_on_tune(tmp_path):
@@ -266,7 +263,7 @@ def test_the_threshold_is_the_first_of_the_best_on_tune(tmp_path):
     run = run_of(masks, {"t": "tune", "u": "test"}, ["Edema", "Atelectasis"])
     # From 0.5 to 0.7 the segmentation is the mask; without a mask nothing is better than the first.
     assert tune_thresholds([path], run) == {"Atelectasis": 0.2, "Edema": 0.5}
-    table = measure([path], run, "maps", SETTINGS | {"threshold": "tuned"})
+    table = measure([path], run, "maps", replace(SETTINGS, threshold="tuned"))
     assert set(table.loc[table["class"] == "Edema", "threshold"]) == {"none", "0.5"}
 
 
@@ -314,7 +311,7 @@ def test_a_reader_is_scored_as_drawn(tmp_path):
         ("c", "Edema"): np.zeros((0, 2)),
     }
     run = run_of(masks, dict.fromkeys("abc", "test"), ["Edema"])
-    chosen = SETTINGS | {"threshold": "tuned", "probability_cutoff": {"Edema": 0.9}}
+    chosen = replace(SETTINGS, threshold="tuned", probability_cutoff={"Edema": 0.9})
     table = measure([reader(tmp_path / "0.h5", drawn, points)], run, "reader", chosen)
     iou, hits = (table[table["metric"] == metric] for metric in ("iou", "hit_rate"))
     np.testing.assert_equal(iou["value"].tolist(), [4 / 16, 0.0, math.nan])
@@ -447,7 +444,7 @@ def test_the_programs_write_both_tables(tmp_path):
     chosen = {
         "method": "maps",
         "classes": ["Edema"],
-        "chexlocalize": SETTINGS | {"probability_cutoff": "tuned"},
+        "chexlocalize": asdict(SETTINGS) | {"probability_cutoff": "tuned"},
     }
     arguments = [
         *("--settings", json.dumps(chosen), "--heatmaps", tmp_path / "maps.h5"),

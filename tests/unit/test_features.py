@@ -143,7 +143,7 @@ def test_the_program_where_no_finding_has_an_outline(tmp_path, kinds):
         write_table(content, tmp_path / f"{name}.parquet")
     settings = {
         "replicates": 50, "confidence": 0.9, "interval": "bca", "min_patients": 3,
-        "true_positive": 0.5, "rules": ["otsu"],
+        "true_positive": 0.5, "thresholds": ["otsu"],
     }  # fmt: skip
     done = subprocess.run(
         [

@@ -4,9 +4,12 @@ import pytest
 from scipy import stats
 
 from shamsul.evaluate.gains import GAINS, gains
+from shamsul.evaluate.parameters import Resampling
 from shamsul.evaluate.statistics import holm, patient_weights
 
-SETTINGS = {"replicates": 400, "confidence": 0.9, "interval": "percentile", "min_patients": 5}
+SETTINGS = Resampling(
+    **{"replicates": 400, "confidence": 0.9, "interval": "percentile", "min_patients": 5}
+)
 ROLES = {"baseline": "random", "prior": None, "radiologist": "reader"}
 
 

@@ -1,6 +1,7 @@
 """Agreement, PxAP, signs and markers: the tables beside localisation."""
 
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,16 @@ from sklearn.metrics import average_precision_score
 from shamsul.data.masks import encode
 from shamsul.evaluate import agreement, markers, sign_treatments
 from shamsul.evaluate.histogram_metrics import LEVELS
+from shamsul.evaluate.parameters import Resampling
 from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS
 from shamsul.evaluate.value_matrix import POOLED
 from shamsul.geometry import Frame
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
 
-SETTINGS = {"replicates": 200, "confidence": 0.9, "interval": "percentile", "min_patients": 3}
+SETTINGS = Resampling(
+    **{"replicates": 200, "confidence": 0.9, "interval": "percentile", "min_patients": 3}
+)
 NAMES = [f"i{number}" for number in range(4)]
 
 
@@ -199,7 +203,7 @@ def test_pxap_is_the_average_precision_of_all_pixels_together():
     assert found["mean"].tolist() == pytest.approx([expected, expected])
     assert (found["low"] < expected).all() and (found["high"] > expected).all()
     assert found["n_patients"].tolist() == [3, 3]
-    few = pxap(table, SETTINGS | {"min_patients": 4}, 0)
+    few = pxap(table, replace(SETTINGS, min_patients=4), 0)
     assert few["low"].isna().all() and few["note"][0] == "3 patients, fewer than 4: no interval"
     assert found["note"].tolist() == ["", ""]
 
@@ -231,6 +235,6 @@ def test_signs_are_summarised_by_treatment():
     assert value["positive", "iou"] == pytest.approx(0.05)
     assert set(found["n_masks"]) == {4}
     assert set(found["note"]) == {""}
-    few = sign_treatments.summarise(table, manifest(), SETTINGS | {"min_patients": 4}, 0)
+    few = sign_treatments.summarise(table, manifest(), replace(SETTINGS, min_patients=4), 0)
     assert few["low"].isna().all()
     assert set(few["note"]) == {"3 patients, fewer than 4: no interval"}

@@ -28,12 +28,22 @@ from shamsul.explain.shard import Shard, image_seed
 from shamsul.explain.surrogate import Lime, SuperpixelOcclusion
 from shamsul.geometry import Frame
 from shamsul.job.fingerprint import PROJECT
+from shamsul.metrics import PROBED, of_group
 from shamsul.model import checkpoint
-from shamsul.probe import faithfulness, reexplain, road
-from shamsul.probe.faithfulness import Radiograph, area, at_model, infidelity, measure
+from shamsul.probe import faithfulness, randomisation, reexplain, road, robustness
+from shamsul.probe.faithfulness import (
+    SQUARES,
+    Radiograph,
+    area,
+    at_model,
+    infidelity,
+    measure,
+)
+from shamsul.probe.randomisation import RANDOMISATION
 from shamsul.probe.road import Imputer
+from shamsul.probe.robustness import ROBUSTNESS
 from shamsul.probe.settings import Probe
-from shamsul.probe.similarity import complexity, spearman
+from shamsul.probe.similarity import CLASS_SPECIFICITY, complexity, spearman
 from shamsul.probe.table import COLUMNS, chosen, most_probable, probe
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
@@ -42,7 +52,7 @@ from tests.networks import Textures, classifier
 
 SIZE = 32
 FRAME = Frame.fit(SIZE, SIZE, SIZE, "stretch")
-FEW = Probe(images=9, again=9, steps=4, squares=12, noisy=2, stages=2)
+FEW = Probe(images=9, reexplained_images=9, steps=4, squares=12, noisy=2, stages=2)
 
 
 class Linear(Textures):
@@ -341,16 +351,16 @@ def test_complexity_is_the_entropy_of_the_values():
 
 def test_efficient_mprt_is_the_relative_rise_of_complexity():
     halves, quarters = np.repeat([0.0, 1], 8), np.repeat([0.0, 1, 2, 3], 4)
-    assert reexplain.efficient_mprt(halves, quarters) == pytest.approx(1)
-    assert reexplain.efficient_mprt(quarters, halves) == pytest.approx(-0.5)
-    assert reexplain.efficient_mprt(np.zeros(16), quarters) == 0
+    assert randomisation.efficient_mprt(halves, [quarters]) == pytest.approx(1)
+    assert randomisation.efficient_mprt(quarters, [halves]) == pytest.approx(-0.5)
+    assert randomisation.efficient_mprt(np.zeros(16), [quarters]) == 0
 
 
 def test_max_sensitivity_by_hand():
     heatmap = np.array([[3.0, 4.0]])
     others = np.array([[[3.0, 4.0]], [[3.0, 6.0]], [[4.0, 4.0]]])
-    assert reexplain.max_sensitivity(heatmap, others) == pytest.approx(2 / 5)
-    assert reexplain.max_sensitivity(np.zeros((1, 2)), others) == pytest.approx(np.sqrt(45))
+    assert robustness.max_sensitivity(heatmap, others) == pytest.approx(2 / 5)
+    assert robustness.max_sensitivity(np.zeros((1, 2)), others) == pytest.approx(np.sqrt(45))
 
 
 # Randomisation
@@ -359,18 +369,18 @@ def test_max_sensitivity_by_hand():
 def test_blocks_run_from_the_input_to_the_output():
     dense = ["conv0", "norm0", "denseblock1", "transition1", "denseblock2", "transition2"]
     expected = [*(f"features.{name}" for name in [*dense, "denseblock3", "norm5"]), "classifier"]
-    assert reexplain.blocks(classifier("densenet_small").network) == expected
+    assert randomisation.blocks(classifier("densenet_small").network) == expected
     resnet = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"]
-    assert reexplain.blocks(classifier("resnet18").network) == resnet
+    assert randomisation.blocks(classifier("resnet18").network) == resnet
     efficient = [*(f"features.{number}" for number in range(9)), "classifier"]
-    assert reexplain.blocks(classifier("efficientnet_b0").network) == efficient
+    assert randomisation.blocks(classifier("efficientnet_b0").network) == efficient
 
 
 @pytest.mark.parametrize("name", ["densenet_small", "resnet18", "efficientnet_b0"])
 def test_the_network_is_randomised_from_the_output_down_and_left_as_it_was(name):
     model = classifier(name)
     before = {key: tensor.clone() for key, tensor in model.network.state_dict().items()}
-    names = reexplain.blocks(model.network)
+    names = randomisation.blocks(model.network)
 
     def changed(network):
         after = network.network.state_dict()
@@ -381,13 +391,13 @@ def test_the_network_is_randomised_from_the_output_down_and_left_as_it_was(name)
             if key.startswith(f"{block}.") and not torch.equal(after[key], before[key])
         }
 
-    stages = [changed(network) for network in reexplain.randomised(model, 3, 1)]
+    stages = [changed(network) for network in randomisation.randomised(model, 3, 1)]
     thirds = [part.tolist() for part in np.array_split(names[::-1], 3)]
     assert stages[0] == set(thirds[0]) and stages[1] == {*thirds[0], *thirds[1]}
     assert stages[2] == set(names)
     assert all(torch.equal(model.network.state_dict()[key], before[key]) for key in before)
-    one, two = (next(reexplain.randomised(model, 1, seed)).digest() for seed in (1, 2))
-    assert one != two and one == next(reexplain.randomised(model, 1, 1)).digest()
+    one, two = (next(randomisation.randomised(model, 1, seed)).digest() for seed in (1, 2))
+    assert one != two and one == next(randomisation.randomised(model, 1, 1)).digest()
 
 
 def test_a_method_that_does_not_look_at_the_weights_fails_and_one_that_does_passes():
@@ -398,7 +408,7 @@ def test_a_method_that_does_not_look_at_the_weights_fails_and_one_that_does_pass
             return images.mean(1)[:, None].expand(-1, len(classes), -1, -1)
 
     model, shard = classifier("densenet_small", SIZE), images(grey(count=3))
-    few = Probe(images=3, again=3, metrics=("mprt", "efficient_mprt"), stages=3)
+    few = Probe(images=3, reexplained_images=3, metrics=("mprt", "efficient_mprt"), stages=3)
     blind = probe(model, shard, heatmaps(Blind(), model, shard), Blind(), few, 1)
     assert all((values(blind, "mprt", stage) > 0.999).all() for stage in range(4))
     assert (values(blind, "efficient_mprt").abs() < 1e-6).all()
@@ -417,7 +427,7 @@ def test_sensitivity_to_noise_is_that_of_the_method():
             return red.expand(-1, len(classes), -1, -1)
 
     model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
-    few = Probe(images=2, again=2, metrics=("max_sensitivity",), radius=0.1, noisy=5)
+    few = Probe(images=2, reexplained_images=2, metrics=("max_sensitivity",), radius=0.1, noisy=5)
     found = values(
         probe(model, shard, heatmaps(Copy(), model, shard), Copy(), few, 1), "max_sensitivity"
     )
@@ -436,7 +446,7 @@ def test_a_draw_of_the_methods_own_is_no_sensitivity():
             return torch.from_numpy(np.array(draws)).expand(-1, len(classes), -1, -1)
 
     model, shard = classifier("densenet_small", SIZE), images(grey(count=3))
-    few = Probe(images=3, again=3, metrics=("max_sensitivity",), noisy=2)
+    few = Probe(images=3, reexplained_images=3, metrics=("max_sensitivity",), noisy=2)
     table = probe(model, shard, heatmaps(Drawn(), model, shard), Drawn(), few, 1)
     assert len(table) == 6 and (table["value"] == 0).all()
 
@@ -530,7 +540,7 @@ def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_
     other = classifier("resnet18", SIZE)
     other.classes = tuple("dcba")
     checkpoint.save(other, tmp_path / "c.pt", {})
-    few = Probe(images=2, again=2, classes=1, metrics=("max_sensitivity",), noisy=1)
+    few = Probe(images=2, reexplained_images=2, classes=1, metrics=("max_sensitivity",), noisy=1)
     most = most_probable(model, shard.image, list("abcd"), 1)
     seeds = {seed: [image_seed(seed, name) for name in shard.image_id] for seed in (5, 7)}
     for options, digest, seed in (
@@ -553,7 +563,9 @@ def test_faithfulness_asks_the_network_that_the_map_explains(tmp_path, monkeypat
     checkpoint.save(other, tmp_path / "c.pt", {})
     shard = images(grey(count=2))
     maps = np.random.default_rng(2).random((2, 4, SIZE, SIZE))
-    few = Probe(images=2, again=0, classes=4, metrics=("road", "infidelity", "random_logit"))
+    few = Probe(
+        images=2, reexplained_images=0, classes=4, metrics=("road", "infidelity", "random_logit")
+    )
     given, moved = given_maps(maps, shard), given_maps(maps[:, ::-1], shard, "dcba")
     asked = GradCam(checkpoint=str(tmp_path / "c.pt"))
     found = probe(run, shard, given, asked, few, 1)
@@ -697,3 +709,8 @@ def test_the_script_writes_what_was_measured(tmp_path):
     pd.testing.assert_frame_equal(
         table, probe(model, shard, heatmaps(GradCam(), model, shard), GradCam(), FEW, 1)
     )
+
+
+def test_every_metric_that_is_declared_as_asking_the_model_again_is_measured():
+    shared = {**ROBUSTNESS, **RANDOMISATION, **CLASS_SPECIFICITY, **SQUARES}
+    assert {*shared, "deletion", "insertion", "road"} == set(of_group(*PROBED))

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from shamsul.evaluate.probes import FAITHFULNESS, summarise
+from shamsul.evaluate.parameters import Resampling
+from shamsul.evaluate.probes import summarise
 from shamsul.evaluate.settings import Evaluate
 from shamsul.job.fingerprint import PROJECT
-from shamsul.metrics import METRICS
+from shamsul.metrics import METRICS, of_group
 from shamsul.probe.settings import Probe
 from shamsul.probe.table import COLUMNS
 from shamsul.storage.tables import read_table, write_table
 
-SETTINGS = Evaluate(replicates=200).model_dump()
+SETTINGS = Resampling.of(Evaluate(replicates=200).model_dump())
 
 
 def rows(values, metric="road", method="lrp", name="a", fill="", stage=0):
@@ -85,7 +87,7 @@ def test_intervals_resample_patients_and_are_the_same_for_the_same_values(rng):
     many = pd.concat([rows(values), rows(values, method="other"), rows(repeated, method="twins")])
     one_patient_each = manifest(40, 40)
     by_method = {
-        count: summarise(many, one, Evaluate(replicates=2000).model_dump(), 1)[0]
+        count: summarise(many, one, replace(SETTINGS, replicates=2000), 1)[0]
         .query("`class` == 'pooled'")
         .set_index("method")
         for count, one in (
@@ -109,14 +111,14 @@ def test_intervals_resample_patients_and_are_the_same_for_the_same_values(rng):
 def test_every_measure_has_a_name_a_direction_and_a_source():
     for name in Probe().metrics:
         assert METRICS[name].citation and METRICS[name].better in ("higher", "lower"), name
-    assert set(FAITHFULNESS) < set(Probe().metrics)
+    assert set(of_group("faithfulness")) < set(Probe().metrics)
 
 
 def test_the_script_writes_the_same_whatever_the_order_of_shards_and_needs_no_torch(tmp_path):
     write_table(rows([1.0, 2.0]), tmp_path / "a.parquet")
     write_table(rows([3.0, 5.0], method="other"), tmp_path / "b.parquet")
     write_table(manifest(2, 2), tmp_path / "m.parquet")
-    given = json.dumps({"seed": 1, "evaluate": SETTINGS})
+    given = json.dumps({"seed": 1, "evaluate": asdict(SETTINGS)})
     written = []
     for order in (("a", "b"), ("b", "a")):
         program = (

@@ -14,19 +14,18 @@ from shamsul.data.adapters.phantom import PhantomSource
 from shamsul.data.masks import decode, encode
 from shamsul.data.settings import Data
 from shamsul.data.sources import roots
-from shamsul.evaluate import per_image
+from shamsul.evaluate import per_image, thresholds
 from shamsul.evaluate.chexlocalize.cases import Run
 from shamsul.evaluate.chexlocalize.scores import measure
+from shamsul.evaluate.parameters import Measurement, Protocol
 from shamsul.evaluate.scores import score
 from shamsul.geometry import Frame, to_original
 from shamsul.labels import CLASSES, LOCALISED
 from shamsul.phantom import export
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 
-SETTINGS = {"rules": ["otsu", "best"], "fixed_threshold": 0.5, "min_masks": 10}
-CHEXLOCALIZE = {
-    "threshold": "otsu", "smoothing": {}, "probability_cutoff": "none", "true_pos_only": True,
-}  # fmt: skip
+SETTINGS = Measurement(50, "bca", 0.95, 5, ("otsu", "best"), fixed_threshold=0.5, min_masks=10)
+CHEXLOCALIZE = Protocol("otsu", smoothing={}, probability_cutoff="none", true_pos_only=True)
 
 
 @pytest.fixture(params=["real", "phantom"])
@@ -77,7 +76,7 @@ def both(made, table, masks, tmp_path):
     scores, _ = score(made, frames, masks, LOCALISED)
     gathered = per_image.gather(scores, table)
     found = per_image.per_image(
-        gathered, per_image.tune(gathered, SETTINGS), table, predictions, SETTINGS
+        gathered, thresholds.tune(gathered, SETTINGS), table, predictions, SETTINGS
     )
     found = found[found["threshold_rule"] != "best"]
     ours = found.pivot(index=["image_id", "class"], columns="metric", values="value")

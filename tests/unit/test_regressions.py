@@ -4,16 +4,20 @@ import pytest
 from scipy import stats
 
 from shamsul.evaluate.features import FEATURES
+from shamsul.evaluate.parameters import Stratification
 from shamsul.evaluate.regressions import REGRESSIONS, regressions, slope
 from shamsul.evaluate.statistics import patient_weights
 
-SETTINGS = {
-    "replicates": 200,
-    "confidence": 0.95,
-    "interval": "percentile",
-    "min_patients": 5,
-    "rules": ["otsu", "best"],
-}
+SETTINGS = Stratification(
+    **{
+        "replicates": 200,
+        "confidence": 0.95,
+        "interval": "percentile",
+        "min_patients": 5,
+        "thresholds": ["otsu", "best"],
+        "true_positive": 0.5,
+    }
+)
 ROLES = {"baseline": "cam", "prior": None, "radiologist": "reader"}
 
 

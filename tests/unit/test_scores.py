@@ -1,7 +1,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ import pytest
 from shamsul.data.masks import MASK_COLUMNS, decode, encode
 from shamsul.errors import InputError
 from shamsul.evaluate.histogram_metrics import LEVELS, iou
-from shamsul.evaluate.per_image import gather, per_image, tune, warn_of_few
+from shamsul.evaluate.parameters import Measurement
+from shamsul.evaluate.per_image import gather, per_image
 from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS, score
+from shamsul.evaluate.thresholds import tune, warn_of_few
 from shamsul.geometry import Frame
 from shamsul.labels import MARKER
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
@@ -289,16 +291,15 @@ def test_a_map_of_nothing_scores_zero_or_chance_everywhere():
         assert row["value"] == pytest.approx(expected)
 
 
-SETTINGS = {
-    "rules": ["otsu", "tuned", "fixed", "best"],
-    "fixed_threshold": 0.5,
-    "min_masks": 2,
-    "min_patients": 2,
-    "interval": "percentile",
-    "replicates": 50,
-    "confidence": 0.95,
-    "baseline": "random",
-}
+SETTINGS = Measurement(
+    replicates=50,
+    interval="percentile",
+    confidence=0.95,
+    min_patients=2,
+    thresholds=("otsu", "tuned", "fixed", "best"),
+    fixed_threshold=0.5,
+    min_masks=2,
+)
 
 
 def manifest(splits):
@@ -536,7 +537,7 @@ def run_score(files, shard, out):
 
 def run_tables(files, *methods):
     measured = ("per-image", "thresholds", "pxap", "signs", "markers")
-    settings = json.dumps({"seed": 1, "evaluate": SETTINGS})
+    settings = json.dumps({"seed": 1, "evaluate": asdict(SETTINGS) | {"baseline": "random"}})
     done = run(
         *("per_image.py", "--settings", settings),
         *("--scores", *(files / f"{method}.parquet" for method in methods)),
@@ -572,7 +573,7 @@ def test_programs_from_shards_to_tables(files):
     summary = tables["localisation"].query(
         "split == 'test' and metric == 'iou' and method == 'cam'"
     )
-    for rule in SETTINGS["rules"]:
+    for rule in SETTINGS.thresholds:
         mean = values.loc[values["threshold_rule"] == rule, "value"].mean()
         pooled = summary.query("threshold_rule == @rule and `class` == 'pooled'")
         assert pooled["mean"].item() == pytest.approx(mean)

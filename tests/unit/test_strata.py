@@ -1,17 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from shamsul.evaluate.parameters import Stratification
 from shamsul.evaluate.statistics import patient_weights
 from shamsul.evaluate.strata import STRATA, VARIABLES, strata
 
-SETTINGS = {
-    "replicates": 300,
-    "confidence": 0.9,
-    "interval": "percentile",
-    "min_patients": 3,
-    "true_positive": 0.5,
-}
+SETTINGS = Stratification(
+    **{
+        "replicates": 300,
+        "confidence": 0.9,
+        "interval": "percentile",
+        "min_patients": 3,
+        "true_positive": 0.5,
+        "thresholds": ["otsu"],
+    }
+)
 
 
 def made(count=24, names=("Edema",), methods=("cam",), metric="iou", rule="otsu", seed=0):
@@ -208,7 +214,7 @@ def test_what_is_not_known_is_in_no_stratum():
 def test_few_patients_are_noted_also_those_of_the_first_stratum():
     table = made(12)
     table["n_labels"] = [1] * 4 + [2] * 8
-    settings = SETTINGS | {"min_patients": 4}
+    settings = replace(SETTINGS, min_patients=4)
     rows = found(table, settings).set_index(["class", "variable", "stratum"])
     single, multi = (rows.loc[("Edema", "labels", name)] for name in ("single", "multi"))
     assert single["note"] == "2 patients, fewer than 4: no interval"

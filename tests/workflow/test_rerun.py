@@ -337,7 +337,7 @@ CASES = {
     "a section of the report": Case(edited("shamsul/report/sections/gains.py"), jobs("report")),
     "the report's title": Case(key("report.title", "Another"), jobs("report")),
     "a threshold": Case(key("evaluate.fixed_threshold", 0.4), AFTER_SCORES),
-    "the rules of thresholds": Case(key("evaluate.rules", ["otsu", "best"]), AFTER_SCORES),
+    "the rules of thresholds": Case(key("evaluate.thresholds", ["otsu", "best"]), AFTER_SCORES),
     "two parameters swapped": Case(
         swapped, AFTER_SCORES | jobs("classify", "summarise_probes", "summarise_agreement")
     ),

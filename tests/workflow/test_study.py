@@ -37,7 +37,13 @@ def test_the_full_study_on_a_tree_of_phantoms(tmp_path):
     configuration["model"] = {"backbone": "densenet_small", "weights": "random"}
     configuration["train"]["epochs"] = 1
     configuration["evaluate"] |= {"replicates": 50}
-    configuration["probe"] = {"images": 2, "again": 1, "classes": 1, "fills": ["blur"], "steps": 4}
+    configuration["probe"] = {
+        "images": 2,
+        "reexplained_images": 1,
+        "classes": 1,
+        "fills": ["blur"],
+        "steps": 4,
+    }
     configuration["explain"]["perturbations"] = {"samples": 40, "segments": 8}
     methods = configuration["explain"]["methods"]
     names = [method.get("name", method["method"]) for method in methods]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from shamsul.errors import InputError
 from shamsul.evaluate.chexlocalize.cases import Case, Run, cases
 from shamsul.evaluate.chexlocalize.segmentation import above, by_otsu, scaled
+from shamsul.evaluate.parameters import Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,7 @@ probability_cutoff : null where none applies.
 """
 
 
-def measure(
-    shards: Iterable[Path], run: Run, method: str, settings: Mapping[str, Any]
-) -> pd.DataFrame:
+def measure(shards: Iterable[Path], run: Run, method: str, settings: Protocol) -> pd.DataFrame:
     """Each image's IoU and hit of one method, the images being those that CheXlocalize counts.
 
     Parameters
@@ -56,7 +54,7 @@ def measure(
     shards : the method's heatmap shards, of tune and test.
     run : what the method is judged against.
     method : its name.
-    settings : `shamsul.evaluate.settings.Chexlocalize` as a dictionary.
+    settings : of the protocol.
 
     Returns
     -------
@@ -71,13 +69,13 @@ def measure(
         As `cases`; a probability is missing where there is a cutoff.
     """
     shards = list(shards)
-    thresholds = tune_thresholds(shards, run) if settings["threshold"] == "tuned" else {}
-    cutoffs = settings["probability_cutoff"]
+    thresholds = tune_thresholds(shards, run) if settings.threshold == "tuned" else {}
+    cutoffs = settings.probability_cutoff
     if cutoffs == "tuned":
         cutoffs = tune_cutoffs(shards, run)
     cutoffs = {} if cutoffs == "none" else cutoffs
-    smoothing = settings["smoothing"].get(method, 0)
-    alone = settings["true_pos_only"]
+    smoothing = settings.smoothing.get(method, 0)
+    alone = settings.true_pos_only
     overlap: dict[tuple[str, str], float] = {}
     hits: dict[tuple[str, str], float] = {}
     given = pointed = False

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from shamsul.metrics import of_group
 from shamsul.report.filters import pooled_test
 from shamsul.report.method_table import Grid, Heading
 from shamsul.report.methods import Methods
@@ -15,7 +16,7 @@ from shamsul.report.run import Run
 TITLE = "Faithfulness"
 AFTER = "chexlocalize"
 NEEDS = ("faithfulness",)
-FAITHFULNESS = ("deletion", "insertion", "road", "infidelity")
+FAITHFULNESS = of_group("faithfulness")
 FILLS = ("mean", "blur", "noise", "")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from shamsul.metrics import METRICS, of_group
 from shamsul.report.filters import only, pooled_test
 from shamsul.report.formatting import definitions
 from shamsul.report.method_table import Grid, Heading
@@ -16,8 +17,7 @@ from shamsul.report.run import Run
 TITLE = "Sanity"
 AFTER = "faithfulness"
 NEEDS = ("sanity", "faithfulness")
-SANITY = ("max_sensitivity", "random_logit", "mprt", "efficient_mprt")
-GATES = ("mprt", "efficient_mprt")
+SANITY = of_group("robustness", "class_specificity", "randomisation")
 
 
 def context(run: Run) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def sanity(table: pd.DataFrame, methods: Methods) -> Grid | None:
     headings = [Heading(arrow(name)) for (name,) in columns]
     # Randomisation is a gate: no method is the best of those that pass.
     ways = [
-        "neither" if name in GATES else way
+        "neither" if METRICS[name].gate else way
         for (name,), way in zip(columns, better(columns), strict=True)
     ]
     return Grid(headings, rows(own, methods, ["metric"], columns, ways))

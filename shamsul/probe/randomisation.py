@@ -1,0 +1,86 @@
+"""Randomisation: what is left of a heatmap without what the network learned."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from shamsul.explain.shard import image_seed
+from shamsul.model.classifier import Classifier
+from shamsul.probe.similarity import complexity, spearman
+
+Map = NDArray[np.floating]
+
+
+def mprt(heatmap: Map, stages: Sequence[Map]) -> list[float]:
+    """Return the rank correlations of a map with those of an ever more randomised network.
+
+    The model parameter randomisation test (Adebayo et al., NeurIPS 2018, cascading). A method whose
+    map hardly changes does not explain what the network has learned. Signed maps are compared. It
+    is a gate and no ranking: noise passes it (Binder et al., CVPR 2023, arXiv 2211.12486).
+    """
+    return [spearman(heatmap, stage) for stage in stages]
+
+
+def efficient_mprt(heatmap: Map, stages: Sequence[Map]) -> float:
+    """Return ``(c(random) - c(map)) / c(map)``, the relative rise of the map's `complexity` c.
+
+    ``random`` is the map of the last stage, a network whose weights are all random.
+
+    Efficient MPRT (Hedström et al., 2024, arXiv 2405.02383). 0 where the map is constant: nothing
+    has lost its order.
+    """
+    before = complexity(heatmap)
+    return (complexity(stages[-1]) - before) / before if before else 0.0
+
+
+RANDOMISATION: dict[str, Callable[[Map, Sequence[Map]], float | list[float]]] = {
+    "mprt": mprt,
+    "efficient_mprt": efficient_mprt,
+}
+"""Metrics of a map (h, w) and the same method's map at each stage of randomisation, by name.
+
+Of a list, one value a stage, the mean is the metric; the values stand beside it by stage.
+"""
+
+
+def randomised(model: Classifier, stages: int, seed: int) -> Iterator[Classifier]:
+    """Yield the classifier with random weights in ever more of its blocks, from the output down.
+
+    The blocks (see `blocks`) are divided into `stages` of about equal number, the ones beside the
+    output first. The last network has random weights throughout. All weights come from one random
+    network of the architecture's own initialisation, batch norms' statistics among them.
+    """
+    other = model.untrained(image_seed(seed, "randomised"))
+    random, mixed = other.network.state_dict(), dict(model.network.state_dict())
+    reversed_blocks = blocks(model.network)[::-1]
+    for part in np.array_split(np.arange(len(reversed_blocks)), stages)[:-1]:
+        names = tuple(f"{reversed_blocks[index]}." for index in part)
+        mixed |= {key: random[key] for key in random if key.startswith(names)}
+        between = copy.deepcopy(model)
+        between.network.load_state_dict(mixed)
+        yield between
+    yield other
+
+
+def blocks(network: nn.Module) -> list[str]:
+    """Return the names of the parts that a network is made of, from the input to the output.
+
+    Children that hold weights; one that holds more than half of the network's tensors is divided
+    into its own children.
+    """
+    half = len(network.state_dict()) / 2
+
+    def parts(module: nn.Module, name: str) -> Iterator[str]:
+        for key, child in module.named_children():
+            place, size = f"{name}.{key}".lstrip("."), len(child.state_dict())
+            if size > half and any(child.children()):
+                yield from parts(child, place)
+            elif size:
+                yield place
+
+    return list(parts(network, ""))
