@@ -132,8 +132,7 @@ class Lime(SamplingSurrogate):
 
     ``w = argmin sum_S exp(-d(S)^2 / (2 width^2)) (y(S) - w_0 - w S)^2 + |w|^2``, where ``d`` is the
     cosine distance of subset ``S`` to the whole image (Ribeiro et al., KDD 2016, arXiv 1602.04938).
-    The defaults are those of the lime package: kernel width 0.25, ridge penalty 1. One regression
-    serves all classes. Maps (N, C, H, W), signed.
+    Defaults are the lime package's. One regression serves all classes. Maps (N, C, H, W), signed.
 
     Examples
     --------
@@ -263,10 +262,9 @@ class KernelShap(SamplingSurrogate):
 class SuperpixelRise(SamplingSurrogate):
     """RISE on superpixels: the average rise of the output where a superpixel is shown.
 
-    Petsiuk et al., BMVC 2018, arXiv 1806.07421. Maps (N, C, H, W), signed.
-
     ``E[v(S) | i in S] - E[v(S)]``, with every superpixel shown with probability 1/2. This is RISE's
-    Eq. 5 except for a constant, with hard masks of the radiograph's regions instead of soft grids.
+    Eq. 5 (Petsiuk et al., BMVC 2018, arXiv 1806.07421) except for a constant, with hard masks of
+    the radiograph's regions instead of soft grids. Maps (N, C, H, W), signed.
     """
 
     method: ClassVar[str] = "superpixel_rise"
