@@ -6,11 +6,11 @@ files, and the pathvar `job`, which names its log and benchmark.
 
 
 rule table_job:
+    """Base of rules that make tables; no job of its own."""
     log:
         f"{RUN}/logs/<job>.log",
     benchmark:
         f"{RUN}/benchmarks/<job>.tsv"
-    """Base of rules that make tables; no job of its own."""
     pathvars:
         job="table_job",
     conda:
@@ -23,11 +23,11 @@ rule table_job:
 
 
 rule model_job:
+    """Base of rules that ask the network; no job of its own."""
     log:
         f"{RUN}/logs/<job>.log",
     benchmark:
         f"{RUN}/benchmarks/<job>.tsv"
-    """Base of rules that ask the network; no job of its own."""
     pathvars:
         job="model_job",
     conda:

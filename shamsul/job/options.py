@@ -60,4 +60,8 @@ def _one_of(words: Sequence[str] | map[str]) -> str:
 
 
 def _quoted(piece: str) -> str:
+    """Return a piece as bash reads it; commas are quoted too, because they part alternatives."""
+    # A blank is what makes shlex quote; it is taken out again.
+    if "," in piece:
+        return f"{shlex.quote(piece + ' ')[:-2]}'"
     return shlex.quote(piece) if piece else ""

@@ -16,6 +16,7 @@ from shamsul.explain import registry
 from shamsul.explain.cam import GradCam
 from shamsul.explain.shard import Shard, image_seed
 from shamsul.geometry import Frame
+from shamsul.job import program
 from shamsul.job.fingerprint import PROJECT
 from shamsul.model import checkpoint
 from shamsul.model.description import Description
@@ -54,7 +55,7 @@ def run(tmp_path, monkeypatch, images, entry, explained=("d", "a"), classes="abc
         "--heatmaps", str(tmp_path / "out.h5"),
     ]  # fmt: skip
     monkeypatch.setattr(sys, "argv", arguments)
-    script.main()
+    program.call(script.main)
     return read_heatmaps(tmp_path / "out.h5")
 
 

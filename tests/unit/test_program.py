@@ -1,10 +1,16 @@
 """How programs end that cannot go on: in one line, and without a half-written file."""
 
+import importlib
+import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -98,3 +104,69 @@ def test_other_errors_of_torch_keep_their_traceback(monkeypatch):
 
 def out_of_gpu_memory():
     raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nMore")
+
+
+def example(
+    settings: dict[str, Any],
+    maps: list[Path],
+    members: Sequence[Path] = (),
+    human: str | None = None,
+    device: Literal["auto", "cpu"] = "auto",
+    batch_size: int = 32,
+    *,
+    per_image: Path,
+) -> None:
+    """Do nothing but show what it was called with.
+
+    Parameters
+    ----------
+    settings : seed and
+        the 95 % interval.
+    maps : shards to read.
+    """
+    CALLED.append((settings, maps, members, human, device, batch_size, per_image))
+
+
+CALLED = []
+
+
+def test_the_signature_is_the_command_line():
+    program.call(example, ["--settings", '{"a": 1}', "--maps", "x", "y", "--per-image", "z"])
+    assert CALLED.pop() == ({"a": 1}, [Path("x"), Path("y")], (), None, "auto", 32, Path("z"))
+    command = ["--settings", "{}", "--maps", "x", "--members", "m", "--human", "who"]
+    command += ["--device", "cpu", "--batch-size", "4", "--per-image", "z"]
+    program.call(example, command)
+    assert CALLED.pop() == ({}, [Path("x")], [Path("m")], "who", "cpu", 4, Path("z"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--maps", "x", "--per-image", "z"],
+        ["--settings", "{", "--maps", "x", "--per-image", "z"],
+        ["--settings", "{}", "--maps", "--per-image", "z"],
+        ["--settings", "{}", "--maps", "x", "--per-image", "z", "--device", "tpu"],
+        ["--settings", "{}", "--maps", "x", "--per-image", "z", "--batch-size", "many"],
+    ],
+)
+def test_what_the_signature_does_not_allow_is_refused(command):
+    with pytest.raises(SystemExit, match="2"):
+        program.call(example, command)
+    assert not CALLED
+
+
+def test_help_is_the_docstring():
+    told = " ".join(program.parser(example).format_help().split())
+    assert "Do nothing but show what it was called with." in told
+    assert "seed and the 95 % interval" in told and "shards to read" in told
+    assert "file to write" in told and "Parameters" not in told
+
+
+SCRIPTS = sorted(file.stem for file in (PROJECT / "scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_option_of_every_program_is_described(name):
+    script = importlib.import_module(f"scripts.{name}")
+    described = re.findall(r"(?m)^    (\w+) : \w", script.main.__doc__)
+    assert described == list(inspect.signature(script.main).parameters)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shamsul.errors import InputError
+from shamsul.job import program
 from tests.experiment import SMALL, Experiment
 
 READ = {
@@ -50,7 +51,7 @@ def run(experiment, result, monkeypatch):
     arguments = listed.stdout.split("\0")[:-1]
     monkeypatch.setattr(sys, "argv", arguments)
     monkeypatch.chdir(experiment.folder)
-    importlib.import_module(f"scripts.{Path(arguments[0]).stem}").main()
+    program.call(importlib.import_module(f"scripts.{Path(arguments[0]).stem}").main)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -88,6 +89,16 @@ def test_every_caption_belongs_to_an_output_and_is_there(rules):
     for rule in rules.values():
         named |= {PROJECT / os.path.relpath(path, PROJECT) for path in rule["captions"]}
     assert named == set((PROJECT / "captions").glob("*.rst"))
+
+
+def test_the_run_time_of_every_job_is_in_the_report(finished):
+    folder = finished.results / "benchmarks"
+    measured = {str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.tsv")}
+    table = pd.read_parquet(finished.results / "tables" / "runtime.parquet")
+    names = (table["rule"] + "/" + table["job"]).str.rstrip("/")
+    assert names.is_unique and len(table) > 30
+    # These two are made after it.
+    assert measured - set(names) == {"runtime", "report"} and set(names) <= measured
 
 
 def reduced(edges):

@@ -1,0 +1,69 @@
+"""The workflow as a module of another: `module shamsul`, with a prefix and names of its own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from shamsul.job.fingerprint import PROJECT
+from tests import compare
+from tests.experiment import SMALL
+
+OUTER = """
+configfile: "outer.yaml"
+
+module shamsul:
+    snakefile: "{snakefile}"
+    config: config
+    prefix: "sub"
+
+use rule * from shamsul as shamsul_*
+
+rule all:
+    default_target: True
+    input:
+        rules.shamsul_all.input,
+"""
+
+
+@pytest.fixture
+def outer(tmp_path):
+    """A folder of another workflow, whose name has a blank."""
+    folder = tmp_path / "another workflow"
+    folder.mkdir()
+    (folder / "Snakefile").write_text(OUTER.format(snakefile=PROJECT / "Snakefile"))
+    (folder / "outer.yaml").write_text(yaml.safe_dump(SMALL))
+    return folder
+
+
+def snakemake(folder, *options):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "2", "--workflow-profile", "none", *options],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        timeout=3600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_module_makes_the_same_results_under_its_prefix(outer, finished):
+    planned = snakemake(outer, "--dry-run", "--quiet", "host")
+    assert "shamsul_manifest" in planned and "sub/results/small/report.html" in planned
+    assert not (outer / "sub").exists()
+    snakemake(outer)
+    assert not (outer / "results").exists()
+    results = outer / "sub" / "results" / "small"
+    assert compare.files(results).keys() == finished.files().keys()
+    made, expected = compare.digests(results), finished.digests()
+    assert len(expected) > 50
+    # These heatmaps name the files that they were read from.
+    differ = {name for name in expected if made[name] != expected[name]}
+    assert {name.split("/")[1] for name in differ} <= {"radiologist"}, differ
+    again = snakemake(outer, "--dry-run")
+    assert "Nothing to be done" in again, again
