@@ -20,6 +20,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/base.smk"
 include: "rules/methods.smk"
 include: "rules/prepare.smk"
 include: "rules/train.smk"
@@ -33,7 +34,7 @@ include: "rules/report.smk"
 # Here no other Snakemake is at work on this run, and nothing is on a dry run.
 onstart:
     check_gpu_is_known()
-    remove_leftovers(RUN)
+    remove_leftovers(PLACE)
 
 
 # Where the rest goes on without the jobs that failed, their own messages are far above by now.

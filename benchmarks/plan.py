@@ -10,6 +10,7 @@ assumed, since none was measured. Prints a table in Markdown.
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from benchmarks import measure
 from benchmarks.evaluate import score_method
 from benchmarks.explain import CLASSES, radiographs, ready
 from shamsul.explain import registry
@@ -91,12 +93,7 @@ def main() -> None:
 def seconds(function: Callable[[], object], rounds: int = 3) -> float:
     """Median time of a call, after one to warm up."""
     function()
-    taken = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        function()
-        taken.append(time.perf_counter() - start)
-    return float(np.median(taken))
+    return statistics.median(measure.seconds(function) for _ in range(rounds))
 
 
 def begin(*arguments: str) -> float:

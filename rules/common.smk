@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+# The folder of this workflow's Snakefile, also where another workflow imports it as a module.
 PROJECT = Path(workflow.current_basedir).parent
 # The folder that holds the library: the repository, or where a wheel was installed.
 LIBRARY = PROJECT if (PROJECT / "shamsul").is_dir() else PROJECT.parent.parent
@@ -43,6 +44,7 @@ from snakemake.io import checkpoint_target
 
 import shamsul.job.fingerprint
 import shamsul.config
+import shamsul.job.options
 import shamsul.job.snakemake_records
 from shamsul.data import sources
 from shamsul.data import image_changes
@@ -58,23 +60,28 @@ from shamsul.tables import TABLES, existing
 try:
     CONFIG = shamsul.config.load(config)
     RUN = f"results/{CONFIG.run}"
+    # Rules name their files under RUN. Where this is a module with a prefix, Snakemake puts that
+    # before these names, and here the files lie then; without one it is the same folder.
+    PLACE = workflow.modifier.path_modifier.replace_prefix(RUN)
     METHODS = registry.build(
-        CONFIG.explain.placed(run=RUN, data=str(CONFIG.data_root)),
+        CONFIG.explain.placed(run=PLACE, data=str(CONFIG.data_root)),
         CONFIG.model.backbone,
     )
     sources.check(CONFIG.data, CONFIG.classes, CONFIG.data_root)
     shamsul.config.check(CONFIG, METHODS)
-    ROOTS = sources.roots(CONFIG.data, CONFIG.data_root, Path(RUN) / "phantom")
+    ROOTS = sources.roots(CONFIG.data, CONFIG.data_root, Path(PLACE) / "phantom")
     registry.check_files(METHODS, sources.made(CONFIG.data, ROOTS))
     if workflow.is_main_process:
         image_changes.notice(
-            Path(f"{RUN}/image_files.csv"), ROOTS, Path(f"{RUN}/changed_images.txt")
+            Path(f"{PLACE}/image_files.csv"),
+            ROOTS,
+            Path(f"{PLACE}/changed_images.txt"),
         )
 except InputError as error:
     raise WorkflowError(f"configuration: {error}")
 
 if workflow.is_main_process and (
-    unknown := shamsul.job.snakemake_records.without(Path(RUN))
+    unknown := shamsul.job.snakemake_records.without(Path(PLACE))
 ):
     logger.warning(
         f"Of {len(unknown)} results, such as {unknown[0]}, there is no record of how they were made"
@@ -101,9 +108,9 @@ def incomplete():
     for method in METHODS:
         for folder, suffix, job in results:
             for shard in SHARDS["test"] if job == "probe" else EXPLAINED_SHARDS:
-                file = f"{RUN}/{folder}/{method}/{shard}.{suffix}"
+                file = f"{PLACE}/{folder}/{method}/{shard}.{suffix}"
                 if not Path(file).exists():
-                    log = f"{RUN}/logs/{job}/{method}/{shard}.log"
+                    log = f"{PLACE}/logs/{job}/{method}/{shard}.log"
                     missing.setdefault(method, {"file": file, "log": log})
     for name, method in METHODS.items():
         for member in filter(missing.get, method.members):
@@ -113,9 +120,10 @@ def incomplete():
 
 MISSING = incomplete() if CONFIG.partial else {}
 METHODS = {name: method for name, method in METHODS.items() if name not in MISSING}
-# For `expand` and `spread`: all shards of heatmaps, and those of the test split.
+# For `expand` and `jobs`: all shards of heatmaps, and those of the test split.
 EVERY = {"method": METHODS, "shard": EXPLAINED_SHARDS}
 TESTED = {"method": METHODS, "shard": SHARDS["test"]}
+NONE = {"method": [], "shard": []}
 ROLES = shamsul.config.roles(CONFIG, METHODS)
 for role, name in ROLES.items():
     if name in MISSING:
@@ -156,10 +164,10 @@ def check_gpu_is_known():
 
 
 def program(name):
-    """The script of that name, by a path that stays the same where the project's folder is copied."""
+    """Input: the script of that name, by a path that a copy of the project's folder does not change."""
     script = PROJECT / "scripts" / f"{name}.py"
     inside = script.is_relative_to(Path.cwd())
-    return os.path.relpath(script) if inside else str(script)
+    return local(os.path.relpath(script) if inside else str(script))
 
 
 @functools.cache
@@ -178,10 +186,10 @@ def software(name, *more):
     )
 
 
-def changed_images(wildcards):
-    """The list of image files that were replaced under their old names, once there is one."""
-    file = Path(f"{RUN}/changed_images.txt")
-    return [str(file)] if file.exists() else []
+def changed_images():
+    """Input: the list of image files that were replaced under their old names, if any."""
+    file = Path(f"{PLACE}/changed_images.txt")
+    return [local(str(file))] if file.exists() else []
 
 
 def failures():
@@ -214,7 +222,7 @@ def listed():
     So an image added to one shard leaves the others alone. It is what `checkpoints.manifest.get()`
     does, which goes through all files of the checkpoint whenever one job asks.
     """
-    manifest = f"{RUN}/manifest.parquet"
+    manifest = f"{PLACE}/manifest.parquet"
     if manifest not in (checkpoints.created_output or ()):
         raise IncompleteCheckpointException(
             checkpoints.manifest.rule, checkpoint_target(manifest)
@@ -261,17 +269,48 @@ def table(name):
     )
 
 
-def spread(pattern, **values):
-    """As `expand`, written for bash to expand: `a/{b,c}.h5`.
+def given(*files):
+    """Input: files that lie where the user's own configuration says, or `{run}` in it.
 
-    A command names thousands of files where there are many methods and shards, and Linux allows
-    128 KiB for a command.
+    A module's prefix is before them already, or not at all.
     """
-    for name, each in values.items():
-        listed = ",".join(each)
-        pattern = pattern.replace(
-            f"{{{name}}}", f"{{{listed}}}" if len(each) > 1 else listed
-        )
+    return [local(str(file)) for file in files]
+
+
+def options(**values):
+    """Params function: a job's command line, from the names that the rule gives to its files.
+
+    Input `a_b` is option `--a-b`. Inputs `code` and `watched`, and what has no name, are none.
+
+    Parameters
+    ----------
+    values : options that are no files of the rule, such as settings. Functions are called with the
+        job's wildcards.
+    """
+
+    def written(wildcards, input, output):
+        asked = {
+            name: value(wildcards) if callable(value) else value
+            for name, value in values.items()
+        }
+        files = {**dict(input.items()), **dict(output.items())}
+        named = {n: f for n, f in files.items() if n not in ("code", "watched")}
+        return shamsul.job.options.write(asked | named)
+
+    return written
+
+
+MEASURED = []
+
+
+def jobs(pattern, **wildcards):
+    """Pathvar `job`: name of a rule's logs and benchmarks, whose run time is part of the report.
+
+    Parameters
+    ----------
+    wildcards : values of the pattern's wildcards, for all jobs of the run.
+    """
+    MEASURED.extend(expand(pattern, **wildcards))
     return pattern
 
 
@@ -295,33 +334,6 @@ def shown_configuration():
     return shown
 
 
-def benchmarks():
-    """Snakemake's measurements of the jobs that made the tables, for bash to expand."""
-    prepared = (
-        [shard for split in SPLITS for shard in SHARDS[split]]
-        if CONFIG.model.checkpoint is None
-        else EXPLAINED_SHARDS
-    )
-    single = ["manifest", "predict", "classify", "quality", "per_image", "compare"]
-    single += ["summarise_agreement", "stratify"]
-    single.append("train" if CONFIG.model.checkpoint is None else "import_checkpoint")
-    found = [
-        spread("images/{shard}", shard=prepared),
-        spread("explain/{method}/{shard}", **EVERY),
-        spread("score/{method}/{shard}", **EVERY),
-        spread("agreement/{shard}", shard=SHARDS["test"]),
-    ]
-    if phantoms := [
-        s.name for s in CONFIG.data.sources if isinstance(s, PhantomSource)
-    ]:
-        found.append(spread("phantom/{source}", source=phantoms))
-    if any(method.uses_shared for method in METHODS.values()):
-        found.append(spread("perturb/{shard}", shard=EXPLAINED_SHARDS))
-    if CONFIG.probe.images:
-        single.append("summarise_probes")
-        found.append(spread("probe/{method}/{shard}", **TESTED))
-    if CONFIG.evaluate.protocol == "chexlocalize":
-        single.append("chexlocalize_summary")
-        found.append(spread("chexlocalize/{method}", method=METHODS))
-    found.append(spread("{rule}", rule=single))
-    return " ".join(f"{RUN}/benchmarks/{name}.tsv" for name in found)
+def benchmarks(wildcards):
+    """Snakemake's measurements of the jobs that made the tables."""
+    return [f"{PLACE}/benchmarks/{job}.tsv" for job in MEASURED]

@@ -1,7 +1,11 @@
 """Heatmaps: one file per method and shard."""
 
+PERTURBED = (
+    EXPLAINED_SHARDS if any(method.uses_shared for method in METHODS.values()) else []
+)
 
-rule perturb:
+
+use rule model_job as perturb with:
     """Ask the network about perturbed versions of a shard's radiographs, for several methods."""
     input:
         checkpoint=f"{RUN}/model/checkpoint.pt",
@@ -9,13 +13,8 @@ rule perturb:
         code=program("perturb"),
     output:
         perturbed=ensure(f"{RUN}/perturbed/{{shard}}.h5", non_empty=True),
-    log:
-        f"{RUN}/logs/perturb/{{shard}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/perturb/{{shard}}.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
+    pathvars:
+        job=jobs("perturb/{shard}", shard=PERTURBED),
     resources:
         device=DEVICE,
         batch_size=BATCH_SIZE,
@@ -23,15 +22,12 @@ rule perturb:
         runtime=growing(240),
         gpu=GPU,
     params:
-        software=software("perturb"),
-        settings=CONFIG.part("seed", "classes", "explain.perturbations"),
-    shell:
-        "python {input.code:q} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
-        " --images {input.images:q} --device {resources.device} --batch-size {resources.batch_size}"
-        " --perturbed {output.perturbed:q} 2>&1 | tee {log:q}"
+        options=options(
+            settings=CONFIG.part("seed", "classes", "explain.perturbations")
+        ),
 
 
-rule explain:
+use rule model_job as explain with:
     """Explain every class of every image of a shard by one method."""
     input:
         unpack(more_for_method),
@@ -40,13 +36,8 @@ rule explain:
         code=program("explain"),
     output:
         heatmaps=ensure(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", non_empty=True),
-    log:
-        f"{RUN}/logs/explain/{{method}}/{{shard}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/explain/{{method}}/{{shard}}.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
+    pathvars:
+        job=jobs("explain/{method}/{shard}", **EVERY),
     resources:
         device=lambda wildcards: DEVICE if needs_gpu(wildcards.method) else "cpu",
         batch_size=BATCH_SIZE,
@@ -58,9 +49,4 @@ rule explain:
         software=lambda wildcards: software(
             "explain", registry.module(METHODS[wildcards.method])
         ),
-        settings=method_settings,
-        more=lambda wildcards, input: method_options(input),
-    shell:
-        "python {input.code:q} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
-        " --images {input.images:q} --device {resources.device} --batch-size {resources.batch_size}"
-        " {params.more} --heatmaps {output.heatmaps:q} 2>&1 | tee {log:q}"
+        options=options(settings=method_settings),

@@ -42,11 +42,10 @@ def more_for_method(wildcards):
         ]
 
     more = {"members": of([wildcards.shard])} if method.members else {}
-    if checkpoint := getattr(method, "checkpoint", None):
-        more["files"] = checkpoint
+    if other := other_checkpoint(method):
+        more["watched"] = other
     elif type(method).files is not Method.files:
-        reads = method.files(image_ids(wildcards.shard))
-        more["files"] = [str(file) for file in reads]
+        more["watched"] = given(*method.files(image_ids(wildcards.shard)))
     if method.uses_shared:
         more["perturbed"] = f"{RUN}/perturbed/{wildcards.shard}.h5"
     if method.supervised:
@@ -62,7 +61,7 @@ def more_for_method(wildcards):
 def image_ids(shard):
     """Names of a shard's images, once they are known."""
     listed()
-    file = Path(f"{RUN}/shards/{shard}.patients.parquet")
+    file = Path(f"{PLACE}/shards/{shard}.patients.parquet")
     # Before a first run the checkpoint is only planned.
     if not file.exists():
         return []
@@ -71,16 +70,10 @@ def image_ids(shard):
     return pyarrow.parquet.read_table(file, columns=["image_id"])[0].to_pylist()
 
 
-def method_options(input):
-    """The command line's options for what `more_for_method` names."""
-    return " ".join(
-        f"--{name.replace('_', '-')} {' '.join(map(shlex.quote, files))}"
-        for name, files in (
-            (name, [files] if isinstance(files, str) else files)
-            for name, files in input.items()
-            if name not in ("checkpoint", "images", "code", "files") and files
-        )
-    )
+def other_checkpoint(method):
+    """Input: the file of another network that a method explains instead of the run's."""
+    other = getattr(method, "checkpoint", None)
+    return given(other) if other else []
 
 
 def needs_gpu(method):

@@ -1,5 +1,14 @@
 """Radiographs, labels and masks: from their files to shards at the model's resolution."""
 
+PHANTOMS = [s.name for s in CONFIG.data.sources if isinstance(s, PhantomSource)]
+# Images that no job needs are not brought to the model's frame: to train on, without training.
+PREPARED = [
+    shard
+    for split in (SPLITS if CONFIG.model.checkpoint is None else EXPLAINED)
+    for shard in SHARDS[split]
+]
+DATA_FILES = given(*sources.input_files(CONFIG.data, ROOTS))
+
 
 rule phantom:
     """Generate a source of phantoms as a tree of CheXpert's and CheXlocalize's form."""
@@ -12,9 +21,11 @@ rule phantom:
             for file in files.values()
         ],
     log:
-        f"{RUN}/logs/phantom/{{source}}.log",
+        f"{RUN}/logs/<job>.log",
     benchmark:
-        f"{RUN}/benchmarks/phantom/{{source}}.tsv"
+        f"{RUN}/benchmarks/<job>.tsv"
+    pathvars:
+        job=jobs("phantom/{source}", source=PHANTOMS),
     conda:
         "../envs/tables.yaml"
     threads: 2
@@ -23,27 +34,25 @@ rule phantom:
         runtime=growing(60),
     params:
         software=software("phantom"),
-        settings=lambda wildcards: next(
-            shamsul.config.canonical(source)
-            for source in CONFIG.data.sources
-            if source.name == wildcards.source
+        options=options(
+            settings=lambda wildcards: next(
+                shamsul.config.canonical(source)
+                for source in CONFIG.data.sources
+                if source.name == wildcards.source
+            ),
+            directory=lambda wildcards: f"{PLACE}/phantom/{wildcards.source}",
         ),
-        directory=f"{RUN}/phantom/{{source}}",
     shell:
-        "python {input.code:q} --settings {params.settings:q} --threads {threads}"
-        " --directory {params.directory:q} 2>&1 | tee {log:q}"
+        "python {input.code:q} {params.options} --threads {threads} 2>&1 | tee {log:q}"
 
 
 checkpoint manifest:
     """List every image and mask, divide patients among splits and images among shards."""
     input:
-        files=list(sources.input_files(CONFIG.data, ROOTS)),
-        changes=changed_images,
+        watched=lambda wildcards: DATA_FILES + changed_images(),
         code=program("manifest"),
     output:
-        manifest=ensure(f"{RUN}/manifest.parquet", non_empty=True),
-        masks=ensure(f"{RUN}/masks.parquet", non_empty=True),
-        shards=[
+        [
             ensure(f"{RUN}/shards/{shard}.{kind}", non_empty=True)
             for split in SPLITS
             for shard in SHARDS[split]
@@ -54,10 +63,14 @@ checkpoint manifest:
                 "masks.parquet",
             )
         ],
+        manifest=ensure(f"{RUN}/manifest.parquet", non_empty=True),
+        masks=ensure(f"{RUN}/masks.parquet", non_empty=True),
     log:
-        f"{RUN}/logs/manifest.log",
+        f"{RUN}/logs/<job>.log",
     benchmark:
-        f"{RUN}/benchmarks/manifest.tsv"
+        f"{RUN}/benchmarks/<job>.tsv"
+    pathvars:
+        job=jobs("manifest"),
     conda:
         "../envs/tables.yaml"
     threads: 2
@@ -67,16 +80,17 @@ checkpoint manifest:
         runtime=growing(120),
     params:
         software=software("manifest", *sources.modules(CONFIG.data)),
-        settings=CONFIG.part(
-            "classes", "data.sources", "data.views", "data.exclude", "data.shards"
+        options=options(
+            settings=CONFIG.part(
+                "classes", "data.sources", "data.views", "data.exclude", "data.shards"
+            ),
+            shards=f"{PLACE}/shards",
+            # Not an output: it has time stamps in it, and is brought up to date at every start.
+            record=f"{PLACE}/image_files.csv",
         ),
-        shards=lambda wildcards, output: str(Path(output.shards[0]).parent),
-        # Not an output: it has time stamps in it, and is brought up to date at every start.
-        record=f"{RUN}/image_files.csv",
     shell:
-        "python {input.code:q} --settings {params.settings:q} --roots {resources.roots:q}"
-        " --threads {threads} --manifest {output.manifest:q} --masks {output.masks:q}"
-        " --shards {params.shards:q} --record {params.record:q} 2>&1 | tee {log:q}"
+        "python {input.code:q} {params.options} --roots {resources.roots:q} --threads {threads}"
+        " 2>&1 | tee {log:q}"
 
 
 rule images:
@@ -87,20 +101,20 @@ rule images:
     output:
         images=ensure(f"{RUN}/images/{{shard}}.h5", non_empty=True),
     log:
-        f"{RUN}/logs/images/{{shard}}.log",
+        f"{RUN}/logs/<job>.log",
     benchmark:
-        f"{RUN}/benchmarks/images/{{shard}}.tsv"
+        f"{RUN}/benchmarks/<job>.tsv"
+    pathvars:
+        job=jobs("images/{shard}", shard=PREPARED),
     conda:
         "../envs/tables.yaml"
-    threads: 1
     resources:
         roots=ROOTS_JSON,
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
         software=software("images"),
-        settings=CONFIG.part("data.size", "data.geometry"),
+        options=options(settings=CONFIG.part("data.size", "data.geometry")),
     shell:
-        "python {input.code:q} --settings {params.settings:q} --roots {resources.roots:q}"
-        " --threads {threads} --manifest {input.manifest:q} --images {output.images:q}"
+        "python {input.code:q} {params.options} --roots {resources.roots:q} --threads {threads}"
         " 2>&1 | tee {log:q}"

@@ -1,25 +1,19 @@
 """What needs the model again: faithfulness, robustness and randomisation of heatmaps."""
 
 
-rule probe:
+use rule model_job as probe with:
     """Ask the model about some of one method's heatmaps of a shard."""
     input:
         checkpoint=f"{RUN}/model/checkpoint.pt",
         images=f"{RUN}/images/{{shard}}.h5",
         heatmaps=f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",
         # Another network that the method explains is asked instead of the run's.
-        other=lambda wildcards: getattr(METHODS[wildcards.method], "checkpoint", None)
-        or [],
+        watched=lambda wildcards: other_checkpoint(METHODS[wildcards.method]),
         code=program("probe"),
     output:
         probes=ensure(f"{RUN}/probes/{{method}}/{{shard}}.parquet", non_empty=True),
-    log:
-        f"{RUN}/logs/probe/{{method}}/{{shard}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/probe/{{method}}/{{shard}}.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
+    pathvars:
+        job=jobs("probe/{method}/{shard}", **(TESTED if CONFIG.probe.images else NONE)),
     resources:
         device=DEVICE,
         batch_size=BATCH_SIZE,
@@ -30,15 +24,10 @@ rule probe:
         software=lambda wildcards: software(
             "probe", registry.module(METHODS[wildcards.method])
         ),
-        settings=probe_settings,
-    shell:
-        "python {input.code:q} --settings {params.settings:q} --checkpoint {input.checkpoint:q}"
-        " --images {input.images:q} --heatmaps {input.heatmaps:q} --device {resources.device}"
-        " --batch-size {resources.batch_size} --probes {output.probes:q}"
-        " 2>&1 | tee {log:q}"
+        options=options(settings=probe_settings),
 
 
-rule summarise_probes:
+use rule table_job as summarise_probes with:
     """Summarise what the model said, with intervals."""
     input:
         probes=expand(f"{RUN}/probes/{{method}}/{{shard}}.parquet", **TESTED),
@@ -47,23 +36,10 @@ rule summarise_probes:
     output:
         faithfulness=table("faithfulness"),
         sanity=table("sanity"),
-    log:
-        f"{RUN}/logs/summarise_probes.log",
-    benchmark:
-        f"{RUN}/benchmarks/summarise_probes.tsv"
-    conda:
-        "../envs/tables.yaml"
-    threads: 1
+    pathvars:
+        job=jobs("summarise_probes") if CONFIG.probe.images else "summarise_probes",
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        software=software("summarise_probes"),
-        settings=evaluate_settings(*RESAMPLING),
-        probes=lambda wildcards: spread(
-            f"{RUN}/probes/{{method}}/{{shard}}.parquet", **TESTED
-        ),
-    shell:
-        "python {input.code:q} --settings {params.settings:q} --probes {params.probes}"
-        " --manifests {input.manifests:q} --faithfulness {output.faithfulness:q}"
-        " --sanity {output.sanity:q} 2>&1 | tee {log:q}"
+        options=options(settings=evaluate_settings(*RESAMPLING)),

@@ -2,27 +2,25 @@
 
 if CONFIG.model.checkpoint is None:
 
-    rule train:
+    use rule model_job as train with:
         """Train the classifier; killed and started again it goes on from the last epoch."""
         input:
-            images=images("train", "tune"),
-            train=shard_tables("parquet", "train"),
-            tune=shard_tables("parquet", "tune"),
-            weights=(
+            train_images=images("train"),
+            train_manifests=shard_tables("parquet", "train"),
+            tune_images=images("tune"),
+            tune_manifests=shard_tables("parquet", "tune"),
+            # The settings name it too.
+            watched=(
                 []
                 if CONFIG.model.weights in ("imagenet", "random")
-                else CONFIG.model.weights
+                else given(CONFIG.model.weights)
             ),
             code=program("train"),
         output:
             checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
             history=table("history"),
-        log:
-            f"{RUN}/logs/train.log",
-        benchmark:
-            f"{RUN}/benchmarks/train.tsv"
-        conda:
-            "../envs/torch.yaml"
+        pathvars:
+            job=jobs("train"),
         threads: CONFIG.train.threads
         resources:
             device=DEVICE,
@@ -32,45 +30,33 @@ if CONFIG.model.checkpoint is None:
             runtime=2880,
             gpu=GPU,
         params:
-            software=software("train"),
-            settings=CONFIG.part("seed", "classes", "data.size", "model", "train"),
-            train=images("train"),
-            tune=images("tune"),
-            # Not an output: Snakemake deletes the outputs of a job that is killed.
-            state=f"{RUN}/model/training.state",
-        shell:
-            "python {input.code:q} --settings {params.settings:q} --train-images {params.train:q}"
-            " --train-manifests {input.train:q} --tune-images {params.tune:q}"
-            " --tune-manifests {input.tune:q} --device {resources.device} --batch-size {resources.batch_size}"
-            " --state {params.state:q} --checkpoint {output.checkpoint:q}"
-            " --history {output.history:q} 2>&1 | tee {log:q}"
+            options=options(
+                settings=CONFIG.part("seed", "classes", "data.size", "model", "train"),
+                # Not an output: Snakemake deletes the outputs of a job that is killed.
+                state=f"{PLACE}/model/training.state",
+            ),
 
 else:
 
-    rule import_checkpoint:
+    use rule table_job as import_checkpoint with:
         """Take a checkpoint that was trained elsewhere; nothing is trained."""
         input:
-            source=CONFIG.model.checkpoint,
+            source=given(CONFIG.model.checkpoint),
             code=program("import_checkpoint"),
         output:
             checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
             history=table("history"),
-        log:
-            f"{RUN}/logs/import_checkpoint.log",
-        benchmark:
-            f"{RUN}/benchmarks/import_checkpoint.tsv"
+        pathvars:
+            job=jobs("import_checkpoint"),
         conda:
             "../envs/torch.yaml"
-        threads: 1
         resources:
             mem_mb=growing(4000),
             runtime=growing(10),
         params:
-            software=software("import_checkpoint"),
-            settings=CONFIG.part("classes", "data.size", "model.backbone"),
-        shell:
-            "python {input.code:q} --settings {params.settings:q} --source {input.source:q}"
-            " --checkpoint {output.checkpoint:q} --history {output.history:q} 2>&1 | tee {log:q}"
+            options=options(
+                settings=CONFIG.part("classes", "data.size", "model.backbone")
+            ),
 
     rule train:
         """Target: the classifier, however it came about."""
@@ -78,7 +64,7 @@ else:
             f"{RUN}/model/checkpoint.pt",
 
 
-rule predict:
+use rule model_job as predict with:
     """Logit and probability of every class of every tune and test image."""
     input:
         checkpoint=f"{RUN}/model/checkpoint.pt",
@@ -86,28 +72,17 @@ rule predict:
         code=program("predict"),
     output:
         predictions=ensure(f"{RUN}/predictions.parquet", non_empty=True),
-    log:
-        f"{RUN}/logs/predict.log",
-    benchmark:
-        f"{RUN}/benchmarks/predict.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
+    pathvars:
+        job=jobs("predict"),
     resources:
         device=DEVICE,
         batch_size=BATCH_SIZE,
         mem_mb=growing(4000),
         runtime=growing(60),
         gpu=GPU,
-    params:
-        software=software("predict"),
-    shell:
-        "python {input.code:q} --checkpoint {input.checkpoint:q} --images {input.images:q}"
-        " --device {resources.device} --batch-size {resources.batch_size} --predictions {output.predictions:q}"
-        " 2>&1 | tee {log:q}"
 
 
-rule classify:
+use rule table_job as classify with:
     """AUROC and AUPRC of each class, with patient-bootstrap intervals."""
     input:
         predictions=f"{RUN}/predictions.parquet",
@@ -115,24 +90,17 @@ rule classify:
         code=program("classify"),
     output:
         table=table("classification"),
-    log:
-        f"{RUN}/logs/classify.log",
-    benchmark:
-        f"{RUN}/benchmarks/classify.tsv"
-    conda:
-        "../envs/tables.yaml"
-    threads: 1
+    pathvars:
+        job=jobs("classify"),
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        software=software("classify"),
-        settings=CONFIG.part(
-            "seed",
-            "evaluate.replicates",
-            "evaluate.confidence",
-            "evaluate.min_patients",
+        options=options(
+            settings=CONFIG.part(
+                "seed",
+                "evaluate.replicates",
+                "evaluate.confidence",
+                "evaluate.min_patients",
+            )
         ),
-    shell:
-        "python {input.code:q} --settings {params.settings:q} --predictions {input.predictions:q}"
-        " --manifests {input.manifests:q} --table {output.table:q} 2>&1 | tee {log:q}"

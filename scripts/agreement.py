@@ -1,10 +1,9 @@
-"""Compare the heatmaps of all methods on one shard with one another."""
+"""Compare the heatmaps of all methods on one shard with one another: rule `agreement`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 from shamsul.evaluate.agreement import agree
 from shamsul.job import program
@@ -13,21 +12,20 @@ from shamsul.storage.images import read_frames
 from shamsul.storage.tables import write_table
 
 
-def main() -> None:
-    """Read a shard's heatmaps, one method after the other; write the correlations of each pair."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: classes, sign")
-    parser.add_argument("--heatmaps", type=Path, nargs="+", required=True)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--agreement", type=Path, required=True, help="table to write")
-    arguments = parser.parse_args()
+def main(settings: dict[str, Any], heatmaps: list[Path], images: Path, *, agreement: Path) -> None:
+    """Correlate the heatmaps of each pair of methods on one shard.
+
+    Parameters
+    ----------
+    settings : classes, sign.
+    heatmaps : the shard's heatmaps, a file for each method; one is read after the other.
+    images : the shard's radiographs.
+    agreement : table to write, a row for each image, class and pair of methods.
+    """
     table = agree(
-        map(read_heatmaps, arguments.heatmaps),
-        read_frames(arguments.images),
-        arguments.settings["classes"],
-        arguments.settings["sign"],
+        map(read_heatmaps, heatmaps), read_frames(images), settings["classes"], settings["sign"]
     )
-    write_table(table, arguments.agreement)
+    write_table(table, agreement)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Measure one method as CheXlocalize's scripts do: a row for each image, class and metric."""
+"""Measure one method as CheXlocalize's scripts do: rule `chexlocalize`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,31 +14,37 @@ from shamsul.storage.images import read_frames
 from shamsul.storage.tables import read_table, write_table
 
 
-def main() -> None:
-    """Read a method's heatmaps of tune and test and what they are judged against; write a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: method, classes, chexlocalize"
-    )
-    parser.add_argument("--heatmaps", type=Path, nargs="+", required=True)
-    parser.add_argument("--images", type=Path, nargs="+", required=True)
-    parser.add_argument("--masks", type=Path, nargs="+", required=True)
-    parser.add_argument("--patients", type=Path, nargs="+", required=True)
-    parser.add_argument("--predictions", type=Path, required=True)
-    parser.add_argument("--per-image", type=Path, required=True, help="table to write")
-    arguments = parser.parse_args()
-    settings = arguments.settings
+def main(
+    settings: dict[str, Any],
+    heatmaps: list[Path],
+    images: list[Path],
+    masks: list[Path],
+    patients: list[Path],
+    predictions: Path,
+    *,
+    per_image: Path,
+) -> None:
+    """Measure one method on tune and test as CheXlocalize's scripts do.
+
+    Parameters
+    ----------
+    settings : method, classes, chexlocalize.
+    heatmaps : the method's heatmaps, a file for each shard.
+    images : the radiographs, a file for each shard.
+    masks : tables of the experts' masks, one for each shard.
+    patients : tables of the images' patients, one for each shard.
+    predictions : table of the classifier's predictions.
+    per_image : table to write, a row for each image, class and metric.
+    """
     run = Run.of(
-        pd.concat([read_table(path) for path in sorted(arguments.masks)]),
-        pd.concat([read_table(path) for path in sorted(arguments.patients)]),
-        read_table(arguments.predictions),
-        {key: frame for path in arguments.images for key, frame in read_frames(path).items()},
+        pd.concat([read_table(path) for path in sorted(masks)]),
+        pd.concat([read_table(path) for path in sorted(patients)]),
+        read_table(predictions),
+        {key: frame for path in images for key, frame in read_frames(path).items()},
         settings["classes"],
     )
-    table = measure(
-        arguments.heatmaps, run, settings["method"], Protocol.of(settings["chexlocalize"])
-    )
-    write_table(table, arguments.per_image)
+    protocol = Protocol.of(settings["chexlocalize"])
+    write_table(measure(heatmaps, run, settings["method"], protocol), per_image)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,30 +12,27 @@ from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
 
-def main() -> None:
-    """Parse the arguments, score, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings",
-        type=json.loads,
-        required=True,
-        help="JSON: seed, replicates, confidence, min_patients",
-    )
-    parser.add_argument("--predictions", type=Path, required=True)
-    parser.add_argument("--manifests", type=Path, nargs="+", required=True)
-    parser.add_argument("--table", type=Path, required=True)
-    arguments = parser.parse_args()
+def main(
+    settings: dict[str, Any], predictions: Path, manifests: list[Path], *, table: Path
+) -> None:
+    """Score predictions against labels, with intervals over patients.
 
-    settings = arguments.settings
-    table = classification_table(
-        read_table(arguments.predictions),
-        pd.concat([read_table(path) for path in arguments.manifests], ignore_index=True),
+    Parameters
+    ----------
+    settings : seed, replicates, confidence, min_patients.
+    predictions : table of the classifier's predictions.
+    manifests : tables of the images and their labels, one for each shard.
+    table : table to write, a row for each split, class and metric.
+    """
+    scored = classification_table(
+        read_table(predictions),
+        pd.concat([read_table(path) for path in manifests], ignore_index=True),
         settings["replicates"],
         settings["confidence"],
         settings["seed"],
         settings["min_patients"],
     )
-    write_table(table, arguments.table)
+    write_table(scored, table)
 
 
 if __name__ == "__main__":

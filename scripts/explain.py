@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,54 +15,69 @@ from shamsul.explain.base import Method
 from shamsul.explain.shard import Maps, Shard, Supervision
 from shamsul.job import program
 from shamsul.model.description import check_classes, describe
-from shamsul.model.job import add_options, load_model
+from shamsul.model.job import BATCH_SIZE, Device, load_model
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
 from shamsul.storage.images import read_frames, read_images
 
 logger = logging.getLogger(__name__)
 
 
-def main() -> None:
-    """Parse the arguments, explain, write the shard."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings",
-        type=json.loads,
-        required=True,
-        help="JSON: seed, classes, explained, name, entry, module",
-    )
-    add_options(parser)
-    parser.add_argument("--heatmaps", type=Path, required=True, help="shard to write")
-    more = parser.add_argument_group("what only some methods need")
-    more.add_argument("--perturbed", type=Path, help="the shard's shared predictions")
-    more.add_argument("--members", type=Path, nargs="*", default=[], help="heatmaps of this shard")
-    more.add_argument("--tune-members", type=Path, nargs="*", default=[], help="and of tune")
-    more.add_argument("--tune-images", type=Path, nargs="*", default=[])
-    more.add_argument("--tune-masks", type=Path, nargs="*", default=[])
-    more.add_argument("--manifests", type=Path, nargs="*", default=[], help="of tune and the shard")
-    arguments = parser.parse_args()
+def main(
+    settings: dict[str, Any],
+    checkpoint: Path,
+    images: Path,
+    perturbed: Path | None = None,
+    members: Sequence[Path] = (),
+    tune_members: Sequence[Path] = (),
+    tune_images: Sequence[Path] = (),
+    tune_masks: Sequence[Path] = (),
+    manifests: Sequence[Path] = (),
+    device: Device = "auto",
+    batch_size: int = BATCH_SIZE,
+    *,
+    heatmaps: Path,
+) -> None:
+    """Explain every class of every image of one shard by one method.
 
-    settings = arguments.settings
-    described = describe(arguments.checkpoint)
-    check_classes(arguments.checkpoint, described.classes, settings["classes"])
+    Parameters
+    ----------
+    settings : seed, classes, explained, name, entry, module.
+    checkpoint : file of the classifier.
+    images : the shard's radiographs.
+    perturbed : predictions of the shard's perturbed radiographs, where the method shares them.
+    members : heatmaps of this shard by the methods that a consensus is of.
+    tune_members : the same of the tune split, for a method that learns from masks.
+    tune_images : radiographs of the tune split, for a method that learns from masks.
+    tune_masks : masks of the tune split, for a method that learns from them.
+    manifests : patients of tune and of this shard, for a method that learns from masks.
+    device : processor to compute on; `auto` is a GPU where there is one.
+    batch_size : perturbed images that are given to the network at once on a GPU.
+    heatmaps : shard to write.
+    """
+    described = describe(checkpoint)
+    check_classes(checkpoint, described.classes, settings["classes"])
     # Members are looked up by the rule; here each method stands alone.
     method = registry.one(settings["entry"], module=settings["module"])
-    images = read_images(arguments.images)
+    shard = read_images(images)
     maps = method.heatmaps(
         Shard(
-            load=lambda: load_model(arguments, settings["classes"]),
-            images=images,
+            load=lambda: load_model(checkpoint, device, batch_size, settings["classes"]),
+            images=shard,
             classes=tuple(settings["explained"]),
             seed=settings["seed"],
-            members={m.method: m for m in map(read_heatmaps, arguments.members)},
-            supervision=supervision(arguments) if method.supervised else None,
-            perturbed=arguments.perturbed,
+            members={m.method: m for m in map(read_heatmaps, members)},
+            supervision=(
+                supervision(tune_members, tune_images, tune_masks, manifests)
+                if method.supervised
+                else None
+            ),
+            perturbed=perturbed,
         )
     )
     write_heatmaps(
         Heatmaps(
             heatmap=maps.heatmap,
-            image_id=images.image_id,
+            image_id=shard.image_id,
             explained=explained(maps, method),
             classes=list(settings["explained"]),
             method=settings["name"],
@@ -72,14 +87,14 @@ def main() -> None:
             covers=maps.covers,
             probability=maps.probability,
             points=maps.points,
-            frames=images.frames,
+            frames=shard.frames,
         ),
-        arguments.heatmaps,
+        heatmaps,
     )
 
 
 def explained(maps: Maps, method: Method) -> NDArray[np.bool_]:
-    """Where there are heatmaps, (N, C); the log says how many are missing."""
+    """Return where there are heatmaps, (N, C); the log says how many are missing."""
     if maps.explained is None:
         return np.ones(maps.heatmap.shape[:2], bool)
     if missing := int((~maps.explained).sum()):
@@ -90,24 +105,26 @@ def explained(maps: Maps, method: Method) -> NDArray[np.bool_]:
     return maps.explained
 
 
-def supervision(arguments: argparse.Namespace) -> Supervision:
-    """What a supervised method learns from."""
+def supervision(
+    members: Sequence[Path],
+    images: Sequence[Path],
+    masks: Sequence[Path],
+    manifests: Sequence[Path],
+) -> Supervision:
+    """Read what a supervised method learns from: the tune split's maps, images and masks."""
     import pandas as pd  # Here, because it is slow to import.
 
     from shamsul.storage.tables import read_table
 
     heatmaps: dict[str, list[Heatmaps]] = {}
-    for path in arguments.tune_members:
-        shard = read_heatmaps(path)
+    for shard in map(read_heatmaps, members):
         heatmaps.setdefault(shard.method, []).append(shard)
-    manifest = pd.concat([read_table(path) for path in arguments.manifests])
+    manifest = pd.concat([read_table(path) for path in manifests])
     return Supervision(
         manifest=manifest.drop_duplicates("image_id"),
-        masks=pd.concat([read_table(path) for path in arguments.tune_masks]),
+        masks=pd.concat([read_table(path) for path in masks]),
         frames={
-            image_id: frame
-            for path in arguments.tune_images
-            for image_id, frame in read_frames(path).items()
+            image_id: frame for path in images for image_id, frame in read_frames(path).items()
         },
         heatmaps=heatmaps,
     )

@@ -1,32 +1,37 @@
-"""Bring the radiographs of one shard to the model's frame, once."""
+"""Bring the radiographs of one shard to the model's frame, once: rule `images`."""
 
-import argparse
-import json
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
-from shamsul.data import images
+from shamsul.data.images import shard
 from shamsul.job import program
 from shamsul.storage.images import write_images
 from shamsul.storage.tables import read_table
 
 
-def main() -> None:
-    """Parse the arguments and write the image shard."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="size, geometry (JSON)")
-    parser.add_argument("--roots", type=json.loads, required=True, help="source: folder (JSON)")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True)
-    arguments = parser.parse_args()
-    shard = images.shard(
-        read_table(arguments.manifest),
-        {name: Path(folder) for name, folder in arguments.roots.items()},
-        arguments.settings["size"],
-        arguments.settings["geometry"],
-        arguments.threads,
-    )
-    write_images(shard, arguments.images)
+def main(
+    settings: dict[str, Any],
+    roots: dict[str, str],
+    manifest: Path,
+    threads: int = 1,
+    *,
+    images: Path,
+) -> None:
+    """Bring the radiographs of one shard to the model's frame.
+
+    Parameters
+    ----------
+    settings : size, geometry.
+    roots : folder of each source, by the source's name.
+    manifest : table of the shard's image files.
+    threads : images that are read at once.
+    images : shard to write.
+    """
+    folders = {name: Path(folder) for name, folder in roots.items()}
+    made = shard(read_table(manifest), folders, settings["size"], settings["geometry"], threads)
+    write_images(made, images)
 
 
 if __name__ == "__main__":

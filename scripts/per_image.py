@@ -1,63 +1,76 @@
-"""Turn the scores of all methods and shards into one value for each image and measure."""
+"""Turn all scores into one value for each image and measure: rule `per_image`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate import markers, per_image, sign_treatments
+from shamsul.evaluate import per_image as measures
+from shamsul.evaluate import pxap as precision
+from shamsul.evaluate import sign_treatments
+from shamsul.evaluate.markers import summarise
 from shamsul.evaluate.parameters import Measurement
-from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.thresholds import tune, warn_of_few
 from shamsul.job import program
 from shamsul.job.progress import track
 from shamsul.storage.tables import read_table, write_table
 
-TABLES = ("per_image", "thresholds", "pxap", "markers", "signs")
 
+def main(
+    settings: dict[str, Any],
+    scores: list[Path],
+    sign_scores: list[Path],
+    manifests: list[Path],
+    predictions: Path,
+    *,
+    per_image: Path,
+    thresholds: Path,
+    pxap: Path,
+    signs: Path,
+    markers: Path,
+) -> None:
+    """Choose thresholds on tune and measure every map, one method after the other.
 
-def main() -> None:
-    """Choose thresholds on tune and measure, one method after the other; write five tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: seed, evaluate")
-    parser.add_argument("--scores", type=Path, nargs="+", required=True)
-    parser.add_argument("--sign-scores", type=Path, nargs="+", required=True)
-    parser.add_argument("--manifests", type=Path, nargs="+", required=True)
-    parser.add_argument("--predictions", type=Path, required=True)
-    for name in TABLES:
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=Path, required=True, help="table to write")
-    arguments = parser.parse_args()
-    seed, settings = arguments.settings["seed"], Measurement.of(arguments.settings["evaluate"])
-    manifest = pd.concat([read_table(path) for path in sorted(arguments.manifests)])
-    predictions = read_table(arguments.predictions)
-
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
+    Parameters
+    ----------
+    settings : seed, evaluate.
+    scores : scores of the heatmaps, in a folder for each method.
+    sign_scores : scores under each treatment of signs, in a folder for each method.
+    manifests : tables of the images, one for each shard.
+    predictions : table of the classifier's predictions.
+    per_image : table to write, a row for each image, class, method and metric.
+    thresholds : table to write, of the thresholds chosen.
+    pxap : table to write, of the pixel average precision.
+    signs : table to write, of what the treatments of signs do.
+    markers : table to write, of the relevance on burnt-in markers.
+    """
+    seed, evaluate = settings["seed"], Measurement.of(settings["evaluate"])
+    manifest = pd.concat([read_table(path) for path in sorted(manifests)])
+    predicted = read_table(predictions)
+    parts: dict[Path, list[pd.DataFrame]] = {
+        path: [] for path in (per_image, thresholds, pxap, markers, signs)
+    }
     # The histograms of one method at a time fit into memory whatever the number of methods.
-    for found in by_method(arguments.scores):
-        scores = per_image.gather(found, manifest)
-        thresholds = tune(scores, settings)
-        parts["thresholds"].append(thresholds)
-        parts["per_image"].append(
-            per_image.per_image(scores, thresholds, manifest, predictions, settings)
-        )
-        parts["pxap"].append(pxap(scores, settings, seed))
-        parts["markers"].append(markers.summarise(scores, manifest, settings, seed))
-    for found in by_method(arguments.sign_scores):
-        found = per_image.judged(found, manifest)[found.columns]
-        parts["signs"].append(sign_treatments.summarise(found, manifest, settings, seed))
-    warn_of_few(pd.concat(parts["thresholds"]), settings)
-    for name in TABLES:
-        table = pd.concat(parts[name], ignore_index=True)
-        write_table(per_image.ordered(table), getattr(arguments, name))
+    for found in by_method(scores):
+        gathered = measures.gather(found, manifest)
+        chosen = tune(gathered, evaluate)
+        parts[thresholds].append(chosen)
+        parts[per_image].append(measures.per_image(gathered, chosen, manifest, predicted, evaluate))
+        parts[pxap].append(precision.pxap(gathered, evaluate, seed))
+        parts[markers].append(summarise(gathered, manifest, evaluate, seed))
+    for found in by_method(sign_scores):
+        found = measures.judged(found, manifest)[found.columns]
+        parts[signs].append(sign_treatments.summarise(found, manifest, evaluate, seed))
+    warn_of_few(pd.concat(parts[thresholds]), evaluate)
+    for path, tables in parts.items():
+        write_table(measures.ordered(pd.concat(tables, ignore_index=True)), path)
 
 
 def by_method(paths: list[Path]) -> Iterator[pd.DataFrame]:
-    """The tables of each method, its shards together; a method's shards lie in one folder."""
+    """Yield the tables of each method, its shards together; a method's shards lie in one folder."""
     folders: dict[Path, list[Path]] = {}
     for path in sorted(paths):
         folders.setdefault(path.parent, []).append(path)

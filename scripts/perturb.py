@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 from shamsul.explain.settings import Perturbations
 from shamsul.explain.shared_perturbations import ask
 from shamsul.job import program
-from shamsul.model.job import add_options, load_model
+from shamsul.model.job import BATCH_SIZE, Device, load_model
 from shamsul.storage.images import read_images
 from shamsul.storage.perturbed import write_perturbed
 
 
-def main() -> None:
-    """Parse the arguments, ask the network, write the shard."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: seed, classes, perturbations"
-    )
-    add_options(parser)
-    parser.add_argument("--perturbed", type=Path, required=True, help="shard to write")
-    arguments = parser.parse_args()
+def main(
+    settings: dict[str, Any],
+    checkpoint: Path,
+    images: Path,
+    device: Device = "auto",
+    batch_size: int = BATCH_SIZE,
+    *,
+    perturbed: Path,
+) -> None:
+    """Ask the network about perturbed versions of a shard's radiographs, for several methods.
 
-    settings = arguments.settings
-    model = load_model(arguments, settings["classes"])
-    perturbed = ask(
-        Perturbations(**settings["perturbations"]),
-        model,
-        read_images(arguments.images),
-        settings["seed"],
-    )
-    write_perturbed(perturbed, arguments.perturbed)
+    Parameters
+    ----------
+    settings : seed, classes, perturbations.
+    checkpoint : file of the classifier.
+    images : the shard's radiographs.
+    device : processor to compute on; `auto` is a GPU where there is one.
+    batch_size : perturbed images that are given to the network at once on a GPU.
+    perturbed : shard to write.
+    """
+    model = load_model(checkpoint, device, batch_size, settings["classes"])
+    perturbations = Perturbations(**settings["perturbations"])
+    write_perturbed(ask(perturbations, model, read_images(images), settings["seed"]), perturbed)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,26 @@
-"""Generate a phantom source: radiographs, labels and masks as CheXpert and CheXlocalize do."""
+"""Generate a source of phantoms as CheXpert and CheXlocalize have theirs: rule `phantom`."""
 
-import argparse
-import json
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
 from shamsul.data.adapters.phantom import PhantomSource
 from shamsul.job import program
 from shamsul.phantom.export import export
 
 
-def main() -> None:
-    """Parse the arguments and write the tree."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="the source (JSON)")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--directory", type=Path, required=True)
-    arguments = parser.parse_args()
-    source = PhantomSource.model_validate(arguments.settings)
-    export(arguments.directory, source.seed, source, workers=arguments.threads)
+def main(settings: dict[str, Any], threads: int = 1, *, directory: Path) -> None:
+    """Generate a phantom source: radiographs, labels and masks as CheXpert and CheXlocalize do.
+
+    Parameters
+    ----------
+    settings : the source.
+    threads : processes that draw radiographs at once.
+    directory : folder to write to.
+    """
+    source = PhantomSource.model_validate(settings)
+    export(directory, source.seed, source, workers=threads)
 
 
 if __name__ == "__main__":

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
 from shamsul.job import program
 from shamsul.job.progress import track
-from shamsul.model import checkpoint, predict
+from shamsul.model import predict
+from shamsul.model.checkpoint import load
 from shamsul.model.device import be_deterministic, resolve_device
+from shamsul.model.job import BATCH_SIZE, Device
 from shamsul.storage.images import read_images
 from shamsul.storage.tables import write_table
 
 
-def main() -> None:
-    """Parse the arguments, predict, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--images", type=Path, nargs="+", required=True)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--predictions", type=Path, required=True)
-    arguments = parser.parse_args()
+def main(
+    checkpoint: Path,
+    images: list[Path],
+    device: Device = "auto",
+    batch_size: int = BATCH_SIZE,
+    *,
+    predictions: Path,
+) -> None:
+    """Predict the logit and probability of every class of every image.
 
+    Parameters
+    ----------
+    checkpoint : file of the classifier.
+    images : the radiographs, a file for each shard.
+    device : processor to compute on; `auto` is a GPU where there is one.
+    batch_size : images that are given to the network at once.
+    predictions : table to write, a row for each image and class.
+    """
     be_deterministic()
-    device = resolve_device(arguments.device)
-    classifier = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
+    classifier = load(checkpoint, resolve_device(device), batch_size)
     tables = [
         predict.predictions(classifier, read_images(path))
-        for path in track(arguments.images, "predict: shards")
+        for path in track(images, "predict: shards")
     ]
-    write_table(pd.concat(tables), arguments.predictions)
+    write_table(pd.concat(tables), predictions)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 from shamsul.explain import registry
 from shamsul.job import program
-from shamsul.model.job import add_options, load_model
+from shamsul.model.job import BATCH_SIZE, Device, load_model
 from shamsul.probe.settings import Probe
 from shamsul.probe.table import probe
 from shamsul.storage.heatmaps import read_heatmaps
@@ -16,32 +15,38 @@ from shamsul.storage.images import read_images
 from shamsul.storage.tables import write_table
 
 
-def main() -> None:
-    """Parse the arguments, ask the model, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings",
-        type=json.loads,
-        required=True,
-        help="JSON: seed, classes, probe, entry, module, perturbations",
-    )
-    add_options(parser)
-    parser.add_argument("--heatmaps", type=Path, required=True)
-    parser.add_argument("--probes", type=Path, required=True, help="table to write")
-    arguments = parser.parse_args()
+def main(
+    settings: dict[str, Any],
+    checkpoint: Path,
+    images: Path,
+    heatmaps: Path,
+    device: Device = "auto",
+    batch_size: int = BATCH_SIZE,
+    *,
+    probes: Path,
+) -> None:
+    """Ask the model about some of one method's heatmaps of one shard.
 
-    settings = arguments.settings
-    model = load_model(arguments, settings["classes"])
+    Parameters
+    ----------
+    settings : seed, classes, probe, entry, module, perturbations.
+    checkpoint : file of the classifier.
+    images : the shard's radiographs.
+    heatmaps : the method's heatmaps of the shard.
+    device : processor to compute on; `auto` is a GPU where there is one.
+    batch_size : perturbed images that are given to the network at once on a GPU.
+    probes : table to write, a row for each image, class and metric.
+    """
     table = probe(
-        model,
-        read_images(arguments.images),
-        read_heatmaps(arguments.heatmaps),
+        load_model(checkpoint, device, batch_size, settings["classes"]),
+        read_images(images),
+        read_heatmaps(heatmaps),
         registry.one(settings["entry"], module=settings["module"]),
         Probe(**settings["probe"]),
         settings["seed"],
         settings["perturbations"],
     )
-    write_table(table, arguments.probes)
+    write_table(table, probes)
 
 
 if __name__ == "__main__":

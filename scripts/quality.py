@@ -1,8 +1,7 @@
-"""Summarise the quality that heatmap shards carry."""
+"""Summarise the quality that heatmap shards carry: rule `quality`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -12,15 +11,17 @@ from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
 
-def main() -> None:
-    """Read the shards' quality; write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--heatmaps", type=Path, nargs="+", required=True)
-    parser.add_argument("--manifests", type=Path, nargs="+", required=True)
-    parser.add_argument("--table", type=Path, required=True)
-    arguments = parser.parse_args()
-    manifest = pd.concat([read_table(path) for path in arguments.manifests])
-    write_table(summarise(arguments.heatmaps, manifest), arguments.table)
+def main(heatmaps: list[Path], manifests: list[Path], *, table: Path) -> None:
+    """Summarise how far the methods' maps are from what they promise, such as a sum.
+
+    Parameters
+    ----------
+    heatmaps : heatmaps of all methods, a file for each method and shard.
+    manifests : tables of the images, one for each shard.
+    table : table to write.
+    """
+    manifest = pd.concat([read_table(path) for path in manifests])
+    write_table(summarise(heatmaps, manifest), table)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Write the report of a run as one HTML file."""
+"""Write the report of a run as one HTML file: rule `report`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,34 +15,45 @@ from shamsul.storage.files import replacing
 from shamsul.storage.tables import read_table
 
 
-def main() -> None:
-    """Read what a run has made; write the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: config, kinds, foreign, missing"
-    )
-    parser.add_argument(
-        "--tables", type=Path, nargs="+", required=True, help="each named by its file's stem"
-    )
-    for name in ("manifests", "masks", "heatmaps", "images"):
-        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
-    parser.add_argument("--roots", type=json.loads, required=True, help="JSON: source, folder")
-    parser.add_argument("--digests", type=Path, nargs="+", required=True, help="inputs to name")
-    parser.add_argument("--html", type=Path, required=True, help="file to write")
-    arguments = parser.parse_args()
-    tables = {path.stem: read_table(path) for path in arguments.tables}
-    tables["manifest"] = pd.concat([read_table(path) for path in arguments.manifests])
-    tables["masks"] = pd.concat([read_table(path) for path in arguments.masks])
+def main(
+    settings: dict[str, Any],
+    roots: dict[str, str],
+    tables: list[Path],
+    manifests: list[Path],
+    masks: list[Path],
+    images: list[Path],
+    heatmaps: list[Path],
+    digests: list[Path],
+    *,
+    html: Path,
+) -> None:
+    """Write the report of a run as one HTML file.
+
+    Parameters
+    ----------
+    settings : config, kinds, foreign, missing.
+    roots : folder of each source, by the source's name.
+    tables : tables that the sections read, each named by its file's stem.
+    manifests : tables of the images, one for each shard.
+    masks : tables of the experts' masks, one for each shard.
+    images : the radiographs, a file for each shard.
+    heatmaps : heatmaps of all methods, a file for each method and shard.
+    digests : files whose check sums the report gives.
+    html : file to write.
+    """
+    read = {path.stem: read_table(path) for path in tables}
+    read["manifest"] = pd.concat([read_table(path) for path in manifests])
+    read["masks"] = pd.concat([read_table(path) for path in masks])
     results = Results(
-        tables,
-        heatmaps=arguments.heatmaps,
-        images=arguments.images,
-        roots={name: Path(folder) for name, folder in arguments.roots.items()},
-        provenance=provenance(arguments.digests),
+        read,
+        heatmaps=heatmaps,
+        images=images,
+        roots={name: Path(folder) for name, folder in roots.items()},
+        provenance=provenance(digests),
     )
-    html = render(results, **arguments.settings)
-    with replacing(arguments.html) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    page = render(results, **settings)
+    with replacing(html) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Collect what Snakemake's benchmarks say of each job's time and memory into one table."""
+"""Collect what Snakemake's benchmarks say of each job's time and memory: rule `runtime`."""
 
-import argparse
+from __future__ import annotations
+
 import logging
 from pathlib import Path
 
@@ -12,21 +13,22 @@ from shamsul.storage.tables import write_table
 logger = logging.getLogger(__name__)
 
 
-def main() -> None:
-    """Parse the arguments and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="that the benchmarks lie in")
-    parser.add_argument("--benchmarks", type=Path, nargs="+", required=True)
-    parser.add_argument("--table", type=Path, required=True)
-    arguments = parser.parse_args()
+def main(folder: Path, benchmarks: list[Path], *, table: Path) -> None:
+    """Collect what Snakemake's benchmarks say of each job's time and memory.
+
+    Parameters
+    ----------
+    folder : folder of the benchmarks; what follows in their names is the rule and its wildcards.
+    benchmarks : files of the benchmarks.
+    table : table to write, a row for each job.
+    """
     rows = []
-    for file in sorted(arguments.benchmarks):
-        if (
-            not file.exists()
-        ):  # Deleted, or not copied along: that job's time is not known any more.
+    for file in sorted(benchmarks):
+        # Deleted, or not copied along: that job's time is not known any more.
+        if not file.exists():
             logger.warning("%s: no such measurement", file)
             continue
-        rule, *wildcards = file.relative_to(arguments.folder).with_suffix("").parts
+        rule, *wildcards = file.relative_to(folder).with_suffix("").parts
         measured = pd.read_csv(file, sep="\t", na_values="-").iloc[0]
         rows.append(
             {
@@ -38,7 +40,7 @@ def main() -> None:
             }
         )
     columns = ["rule", "job", "seconds", "cpu_seconds", "max_rss_mb"]
-    write_table(pd.DataFrame(rows, columns=columns), arguments.table)
+    write_table(pd.DataFrame(rows, columns=columns), table)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Score one method's heatmaps of one shard against the experts' masks."""
+"""Score one method's heatmaps of one shard against the experts' masks: rule `score`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 from shamsul.evaluate.scores import score
 from shamsul.job import program
@@ -13,25 +12,35 @@ from shamsul.storage.images import read_frames
 from shamsul.storage.tables import read_table, write_table
 
 
-def main() -> None:
-    """Read a shard's heatmaps, frames and masks; write its scores and what signs do to them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: classes, sign")
-    parser.add_argument("--heatmaps", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--masks", type=Path, required=True)
-    parser.add_argument("--scores", type=Path, required=True, help="table to write")
-    parser.add_argument("--signs", type=Path, required=True, help="table to write")
-    arguments = parser.parse_args()
-    scores, signs = score(
-        read_heatmaps(arguments.heatmaps),
-        read_frames(arguments.images),
-        read_table(arguments.masks),
-        arguments.settings["classes"],
-        arguments.settings["sign"],
+def main(
+    settings: dict[str, Any],
+    heatmaps: Path,
+    images: Path,
+    masks: Path,
+    *,
+    scores: Path,
+    signs: Path,
+) -> None:
+    """Score one method's heatmaps of one shard against the experts' masks.
+
+    Parameters
+    ----------
+    settings : classes, sign.
+    heatmaps : the method's heatmaps of the shard.
+    images : the shard's radiographs.
+    masks : table of the shard's masks.
+    scores : table to write, of the maps' histograms and hits.
+    signs : table to write, of the same under each treatment of signs.
+    """
+    scored, treated = score(
+        read_heatmaps(heatmaps),
+        read_frames(images),
+        read_table(masks),
+        settings["classes"],
+        settings["sign"],
     )
-    write_table(scores, arguments.scores)
-    write_table(signs, arguments.signs)
+    write_table(scored, scores)
+    write_table(treated, signs)
 
 
 if __name__ == "__main__":

@@ -1,40 +1,48 @@
-"""Look at parts of the test set: strata, and regressions on shape and confidence."""
+"""Look at parts of the test set: rule `stratify`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from shamsul.evaluate import regressions as fits
+from shamsul.evaluate import strata as parts
 from shamsul.evaluate.features import of_masks
 from shamsul.evaluate.parameters import Stratification
-from shamsul.evaluate.regressions import regressions
-from shamsul.evaluate.strata import strata
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
 
-def main() -> None:
-    """Read the values per image, manifests and masks; write two tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: seed, evaluate")
-    parser.add_argument("--roles", type=json.loads, required=True, help="JSON: radiologist")
-    parser.add_argument("--per-image", type=Path, required=True)
-    parser.add_argument("--manifests", type=Path, nargs="+", required=True)
-    parser.add_argument("--masks", type=Path, nargs="+", required=True)
-    for name in ("--strata", "--regressions"):
-        parser.add_argument(name, type=Path, required=True, help="table to write")
-    arguments = parser.parse_args()
-    seed, settings = arguments.settings["seed"], Stratification.of(arguments.settings["evaluate"])
-    per_image = read_table(arguments.per_image)
-    manifest = pd.concat([read_table(path) for path in sorted(arguments.manifests)])
-    features = of_masks(pd.concat([read_table(path) for path in sorted(arguments.masks)]))
-    write_table(strata(per_image, manifest, features, settings, seed), arguments.strata)
-    write_table(
-        regressions(per_image, features, settings, arguments.roles, seed), arguments.regressions
-    )
+def main(
+    settings: dict[str, Any],
+    roles: dict[str, Any],
+    per_image: Path,
+    manifests: list[Path],
+    masks: list[Path],
+    *,
+    strata: Path,
+    regressions: Path,
+) -> None:
+    """Look at parts of the test set: strata, and regressions on shape and confidence.
+
+    Parameters
+    ----------
+    settings : seed, evaluate.
+    roles : method that is the radiologist.
+    per_image : table of the values of every image, class, method and metric.
+    manifests : tables of the images, one for each shard.
+    masks : tables of the experts' masks, one for each shard.
+    strata : table to write, of means by stratum.
+    regressions : table to write, of slopes.
+    """
+    seed, evaluate = settings["seed"], Stratification.of(settings["evaluate"])
+    values = read_table(per_image)
+    manifest = pd.concat([read_table(path) for path in sorted(manifests)])
+    features = of_masks(pd.concat([read_table(path) for path in sorted(masks)]))
+    write_table(parts.strata(values, manifest, features, evaluate, seed), strata)
+    write_table(fits.regressions(values, features, evaluate, roles, seed), regressions)
 
 
 if __name__ == "__main__":

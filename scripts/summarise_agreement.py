@@ -1,10 +1,9 @@
-"""Summarise how alike the methods' maps are."""
+"""Summarise how alike the methods' maps are: rule `summarise_agreement`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,18 +13,22 @@ from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
 
-def main() -> None:
-    """Read the shards' correlations; write their means."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: seed, evaluate")
-    parser.add_argument("--agreements", type=Path, nargs="+", required=True)
-    parser.add_argument("--manifests", type=Path, nargs="+", required=True)
-    parser.add_argument("--table", type=Path, required=True, help="table to write")
-    arguments = parser.parse_args()
-    seed, settings = arguments.settings["seed"], Resampling.of(arguments.settings["evaluate"])
-    table = pd.concat([read_table(path) for path in sorted(arguments.agreements)])
-    manifest = pd.concat([read_table(path) for path in sorted(arguments.manifests)])
-    write_table(summarise(table, manifest, settings, seed), arguments.table)
+def main(
+    settings: dict[str, Any], agreements: list[Path], manifests: list[Path], *, table: Path
+) -> None:
+    """Summarise how alike the methods' maps are: the mean correlation of each pair.
+
+    Parameters
+    ----------
+    settings : seed, evaluate.
+    agreements : tables of the correlations, one for each shard.
+    manifests : tables of the images, one for each shard.
+    table : table to write.
+    """
+    correlations = pd.concat([read_table(path) for path in sorted(agreements)])
+    manifest = pd.concat([read_table(path) for path in sorted(manifests)])
+    seed, evaluate = settings["seed"], Resampling.of(settings["evaluate"])
+    write_table(summarise(correlations, manifest, evaluate, seed), table)
 
 
 if __name__ == "__main__":

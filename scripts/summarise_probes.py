@@ -1,10 +1,9 @@
-"""Summarise what the model said of all methods' heatmaps."""
+"""Summarise what the model said of all methods' heatmaps: rule `summarise_probes`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,23 +13,32 @@ from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
 
-def main() -> None:
-    """Read probes and manifests; write two tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: seed, evaluate")
-    parser.add_argument("--probes", type=Path, nargs="+", required=True)
-    parser.add_argument("--manifests", type=Path, nargs="+", required=True)
-    for name in ("--faithfulness", "--sanity"):
-        parser.add_argument(name, type=Path, required=True, help="table to write")
-    arguments = parser.parse_args()
-    faithfulness, sanity = summarise(
-        pd.concat([read_table(path) for path in sorted(arguments.probes)]),
-        pd.concat([read_table(path) for path in sorted(arguments.manifests)]),
-        Resampling.of(arguments.settings["evaluate"]),
-        arguments.settings["seed"],
+def main(
+    settings: dict[str, Any],
+    probes: list[Path],
+    manifests: list[Path],
+    *,
+    faithfulness: Path,
+    sanity: Path,
+) -> None:
+    """Summarise what the model said of all methods' heatmaps, with intervals.
+
+    Parameters
+    ----------
+    settings : seed, evaluate.
+    probes : tables of the probes, one for each method and shard.
+    manifests : tables of the images, one for each shard.
+    faithfulness : table to write, of what hiding what a map shows does to the prediction.
+    sanity : table to write, of how maps change where they should, and where they should not.
+    """
+    tables = summarise(
+        pd.concat([read_table(path) for path in sorted(probes)]),
+        pd.concat([read_table(path) for path in sorted(manifests)]),
+        Resampling.of(settings["evaluate"]),
+        settings["seed"],
     )
-    write_table(faithfulness, arguments.faithfulness)
-    write_table(sanity, arguments.sanity)
+    for table, path in zip(tables, (faithfulness, sanity), strict=True):
+        write_table(table, path)
 
 
 if __name__ == "__main__":

@@ -2,61 +2,66 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 from pathlib import Path
+from typing import Any
 
 from shamsul.job import program
 from shamsul.job.fingerprint import files
-from shamsul.model import checkpoint, dataset
+from shamsul.model import dataset
 from shamsul.model.backbones import build
+from shamsul.model.checkpoint import save
 from shamsul.model.classifier import Classifier
 from shamsul.model.device import resolve_device
+from shamsul.model.job import BATCH_SIZE, Device
 from shamsul.model.settings import Model, Train
 from shamsul.model.train import fit, selection
 from shamsul.storage.tables import write_table
 
 
-def main() -> None:
-    """Parse the arguments, train, write the checkpoint and the history."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: seed, classes, size, model, train"
-    )
-    for split in ("train", "tune"):
-        parser.add_argument(f"--{split}-images", type=Path, nargs="*", required=True)
-        parser.add_argument(f"--{split}-manifests", type=Path, nargs="*", required=True)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--batch-size", type=int, default=32, help="when scoring on tune")
-    parser.add_argument("--state", type=Path, required=True, help="file to go on from")
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--history", type=Path, required=True)
-    arguments = parser.parse_args()
+def main(
+    settings: dict[str, Any],
+    train_images: list[Path],
+    train_manifests: list[Path],
+    tune_images: list[Path],
+    tune_manifests: list[Path],
+    device: Device = "auto",
+    batch_size: int = BATCH_SIZE,
+    *,
+    state: Path,
+    checkpoint: Path,
+    history: Path,
+) -> None:
+    """Train the classifier, or go on with a training that was interrupted.
 
-    settings = arguments.settings
+    Parameters
+    ----------
+    settings : seed, classes, size, model, train.
+    train_images : radiographs of the train split, a file for each shard.
+    train_manifests : their labels, a table for each shard.
+    tune_images : radiographs of the tune split, a file for each shard.
+    tune_manifests : their labels, a table for each shard.
+    device : processor to compute on; `auto` is a GPU where there is one.
+    batch_size : images that are given to the network at once when scoring on tune.
+    state : file to go on from; it is there from the first epoch to the end.
+    checkpoint : file of the classifier to write.
+    history : table to write, a row for each epoch.
+    """
     classes, size, seed = tuple(settings["classes"]), settings["size"], settings["seed"]
     model, train = Model.model_validate(settings["model"]), Train.model_validate(settings["train"])
-    train_set, tune_set = (
-        dataset.read(images, manifests, classes, size)
-        for images, manifests in (
-            (arguments.train_images, arguments.train_manifests),
-            (arguments.tune_images, arguments.tune_manifests),
-        )
-    )
+    train_set = dataset.read(train_images, train_manifests, classes, size)
+    tune_set = dataset.read(tune_images, tune_manifests, classes, size)
     network = build(model.backbone, len(classes), size, model.weights, seed)
-    classifier = Classifier(network, classes, model.backbone, size, arguments.batch_size)
-    classifier.to(resolve_device(arguments.device))
+    classifier = Classifier(network, classes, model.backbone, size, batch_size)
+    classifier.to(resolve_device(device))
     # A training that was interrupted does not go on under other code.
     code = hashlib.sha256(b"".join(file.read_bytes() for file in files(Path(__file__))))
-    history = fit(
-        classifier, train_set, tune_set, train, seed, arguments.state, code=code.hexdigest()
-    )
-    checkpoint.save(classifier, arguments.checkpoint, selection(history))
-    write_table(history, arguments.history)
+    epochs = fit(classifier, train_set, tune_set, train, seed, state, code=code.hexdigest())
+    save(classifier, checkpoint, selection(epochs))
+    write_table(epochs, history)
     # Last: killed before this line, the next run trains nothing again. It is gone already where a
     # job of a killed run went on beside this one.
-    arguments.state.unlink(missing_ok=True)
+    state.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

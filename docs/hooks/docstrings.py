@@ -1,7 +1,8 @@
-"""Lets the site read this project's docstrings, which tell a parameter on one line.
+"""Lets the site read this project's docstrings.
 
-Here a parameter is written `name : what it is`, since its type is in the signature. The NumPy
-style reads what follows the colon as a type; it has to stand on the next line to be a description.
+A parameter is written `name : what it is` here, since its type is in the signature. The NumPy style
+reads what follows the colon as a type; it has to stand on the next line to be a description. And
+examples may stand before the first section, where they are code only between fences.
 """
 
 from __future__ import annotations
@@ -12,17 +13,22 @@ from typing import Any
 from griffe import Extension, Object
 
 SECTION = re.compile(r"^(Parameters|Attributes)\n-+\n((?:.+\n?|\n(?=[^\n]+ : ))*)", re.MULTILINE)
+FIRST_SECTION = re.compile(r"^\w[\w ]*\n-+$", re.MULTILINE)
+EXAMPLES = re.compile(r"^(>>> .*(?:\n(?!\n).+)*)", re.MULTILINE)
 ENTRY = re.compile(r"^(\w[\w, ]*?) : (.+)$", re.MULTILINE)
 
 
 def described(text: str) -> str:
-    """Move what follows `name :` in sections of a docstring to a line of its own."""
+    """Return a docstring that the NumPy style reads as it is meant."""
 
     def section(found: re.Match[str]) -> str:
         title, entries = found.groups()
         return f"{title}\n{'-' * len(title)}\n" + ENTRY.sub(r"\1\n    \2", entries)
 
-    return SECTION.sub(section, text)
+    first = FIRST_SECTION.search(text)
+    start = first.start() if first else len(text)
+    told = EXAMPLES.sub(r"```pycon\n\1\n```", text[:start])
+    return told + SECTION.sub(section, text[start:])
 
 
 class Described(Extension):

@@ -39,7 +39,7 @@ a classifier trained anew for a better table."""
 
 
 def files(*programs: Path) -> list[Path]:
-    """The programs and every module of this package that they import, sorted.
+    """Return the programs and every module of this package that they import, sorted.
 
     A file that is no Python (a template) stands for itself.
 
@@ -56,7 +56,7 @@ def files(*programs: Path) -> list[Path]:
 
 
 def digest(*programs: Path) -> str:
-    """Of names and contents of all `files`: 16 hexadecimal digits."""
+    """Return a digest of names and contents of all `files`: 16 hexadecimal digits."""
     found = hashlib.sha256()
     for file in sorted(files(*programs), key=_place):
         found.update(f"{_place(file)} {_content(file)}\n".encode())
@@ -75,7 +75,7 @@ def _content(file: Path) -> str:
 
 
 def libraries(*programs: Path) -> dict[str, str]:
-    """Versions of the libraries that the programs compute with, as installed here; sorted by name.
+    """Return the versions of the libraries that the programs compute with, as installed here.
 
     The build (`+cpu`, `+cu128`) is left out: what it computes on is no part of a result's
     description. A library that is not installed here is left out too.

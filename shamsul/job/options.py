@@ -16,11 +16,12 @@ def write(values: Mapping[str, str | Sequence[str] | None]) -> str:
     values : values by the names of a program's parameters. A list is several values of one option.
         An option without a value (None, or an empty list) is left out.
     """
-    return " ".join(
-        f"--{name.replace('_', '-')} {shlex.quote(value) if isinstance(value, str) else braces(value)}"
+    words = {
+        name: shlex.quote(value) if isinstance(value, str) else braces(value)
         for name, value in values.items()
         if value is not None and (isinstance(value, str) or len(value))
-    )
+    }
+    return " ".join(f"--{name.replace('_', '-')} {word}" for name, word in words.items())
 
 
 def braces(paths: Sequence[str]) -> str:

@@ -1,28 +1,33 @@
-"""The options and the model of programs that ask the network."""
+"""Where and how fast the programs run that ask the model, and the model itself."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from shamsul.model.description import check_classes
 
 if TYPE_CHECKING:
     from shamsul.model.classifier import Classifier
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a job on one shard: weights, images, and where and how fast it runs."""
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--batch-size", type=int, default=32, help="of perturbed images, on a GPU")
+Device = Literal["auto", "cpu", "cuda"]
+"""Processor to compute on; `auto` is a GPU where there is one."""
+BATCH_SIZE = 32
+"""Images that are given to the network at once on a GPU, by default."""
 
 
-def load_model(arguments: argparse.Namespace, classes: Sequence[str]) -> Classifier:
-    """Load the classifier that `add_options` names, once torch is set to be deterministic.
+def load_model(
+    checkpoint: Path, device: Device, batch_size: int, classes: Sequence[str]
+) -> Classifier:
+    """Load a job's classifier, once torch is set to be deterministic.
+
+    Parameters
+    ----------
+    checkpoint : file of the classifier.
+    device : processor to compute on.
+    batch_size : images that are given to the network at once on a GPU.
+    classes : names that the classifier must have, in this order.
 
     Raises
     ------
@@ -30,11 +35,10 @@ def load_model(arguments: argparse.Namespace, classes: Sequence[str]) -> Classif
         The checkpoint is unreadable or of other classes than `classes`, or there is no such device.
     """
     # Here, because they import torch.
-    from shamsul.model import checkpoint
+    from shamsul.model.checkpoint import load
     from shamsul.model.device import be_deterministic, resolve_device
 
     be_deterministic()
-    device = resolve_device(arguments.device)
-    model = checkpoint.load(arguments.checkpoint, device, arguments.batch_size)
-    check_classes(arguments.checkpoint, model.classes, classes)
+    model = load(checkpoint, resolve_device(device), batch_size)
+    check_classes(checkpoint, model.classes, classes)
     return model

@@ -42,6 +42,8 @@ def provenance(files: Iterable[Path]) -> dict[str, str]:
 def _commit() -> str:
     """Return the commit of the code that runs, marked where files differ from it."""
     folder = Path(shamsul.__file__).parent.parent
+    if not (folder / "Snakefile").is_file():
+        return "unknown"  # an installation, perhaps inside somebody else's repository
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         return commit + (" with changes" if _git(folder, "status", "--porcelain") else "")

@@ -8,7 +8,7 @@ from shamsul.settings import Section
 
 
 class Report(Section):
-    """What the HTML report shows."""
+    """Content of the HTML report."""
 
     title: str = "Which explanation can be trusted?"
     """Heading of the page."""

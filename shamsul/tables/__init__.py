@@ -11,13 +11,9 @@ Ground floor: Snakemake reads this while it reads the rules, so nothing heavy is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from shamsul.tables import classifier, comparisons, heatmaps, localisation
-from shamsul.tables.table import Table
-
-if TYPE_CHECKING:
-    from shamsul.config import Config
+from shamsul.tables.table import Configuration, Table
 
 CAPTIONS = Path(__file__).parents[2] / "captions"
 """Folder of the captions that Snakemake's report shows."""
@@ -30,7 +26,7 @@ TABLES: dict[str, Table] = {
 """All tables by name."""
 
 
-def existing(config: Config) -> list[str]:
+def existing(config: Configuration) -> list[str]:
     """Return the names of the tables that a run of this configuration has."""
     return [name for name, table in TABLES.items() if table.when(config)]
 

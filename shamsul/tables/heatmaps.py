@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from shamsul.tables.columns import (
     CLASS,
     CLASS_OR_POOLED,
@@ -18,16 +16,13 @@ from shamsul.tables.columns import (
     number,
     text,
 )
-from shamsul.tables.table import Table
-
-if TYPE_CHECKING:
-    from shamsul.config import Config
+from shamsul.tables.table import Configuration, Table
 
 _MEASURES = ("Localisation", "Measures")
 _PROBES = ("Faithfulness and sanity", None)
 
 
-def _probed(config: Config) -> bool:
+def _probed(config: Configuration) -> bool:
     return config.probe.images > 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from shamsul.tables.columns import (
     CLASS,
     CLASS_OR_POOLED,
@@ -22,15 +20,12 @@ from shamsul.tables.columns import (
     share,
     text,
 )
-from shamsul.tables.table import Table
-
-if TYPE_CHECKING:
-    from shamsul.config import Config
+from shamsul.tables.table import Configuration, Table
 
 _MEASURES = ("Localisation", "Measures")
 
 
-def _chexlocalize(config: Config) -> bool:
+def _chexlocalize(config: Configuration) -> bool:
     return config.evaluate.protocol == "chexlocalize"
 
 

@@ -5,15 +5,24 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from shamsul.tables.columns import Columns
 
-if TYPE_CHECKING:
-    from shamsul.config import Config
+
+class Configuration(Protocol):
+    """The parts of the checked configuration (`shamsul.config.Config`) that conditions look at."""
+
+    @property
+    def probe(self) -> Any:
+        """Return the section `probe`."""
+
+    @property
+    def evaluate(self) -> Any:
+        """Return the section `evaluate`."""
 
 
-def always(config: Config) -> bool:
+def always(config: Configuration) -> bool:
     """Return true: every run has the table."""
     return True
 
@@ -38,7 +47,7 @@ class Table:
     subcategory: str | None
     description: str
     columns: Columns
-    when: Callable[[Config], bool] = always
+    when: Callable[[Configuration], bool] = always
     condition: str = ""
     settings: tuple[str, ...] = ("settings",)
 

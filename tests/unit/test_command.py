@@ -8,12 +8,15 @@ import subprocess
 import sys
 import tomllib
 
+import pandas as pd
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import shamsul
-from shamsul import experiment
+from shamsul import experiment, plan
 from shamsul.command import shipped, text, workflow
 from shamsul.command.app import app
 from shamsul.data.settings import PhantomSource
@@ -21,7 +24,9 @@ from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
+from shamsul.model.backbones import BACKBONES
 from shamsul.phantom import export as phantom_export
+from shamsul.storage.tables import write_table
 from tests.experiment import SMALL
 
 SLOW = ("torch", "torchvision", "pandas", "snakemake", "numpy", "yaml")
@@ -244,7 +249,11 @@ def test_phantoms_are_exported_as_the_library_does(tmp_path):
     )  # fmt: skip
     phantom_export.export(tmp_path / "two", 5, source, annotations=True)
     one, two = (
-        {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*.*")}
+        {
+            file.relative_to(folder): file.read_bytes()
+            for file in folder.rglob("*")
+            if file.is_file()
+        }
         for folder in (tmp_path / "one", tmp_path / "two")
     )
     assert one == two and any("annotations" in name.name for name in one)
@@ -263,3 +272,55 @@ def test_a_fault_of_the_phantoms_is_named(tmp_path, wrong, message):
     with pytest.raises(InputError, match=message):
         invoked("phantom", "export", str(tmp_path), *wrong)
     assert not list(tmp_path.iterdir())
+
+
+def small(*methods, **changes):
+    return experiment.read({**SMALL, "explain": {"methods": list(methods)}, **changes})
+
+
+def test_a_plan_follows_from_methods_classes_and_images():
+    """By hand: 14 classes, 3 passes for a gradient, maps of 64 x 64 or 4 x 4."""
+    made = small({"method": "grad_cam"}, {"method": "lrp_z"}, {"method": "lime", "samples": 200})
+    found = plan.plan(made, images=10)
+    assert found.passes == 10 * (1 + 3 * 14 + 200)
+    assert found.heatmap_bytes == 10 * 14 * 4 * (4**2 + 2 * 64**2)
+    # explain and probe on 3 and 2 shards, train, predict.
+    assert found.asking == 3 * 3 + 3 * 2 + 2
+    light = sum(found.jobs.values()) - found.asking
+    assert found.hours(0.5) * 3600 == pytest.approx(0.5 * 2430 + 3 * found.asking + light)
+
+
+def test_draws_of_gradients_cost_a_gradient_each_and_shared_ones_are_made_once():
+    made = small({"method": "integrated_gradients", "steps": 8}, {"method": "random"})
+    assert plan.plan(made, 1).passes == 8 * 3 * 14
+    explain = {
+        "perturbations": {"samples": 50, "segments": 8},
+        "methods": [{"method": "lime", "shared": True}, {"method": "kernel_shap", "shared": True}],
+    }
+    shared = plan.plan(experiment.read({**SMALL, "explain": explain}), 2)
+    assert shared.passes == 2 * 50 and shared.jobs["perturb"] == 3
+
+
+@given(images=st.integers(1, 10**6), forward=st.floats(1e-6, 10))
+def test_hours_and_bytes_grow_with_the_images(images, forward):
+    made = small({"method": "grad_cam"}, {"method": "lime"})
+    one, more = plan.plan(made, images), plan.plan(made, images + 1)
+    assert more.hours(forward) > one.hours(forward) and more.heatmap_bytes > one.heatmap_bytes
+    assert more.jobs == one.jobs
+
+
+def test_the_images_of_a_plan_are_phantoms_or_the_manifests_or_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = invoked("plan", str(written(tmp_path)))
+    assert "16 images to explain" in told and re.search(r"^total +\d+$", told, re.MULTILINE)
+    manifest = pd.DataFrame({"split": ["train", "tune", "test", "test"]})
+    write_table(manifest, tmp_path / "results" / "small" / "manifest.parquet")
+    assert "3 images to explain" in invoked("plan", str(written(tmp_path)))
+    assert "668 images to explain" in invoked("plan", "chexpert", "--images", "668")
+    with pytest.raises(InputError, match="say --images N"):
+        invoked("plan", "nih")
+    assert "at 0.5 s a forward pass" in invoked("plan", "phantom", "--forward", "0.5")
+
+
+def test_every_backbone_has_a_measured_pass():
+    assert list(plan.FORWARD) == list(BACKBONES)

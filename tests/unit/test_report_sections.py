@@ -5,7 +5,7 @@ import dataclasses
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shamsul.report.methods import Methods
@@ -151,6 +151,7 @@ def test_a_whole_section_is_read(tmp_path):
     assert declared(tmp_path / "x.py") == Section("x", "X", None, ("gains", "images"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=12), st.randoms())
 def test_each_section_comes_behind_the_one_that_it_follows(parents, random):
     names = [f"s{number:02d}" for number in range(len(parents))]

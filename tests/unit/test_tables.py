@@ -5,7 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.api import types
 
@@ -119,6 +119,7 @@ def test_captions_are_written_where_asked(tmp_path):
     assert "{{ snakemake.params.roles }}" in (tmp_path / "gains.rst").read_text()
 
 
+@settings(deadline=None)
 @given(st.lists(st.from_regex(r"`?[a-z=._-]{1,30}`?", fullmatch=True), min_size=1, max_size=60))
 def test_a_caption_keeps_every_word_and_breaks_none(words):
     description = " ".join(word.strip("`") for word in words)

@@ -1,0 +1,40 @@
+"""Lines that rules have in common: `use rule ... as` takes them from here.
+
+A rule adds its inputs, outputs, memory and time, `options` for what is in its command besides its
+files, and the pathvar `job`, which names its log and benchmark.
+"""
+
+
+rule table_job:
+    log:
+        f"{RUN}/logs/<job>.log",
+    benchmark:
+        f"{RUN}/benchmarks/<job>.tsv"
+    """Base of rules that make tables; no job of its own."""
+    pathvars:
+        job="table_job",
+    conda:
+        "../envs/tables.yaml"
+    params:
+        software=lambda wildcards, input: software(Path(input.code).stem),
+        options=options(),
+    shell:
+        "python {input.code:q} {params.options} 2>&1 | tee {log:q}"
+
+
+rule model_job:
+    log:
+        f"{RUN}/logs/<job>.log",
+    benchmark:
+        f"{RUN}/benchmarks/<job>.tsv"
+    """Base of rules that ask the network; no job of its own."""
+    pathvars:
+        job="model_job",
+    conda:
+        "../envs/torch.yaml"
+    params:
+        software=lambda wildcards, input: software(Path(input.code).stem),
+        options=options(),
+    shell:
+        "python {input.code:q} {params.options} --device {resources.device}"
+        " --batch-size {resources.batch_size} 2>&1 | tee {log:q}"
