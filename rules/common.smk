@@ -50,6 +50,12 @@ from shamsul.data import sources
 from shamsul.data import image_changes
 from shamsul.data.adapters.phantom import PHANTOM_FILES, PhantomSource
 from shamsul.errors import InputError
+from shamsul.evaluate.parameters import (
+    Comparison,
+    Measurement,
+    Resampling,
+    Stratification,
+)
 from shamsul.explain import registry
 from shamsul.explain.base import Method
 from shamsul.explain.external.methods import Imported, Segmentations
@@ -90,8 +96,6 @@ if workflow.is_main_process and (
         " everything anew."
     )
 
-# Keys of `evaluate` that intervals and tests depend on.
-RESAMPLING = ("replicates", "interval", "confidence", "min_patients")
 SHARDS = {
     split: [f"{split}-{number:04d}" for number in range(CONFIG.data.shards[split])]
     for split in SPLITS
@@ -319,10 +323,15 @@ def images(*splits):
     return [f"{RUN}/images/{shard}.h5" for split in splits for shard in SHARDS[split]]
 
 
-def evaluate_settings(*keys):
-    """The seed and some keys of `evaluate`, for the statistics."""
-    chosen = {key: getattr(CONFIG.evaluate, key) for key in keys}
-    return shamsul.config.canonical({"seed": CONFIG.seed, "evaluate": chosen})
+def evaluate_settings(parameters, **narrower):
+    """The seed, and what a program's parameters name of `evaluate`, for the statistics.
+
+    A narrower value takes the place of the configuration's, so that less reruns.
+    """
+    chosen = {key: getattr(CONFIG.evaluate, key) for key in parameters.names()}
+    return shamsul.config.canonical(
+        {"seed": CONFIG.seed, "evaluate": chosen | narrower}
+    )
 
 
 def shown_configuration():

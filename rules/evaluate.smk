@@ -60,9 +60,7 @@ use rule table_job as per_image with:
         runtime=growing(60),
     params:
         options=options(
-            settings=evaluate_settings(
-                "thresholds", "fixed_threshold", "min_masks", *RESAMPLING
-            )
+            settings=evaluate_settings(Measurement)
         ),
 
 
@@ -83,7 +81,7 @@ use rule table_job as compare with:
         runtime=growing(60),
     params:
         options=options(
-            settings=evaluate_settings("baseline", *RESAMPLING),
+            settings=evaluate_settings(Comparison),
             roles=shamsul.config.canonical(ROLES),
         ),
 
@@ -106,15 +104,8 @@ use rule table_job as stratify with:
     params:
         # The IoU that lines are fitted to is of the first rule; of the roles the reader counts.
         options=options(
-            settings=shamsul.config.canonical(
-                {
-                    "seed": CONFIG.seed,
-                    "evaluate": {"thresholds": CONFIG.evaluate.thresholds[:1]}
-                    | {
-                        key: getattr(CONFIG.evaluate, key)
-                        for key in ("true_positive", *RESAMPLING)
-                    },
-                }
+            settings=evaluate_settings(
+                Stratification, thresholds=CONFIG.evaluate.thresholds[:1]
             ),
             roles=shamsul.config.canonical({"radiologist": ROLES["radiologist"]}),
         ),
@@ -151,4 +142,4 @@ use rule table_job as summarise_agreement with:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        options=options(settings=evaluate_settings(*RESAMPLING)),
+        options=options(settings=evaluate_settings(Resampling)),

@@ -42,4 +42,4 @@ use rule table_job as summarise_probes with:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        options=options(settings=evaluate_settings(*RESAMPLING)),
+        options=options(settings=evaluate_settings(Resampling)),
