@@ -11,6 +11,8 @@ from shamsul.job.fingerprint import PROJECT
 from tests import compare
 from tests.experiment import SMALL
 
+pytestmark = pytest.mark.workflow
+
 OUTER = """
 configfile: "outer.yaml"
 
