@@ -59,9 +59,7 @@ use rule table_job as per_image with:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        options=options(
-            settings=evaluate_settings(Measurement)
-        ),
+        options=options(settings=evaluate_settings(Measurement)),
 
 
 use rule table_job as compare with:
