@@ -20,6 +20,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/jobs.smk"
 include: "rules/base.smk"
 include: "rules/methods.smk"
 include: "rules/prepare.smk"

@@ -8,4 +8,4 @@ def main() -> None:
     from shamsul.command.app import app
     from shamsul.job import program
 
-    program.run(app)
+    program.run(lambda: app())

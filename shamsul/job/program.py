@@ -2,7 +2,7 @@
 
 The parameters of a program's `main` are its options, described in the docstring's section
 "Parameters". Those after `*` are files that it writes. A rule gives its inputs, outputs and
-settings the same names, and its command follows from these (rules/base.smk).
+settings the same names, and its command follows from these (rules/jobs.smk).
 """
 
 from __future__ import annotations

@@ -1,0 +1,112 @@
+"""What a rule's job is made of: program, options, processor, memory and logs."""
+
+# What follows changes where and how fast a job runs and never its result, so rules take it as
+# resources, which rerun nothing when they change, and not as parameters.
+# Without a request, a GPU that happens to be there is another's.
+DEVICE = "cpu" if CONFIG.compute.gpu is False else CONFIG.compute.device
+BATCH_SIZE = CONFIG.compute.batch_size
+GPU = int(
+    DEVICE != "cpu"
+    and (
+        CONFIG.compute.gpu or DEVICE == "cuda" or shutil.which("nvidia-smi") is not None
+    )
+)
+
+
+def check_gpu_is_known():
+    """Raise an error where nobody said whether the cluster that runs the jobs has GPUs."""
+    if not workflow.local_exec and DEVICE == "auto" and CONFIG.compute.gpu is None:
+        raise WorkflowError(
+            "configuration: compute.gpu: is required where jobs run on other machines than Snakemake"
+            " itself, say true or false; the profile's is lost where `--config` is given, so give it"
+            " there too: `--config compute='{gpu: true}' ...`"
+        )
+
+
+def program(name):
+    """Input: the script of that name, by a path that a copy of the project's folder does not change."""
+    script = PROJECT / "scripts" / f"{name}.py"
+    inside = script.is_relative_to(Path.cwd())
+    return local(os.path.relpath(script) if inside else str(script))
+
+
+@functools.cache
+def software(name, *more):
+    """What a program is made of: a digest of its code, and versions of what it computes with.
+
+    The code is the script and all that it imports from this project; `more` are further files that
+    it reads or imports. A parameter, not dozens of input files for each of thousands of jobs.
+    """
+    files = [PROJECT / "scripts" / f"{name}.py", *(PROJECT / file for file in more)]
+    # In environments of their own the jobs have other libraries, and Snakemake watches these.
+    isolated = workflow.deployment_settings.deployment_method
+    libraries = {} if isolated else shamsul.job.fingerprint.libraries(*files)
+    return shamsul.config.canonical(
+        {"code": shamsul.job.fingerprint.digest(*files), "libraries": libraries}
+    )
+
+
+def failures():
+    """Of each job that failed, and not only at first, its log and the last line there."""
+    jobs = [
+        job
+        for failed in workflow.scheduler.failed
+        for job in (failed if failed.is_group() else [failed])
+    ]
+    for log in sorted(str(job.log[0]) for job in jobs if job.log):
+        lines = (
+            Path(log).read_text(errors="replace").splitlines()
+            if Path(log).exists()
+            else []
+        )
+        yield f"failed: {log}: {lines[-1] if lines else 'it is empty'}"
+
+
+def growing(amount):
+    """Resource function: MB or minutes, as much again at each attempt.
+
+    A job that was killed because it had too little gets more when it is tried again.
+    """
+    return lambda wildcards, attempt: amount * attempt
+
+
+def options(**values):
+    """Params function: a job's command line, from the names that the rule gives to its files.
+
+    Input `a_b` is option `--a-b`. Inputs `code` and `watched`, and what has no name, are none.
+
+    Parameters
+    ----------
+    values : options that are no files of the rule, such as settings. Functions are called with the
+        job's wildcards.
+    """
+
+    def written(wildcards, input, output):
+        asked = {
+            name: value(wildcards) if callable(value) else value
+            for name, value in values.items()
+        }
+        files = {**dict(input.items()), **dict(output.items())}
+        named = {n: f for n, f in files.items() if n not in ("code", "watched")}
+        return shamsul.job.options.write(asked | named)
+
+    return written
+
+
+MEASURED = []
+
+
+def jobs(pattern, **wildcards):
+    """Pathvar `job`: name of a rule's logs and benchmarks, whose run time is part of the report.
+
+    Parameters
+    ----------
+    wildcards : values of the pattern's wildcards, for all jobs of the run.
+    """
+    MEASURED.extend(expand(pattern, **wildcards))
+    return pattern
+
+
+def benchmarks(wildcards):
+    """Snakemake's measurements of the jobs that made the tables."""
+    return [f"{PLACE}/benchmarks/{job}.tsv" for job in MEASURED]
