@@ -125,7 +125,7 @@ def jobs(experiment: Experiment) -> dict[str, int]:
 
 def passes(method: Method, classes: int) -> float:
     """Return the forward passes that explaining one image is worth, all classes together."""
-    if method.cost == "none" or method.uses_shared:
+    if method.cost == "no_model" or method.uses_shared:
         return 0
     if method.cost == "forward":
         return 1

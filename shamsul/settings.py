@@ -14,12 +14,14 @@ import operator
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
-from pydantic_core import CoreSchema
 
 from shamsul.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
 
 logger = logging.getLogger(__name__)
 

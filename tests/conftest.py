@@ -16,15 +16,23 @@ from tests.experiment import SMALL, Experiment
 
 FOLDERS = {"workflow": "workflow", "browser": "workflow", "parity": "parity"}
 """Marks of the tests in a folder. The browser's tests read the report of an experiment."""
+LARGE = {"densenet121", "resnet50", "vgg16", "efficientnet_b0", "convnext_tiny", "vit_b_16"}
+"""Networks whose tests hold ours to torchvision's own, at their full size."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, and those that ask for an experiment, for `make test-fast`."""
+    """Mark tests by their folder, the experiment and the network that they ask for.
+
+    `make test-fast` leaves out what is marked.
+    """
     for item in items:
         if mark := FOLDERS.get(item.path.parent.name):
             item.add_marker(mark)
         if {"finished", "experiment"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("workflow")
+        parameters = getattr(item, "callspec", None)
+        if parameters and LARGE & {v for v in parameters.params.values() if isinstance(v, str)}:
+            item.add_marker("parity")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from PIL import Image
 from shamsul.data.masks import decode
 from tests.experiment import SMALL, Experiment
 
+pytestmark = pytest.mark.workflow  # It starts the programs of jobs.
+
 ADAPTER = '''
 """One folder of PNG files for each finding, PATIENT-NUMBER.png, and a mask beside each."""
 

@@ -6,8 +6,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from shamsul.job.fingerprint import PROJECT
 from tests.experiment import copy_project
+
+pytestmark = pytest.mark.workflow  # It starts the programs of jobs.
 
 RECORD = """    Metric(
         "{name}", "{title}", "Made up for a test.",

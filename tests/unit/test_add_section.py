@@ -14,6 +14,8 @@ from shamsul.storage.tables import write_table
 from tests.experiment import SMALL, Experiment
 from tests.results import KINDS, make
 
+pytestmark = pytest.mark.workflow  # It starts the programs of jobs.
+
 MODULE = '''
 """Numbers: how many masks of each class there are."""
 

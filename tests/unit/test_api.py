@@ -21,6 +21,7 @@ import shamsul
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.errors import InputError
 from shamsul.evaluate import per_image, scores
+from shamsul.evaluate.parameters import Measurement
 from shamsul.explain import registry
 from shamsul.explain.base import Explainer, Shard
 from shamsul.geometry import Frame, to_model
@@ -201,7 +202,19 @@ def test_scores_are_those_of_a_run(data, sign):
     predictions = pd.DataFrame({"image_id": ["p"], "class": "Edema", "probability": 0.5})
     thresholds = pd.DataFrame(columns=["method", "class", "kind", "level", "n_masks"])
     table = per_image.per_image(
-        scored, thresholds, manifest, predictions, {"rules": ["otsu"], "fixed_threshold": 0.5}
+        scored,
+        thresholds,
+        manifest,
+        predictions,
+        Measurement(
+            replicates=10,
+            interval="bca",
+            confidence=0.95,
+            min_patients=5,
+            thresholds=("otsu",),
+            fixed_threshold=0.5,
+            min_masks=1,
+        ),
     )
     assert dict(zip(table["metric"], table["value"], strict=True)) == found
     for name, value in found.items():

@@ -180,6 +180,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(path, tmp_path):
     assert not marker.exists()
 
 
+@pytest.mark.workflow
 def test_script(classifier, path, tmp_path):
     settings = {"classes": CLASSES, "size": SIZE, "backbone": "densenet_small"}
     command = [sys.executable, "scripts/import_checkpoint.py", "--source", path]

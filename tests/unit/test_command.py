@@ -19,7 +19,7 @@ import shamsul
 from shamsul import experiment, plan
 from shamsul.command import shipped, text, workflow
 from shamsul.command.app import app
-from shamsul.data.settings import PhantomSource
+from shamsul.data.adapters.phantom import PhantomSource
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.job.fingerprint import PROJECT
@@ -116,9 +116,11 @@ def test_faults_of_files_are_told_together(tmp_path):
         "explain": {"methods": [{"method": "grad_cam", "checkpoint": "none.pt"}]},
         "evaluate": {"baseline": "grad_cam"},
     }
+    given = "explain.methods.0 (grad_cam): checkpoint: none.pt does not exist"
     assert experiment.faults(raw) == [
-        weights, "explain.methods.0 (grad_cam): checkpoint: none.pt does not exist",
-    ]  # fmt: skip
+        weights,
+        f"{given}; give another run's model/checkpoint.pt, or remove `checkpoint`",
+    ]
     with pytest.raises(InputError, match=re.escape(weights)):
         experiment.checked(raw)
     raw["evaluate"] = {"baseline": "rise"}
@@ -287,7 +289,9 @@ def test_a_plan_follows_from_methods_classes_and_images():
     # explain and probe on 3 and 2 shards, train, predict.
     assert found.asking == 3 * 3 + 3 * 2 + 2
     light = sum(found.jobs.values()) - found.asking
-    assert found.hours(0.5) * 3600 == pytest.approx(0.5 * 2430 + 3 * found.asking + light)
+    assert found.hours(0.5) * 3600 == pytest.approx(
+        0.5 * 2430 + plan.START * found.asking + plan.LIGHT_START * light
+    )
 
 
 def test_draws_of_gradients_cost_a_gradient_each_and_shared_ones_are_made_once():

@@ -49,10 +49,10 @@ def test_every_generated_part_stands_on_one_page():
 
 
 def test_what_is_written_by_hand_stays_when_a_page_is_made_anew():
-    page = "Before.\n<!-- generated: metrics -->\nold\n<!-- end of metrics -->\nAfter.\n"
+    page = "Before.\n<!-- generated: metrics -->\nstale text\n<!-- end of metrics -->\nAfter.\n"
     made = reference.refreshed(page)
     assert made.startswith("Before.\n<!-- generated: metrics -->\n| metric |")
-    assert made.endswith("|\n<!-- end of metrics -->\nAfter.\n") and "old" not in made
+    assert made.endswith("|\n<!-- end of metrics -->\nAfter.\n") and "stale text" not in made
     assert reference.refreshed(made) == made
 
 
@@ -212,6 +212,7 @@ def test_commands_of_long_jobs_plan_them(block, clone):
     documents.run(documents.dry(block.code), clone)
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize("block", documents.of("python", "run"), ids=str)
 def test_python_runs(block, tmp_path):
     (tmp_path / "shamsul").symlink_to(PROJECT / "shamsul")
@@ -275,6 +276,7 @@ print(row["image_id"], row["class"], masks.decode(row).nonzero()[0].tolist())
     ]
 
 
+@pytest.mark.workflow
 def test_the_section_of_its_page_is_in_the_report(clone, tmp_path):
     (code,) = documents.of("python", "section")
     (template,) = documents.of("html", "section")

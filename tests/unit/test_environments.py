@@ -55,14 +55,22 @@ def imported(files):
 
 
 def programs(environment):
-    """Names of the scripts whose rules run in an environment."""
+    """Names of the scripts whose rules run in an environment, their own or that of their base."""
     text = "\n".join(file.read_text() for file in (PROJECT / "rules").glob("*.smk"))
-    rules = re.split(r"^ *(?:rule|checkpoint) \w+:\n", text, flags=re.MULTILINE)[1:]
-    return {
-        re.search(r'code=.*?program\(\s*"(\w+)"', rule, re.DOTALL)[1]
-        for rule in rules
-        if f'"../envs/{environment}.yaml"' in rule
-    }
+    head = r"^ *(?:use rule (\w+) as (\w+) with|(?:rule|checkpoint) (\w+)):\n"
+    _, *found = re.split(head, text, flags=re.MULTILINE)
+    rules = list(zip(*(found[k::4] for k in range(4)), strict=True))
+
+    def given(lines):
+        named = re.search(r'"\.\./envs/(\w+)\.yaml"', lines)
+        return named and named[1]
+
+    bases = {plain: given(lines) for _, _, plain, lines in rules if plain}
+    codes = [
+        (re.search(r'code=program\(\s*"(\w+)"', lines), given(lines) or bases.get(base))
+        for base, _, _, lines in rules
+    ]
+    return {code[1] for code, own in codes if code and own == environment}
 
 
 def packages(environment):
@@ -91,7 +99,9 @@ def test_an_environment_holds_what_its_programs_import(environment):
     distributions = packages_distributions()
     wanted = set()
     for module in imported(files):
-        (distribution,) = {name.lower() for name in distributions[module]} & set(PINS)
+        owners = {name.lower() for name in distributions[module]} & set(PINS)
+        assert len(owners) == 1, f"{module} is of {owners or 'nothing that pyproject.toml names'}"
+        (distribution,) = owners
         wanted.add(CONDA.get(distribution, distribution))
     wanted |= {engine for library, engine in ENGINES.items() if library in wanted}
     assert set(packages(environment)) - {"python", "pip"} == wanted

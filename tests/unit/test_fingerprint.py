@@ -61,6 +61,7 @@ for module in list(sys.modules.values()):
 """
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize(
     "program", [file.stem for file in sorted((fingerprint.PROJECT / "scripts").glob("*.py"))]
 )

@@ -13,6 +13,8 @@ import pytest
 from shamsul.job.fingerprint import PROJECT
 from shamsul.storage.files import replacing
 
+pytestmark = pytest.mark.workflow  # It starts the programs of jobs.
+
 WRITERS = {
     "a table": """
 import numpy as np, pandas as pd

@@ -78,7 +78,8 @@ def test_the_sweep_is_what_the_whole_map_at_full_resolution_gives(geometry, cell
 
 
 @given(
-    hnp.arrays(np.float32, (3, 5), elements=st.floats(0, 100, width=32)),
+    # Subnormal numbers lose digits wherever they are interpolated, and shares with them.
+    hnp.arrays(np.float32, (3, 5), elements=st.floats(0, 100, width=32, allow_subnormal=False)),
     hnp.arrays(bool, (23, 17)),
     st.sampled_from(["stretch", "pad", "crop"]),
 )

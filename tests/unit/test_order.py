@@ -33,6 +33,7 @@ ABOVE = {
     "experiment",
     "api",
     "results",
+    "plan",
     "command",
 }
 """Modules and packages that put the others together, so that any package may be imported there."""

@@ -21,6 +21,8 @@ from shamsul.storage.images import Images, write_images
 from tests.experiment import SMALL, copy_project
 from tests.networks import classifier
 
+pytestmark = pytest.mark.workflow  # It starts the programs of jobs.
+
 PAGE = (PROJECT / "docs" / "how-to" / "add-a-method.md").read_text()
 STUDIES = (PROJECT / "docs" / "explanation" / "as-the-studies-had-it.md").read_text()
 

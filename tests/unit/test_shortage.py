@@ -91,7 +91,7 @@ def test_probe(model, images, shortage):
     heatmaps = Heatmaps(
         maps, images.image_id, np.ones((3, 4), bool), list("abcd"), "grad_cam", {}, ""
     )
-    few = Probe(images=2, again=1, classes=2, fills=("blur",), steps=4, squares=8)
+    few = Probe(images=2, reexplained_images=1, classes=2, fills=("blur",), steps=4, squares=8)
     expected = probe(model, images, heatmaps, method, few, 5)
     shortage()
     found = probe(model, images, heatmaps, method, few, 5)

@@ -30,6 +30,8 @@ from shamsul.storage.perturbed import PerturbedPredictions, write_perturbed
 from shamsul.storage.tables import write_table
 from tests.networks import classifier
 
+pytestmark = pytest.mark.workflow  # It starts the programs of jobs.
+
 SIZE = 32
 NAMES = ["x", "y"]
 ASK_THE_MODEL = {"explain", "import_checkpoint", "perturb", "predict", "probe", "train"}
