@@ -21,9 +21,9 @@ from shamsul.job.progress import track
 from shamsul.storage.heatmaps import Heatmaps
 
 GRID = 32
-"""Cells along a side of the radiograph that maps are compared on."""
+"""Number of cells along a side of the radiograph, on which maps are compared."""
 FINE = 4
-"""Points along a side of a cell that are averaged."""
+"""Number of points along a side of a cell, which are averaged."""
 COLUMNS = ["image_id", "class", "method_a", "method_b", "rank_correlation"]
 SUMMARY = [
     *("class", "method_a", "method_b", "n_maps", "n_images", "n_patients"),
@@ -49,8 +49,8 @@ def agree(
 
     Returns
     -------
-    Columns `COLUMNS`; rank_correlation in [-1, 1]. Without rows where one of the two maps was not
-    made or is the same everywhere, since then nothing is ranked.
+    Columns `COLUMNS`; rank_correlation in [-1, 1]. There is no row where one of the two maps was
+    not made or is the same everywhere, since then nothing is ranked.
     """
     images, names = sorted(frames), sorted(classes)
     ranks: dict[str, NDArray[np.uint16]] = {}

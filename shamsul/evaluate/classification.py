@@ -1,4 +1,4 @@
-"""How well the classifier classifies: AUROC and AUPRC of each class, with intervals.
+"""Performance of the classifier: AUROC and AUPRC of each class, with intervals.
 
 Patients are resampled by weights: an image counts as often as its patient is drawn. A class is
 sorted once, and all replicates are cumulative sums over it.
@@ -28,9 +28,9 @@ COLUMNS = [
     "note",
 ]
 MACRO = "macro"
-"""The name of the row with the mean over classes."""
+"""Name of the row with the mean over classes."""
 BLOCK = 4_000_000
-"""Weights (replicates x images) held at once."""
+"""Number of weights (replicates x images) held at once."""
 
 
 def classification_table(
@@ -41,7 +41,7 @@ def classification_table(
     seed: int = 0,
     min_patients: int = 2,
 ) -> pd.DataFrame:
-    """AUROC and AUPRC of each split and class, and their mean over classes.
+    """Return AUROC and AUPRC of each split and class, and their mean over classes.
 
     Labels that are uncertain or missing are left out of their class. Intervals are percentiles
     over resampled patients, the same resamples for all classes of a split. A resample in which a
@@ -53,7 +53,7 @@ def classification_table(
     predictions : image_id, class, logit.
     manifest : image_id, patient_id, source, split, and a column per class.
     replicates, confidence, seed : of the bootstrap.
-    min_patients : fewer have no interval, and `note` says so.
+    min_patients : fewest patients for an interval; where there are fewer, `note` says so.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def classification_table(
 def _logits(
     predictions: pd.DataFrame, manifest: pd.DataFrame, classes: list[str]
 ) -> NDArray[np.float64]:
-    """(N, C) in the order of the manifest, after checking that nothing is missing."""
+    """Return logits (N, C) in the order of the manifest, after checking that none is missing."""
     for name in classes:
         if name not in manifest:
             raise InputError(f"manifest: no label column {name!r}, which the predictions have")
@@ -181,7 +181,7 @@ def _macro(
     confidence: float,
     min_patients: int,
 ) -> dict[str, object]:
-    """The mean over the classes that are defined, given the patients of their images."""
+    """Return the row with the mean over the classes that are defined, and its interval."""
     table = pd.DataFrame(rows)
     defined = table[table["auroc"].notna()]
     macro = {
@@ -207,7 +207,7 @@ def _macro(
 
 
 def _interval(found: NDArray[np.float64], confidence: float) -> dict[str, float]:
-    """Percentile interval of AUROC and AUPRC (2, R), where any replicate has them."""
+    """Return the percentile intervals of AUROC and AUPRC (2, R), where any replicate has them."""
     if np.isnan(found[0]).all():
         return {}
     tail = (1 - confidence) / 2
@@ -223,7 +223,7 @@ def _interval(found: NDArray[np.float64], confidence: float) -> dict[str, float]
 def auroc_auprc(
     scores: NDArray[np.floating], positive: NDArray[np.bool_], weights: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Weighted AUROC and average precision under many weightings of the same images.
+    """Return weighted AUROC and average precision under many weightings of the same images.
 
     With positives P and negatives N of weights w, images of equal score taken together,
     ``AUROC = sum_P w_p (sum_N w_n [s_n < s_p] + w_n [s_n = s_p] / 2) / (W_P W_N)`` (Hanley and

@@ -23,15 +23,15 @@ else:
 
 KEY = ["image_id", "class"]
 FEATURES = ["instances", "area_ratio", "elongation", "irrectangularity"]
-"""The four features, in the order of CheXlocalize's regressions."""
+"""Names of the four features, in the order of CheXlocalize's regressions."""
 KINDS = dict.fromkeys(KEY, "str") | {"instances": "int64"} | dict.fromkeys(FEATURES[1:], "float64")
 """Types of the columns, also where no mask has a shape."""
 THIN = 0.01
-"""Pixels; a rectangle that is narrower encloses a straight line of pixels."""
+"""Width in pixels below which a rectangle encloses a straight line of pixels."""
 
 
 def of_masks(masks: pd.DataFrame) -> pd.DataFrame:
-    """Features of every outline, those of several annotators united.
+    """Return the features of every outline, those of several annotators united.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def of_masks(masks: pd.DataFrame) -> pd.DataFrame:
 
 
 def shape(mask: NDArray[np.bool_]) -> tuple[float, float]:
-    """Elongation and irrectangularity of the contour with most points.
+    """Return elongation and irrectangularity of the contour with most points.
 
     Sides are distances between the centres of pixels, as OpenCV measures them. A straight line of
     pixels has a rectangle without width; it is as elongated as it has pixels across its length,
@@ -86,5 +86,5 @@ def shape(mask: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 def _contours(mask: NDArray[np.bool_], mode: int) -> Sequence[Any]:
-    """Outlines and, with `RETR_LIST`, those of holes: every point, (n, 1, 2) x and y each."""
+    """Return outlines and, with `RETR_LIST`, those of holes: all points (n, 1, 2), x and y."""
     return cv2.findContours(mask.view(np.uint8), mode, cv2.CHAIN_APPROX_NONE)[0]

@@ -1,4 +1,4 @@
-"""What a method gains over a baseline and a position prior, and what it lacks to a radiologist."""
+"""Gain of each method over a baseline and a position prior, and its distance from a radiologist."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices
 from shamsul.metrics import of_table
 
 ROLES = ("baseline", "prior", "radiologist")
-"""Of the methods that others are compared with."""
+"""Roles of the methods with which others are compared."""
 Roles = Mapping[str, str | None]
-"""The method that has each of the `ROLES`, None where none has."""
+"""Names of the methods in each of the `ROLES`, None where no method has it."""
 
 FAMILY = ["reference", "class", "threshold_rule", "metric"]
 GAINS = [
@@ -35,13 +35,15 @@ GAINS = [
 
 
 def gains(table: pd.DataFrame, settings: Resampling, roles: Roles, seed: int) -> pd.DataFrame:
-    """Each method less each reference, on the masks of test that both were scored on.
+    """Return the difference of each method from each reference, on test.
+
+    The two are compared on the masks that both were scored on.
 
     Parameters
     ----------
     table : as `per_image` returns it.
     settings : `replicates`, `confidence`, `interval` and `min_patients`.
-    roles : which method is the baseline, the prior and the radiologist.
+    roles : names of the baseline, the prior and the radiologist.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def gains(table: pd.DataFrame, settings: Resampling, roles: Roles, seed: int) ->
 def _against(
     wide: ValueMatrix, role: str, reference: str, settings: Resampling, seed: int
 ) -> pd.DataFrame | None:
-    """The rows of one class and reference, their class not named yet; None where none are."""
+    """Return the rows of one class and reference, without the class; None where none are."""
     places = {column: index for index, column in enumerate(wide.columns)}
     pairs = [
         (index, places[rule, metric, reference])
@@ -115,10 +117,10 @@ def _against(
 
 
 def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Of each column; 0 where it has no value, and then no row."""
+    """Return the mean of each column; 0 where it has no value, and then no row."""
     return np.nansum(values, axis=0) / np.maximum((~np.isnan(values)).sum(axis=0), 1)
 
 
 def _worse(metric: str) -> float:
-    """Sign of a difference that is to the method's disadvantage; NaN where none is."""
+    """Return the sign of a difference to the method's disadvantage; NaN where no sign is."""
     return {"higher": -1.0, "lower": 1.0, "neither": np.nan}[of_table(metric).better]

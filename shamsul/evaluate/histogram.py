@@ -1,8 +1,10 @@
-"""One pass over a radiograph's pixels: all that any threshold, ranking or pointing asks of a map.
+"""Histograms of a map's levels in and out of a mask, from one pass over a radiograph's pixels.
+
+They hold all that any threshold, ranking or pointing metric needs.
 
 A heatmap is interpolated to the radiograph's own pixels column by column and counted while it is
-in the processor's cache; neither the map nor the mask is ever held at full resolution. Columns,
-because COCO's run lengths go down them: a mask is a few thousand intervals.
+in the processor's cache. Neither the map nor the mask is ever held at full resolution. Columns are
+taken because COCO's run lengths go down them, so that a mask is a few thousand intervals.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from shamsul.evaluate.histogram_metrics import LEVELS
 from shamsul.geometry import Frame, Line
 
 ROUNDING = 1e-6
-"""Relative difference below which two values of an interpolated map are the same: the weights of
-float32 interpolation leave about a tenth of this on a map that is constant."""
+"""Relative difference below which two values of an interpolated map are the same.
+
+The weights of float32 interpolation leave about a tenth of this on a map that is constant.
+"""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one map says about one mask.
+    """Counts and shares of one map in and out of one mask.
 
     Attributes
     ----------
@@ -96,7 +100,7 @@ def lay_segmentation(
     Parameters
     ----------
     segmentation : (h, w) bool of any resolution, covering the model's frame evenly.
-    frame, runs : as of `sweep`.
+    frame, runs : as for `sweep`.
     """
     pixels = frame.height * frame.width
     runs = np.array([pixels]) if runs is None else np.asarray(runs, np.int64)
@@ -115,7 +119,7 @@ def lay_segmentation(
 
 
 def _nearest(length: int, scale: float, offset: float, size: int, cells: int) -> NDArray[np.intp]:
-    """Which of `cells`, that cover the frame's `size`, each of `length` pixels lies in, or -1."""
+    """Return the cell of each of `length` pixels, or -1; `cells` cover the frame's `size`."""
     model = (np.arange(length) + 0.5) * scale + offset
     # A centre on the border of two cells lies in the second, whatever rounding makes of it.
     cell = np.minimum(np.floor(model * (cells / size) + 1e-6), cells - 1).astype(np.intp)
@@ -124,7 +128,7 @@ def _nearest(length: int, scale: float, offset: float, size: int, cells: int) ->
 
 @njit(cache=True, nogil=True)
 def _overlap(columns, down, across, runs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Pixels of a segmentation, laid out by columns, and how many of them lie in the mask."""
+    """Return the number of a segmentation's pixels, laid out by columns, and of those in a mask."""
     count, hits = 0, 0
     run, left = 0, runs[0]
     for x in range(len(across)):
@@ -147,7 +151,7 @@ def _overlap(columns, down, across, runs):  # type: ignore[no-untyped-def]  # no
 
 @njit(cache=True, nogil=True)
 def _extremes(columns, low, high, weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Least and greatest value; between two of the map's columns the first and last suffice."""
+    """Return least and greatest value; between two of the map's columns the ends suffice."""
     least, greatest = np.float32(np.inf), np.float32(-np.inf)
     last = len(low) - 1
     for x in range(last + 1):
@@ -162,7 +166,7 @@ def _extremes(columns, low, high, weight):  # type: ignore[no-untyped-def]  # no
 
 @njit(cache=True, nogil=True)
 def _count(columns, low, high, weight, runs, least, span, top):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Histograms of all and of the mask's pixels, numbers of maxima, and the mask's relevance."""
+    """Return histograms of all and of masked pixels, numbers of maxima, the mask's relevance."""
     height = columns.shape[1]
     # Four histograms in turn: neighbours have the same level, and would wait for one another.
     count, inside = np.zeros((4, LEVELS), np.int64), np.zeros(LEVELS, np.int64)
@@ -203,5 +207,5 @@ def _count(columns, low, high, weight, runs, least, span, top):  # type: ignore[
 
 
 def contains(runs: NDArray[np.int64], height: int, y: int, x: int) -> bool:
-    """Whether a pixel lies in the mask of these run lengths."""
+    """Return whether a pixel lies in the mask of these run lengths."""
     return bool(np.searchsorted(np.cumsum(runs), x * height + y, side="right") % 2)

@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVELS = 1024
-"""Levels of a map scaled to 0-1: level k is ``k / 1023 <= x < (k + 1) / 1023``."""
+"""Number of levels of a map scaled to 0-1: level k is ``k / 1023 <= x < (k + 1) / 1023``."""
 Counts = NDArray[np.integer]
 
 
 def above(histogram: Counts) -> Counts:
-    """Number of pixels with ``level > t`` for each t: (..., 1024) histogram -> (..., 1024)."""
+    """Return the number of pixels with ``level > t`` for each t: (..., 1024) of (..., 1024)."""
     upwards = np.cumsum(histogram[..., ::-1], axis=-1)[..., ::-1]
     return upwards - histogram
 
 
 def iou(inside: Counts, outside: Counts) -> NDArray[np.float64]:
-    """Intersection over union of mask and segmentation, ``tp / (tp + fp + fn)``.
+    """Return intersection over union of mask and segmentation, ``tp / (tp + fp + fn)``.
 
     Parameters
     ----------
@@ -39,24 +39,27 @@ def iou(inside: Counts, outside: Counts) -> NDArray[np.float64]:
 
 
 def dice(inside: Counts, outside: Counts) -> NDArray[np.float64]:
-    """Dice's coefficient ``2 tp / (2 tp + fp + fn)``; as `iou`."""
+    """Return Dice's coefficient ``2 tp / (2 tp + fp + fn)``, in the form of `iou`."""
     overlap = iou(inside, outside)
     return 2 * overlap / (1 + overlap)
 
 
 def recall(inside: Counts, outside: Counts) -> NDArray[np.float64]:
-    """Share of the mask that is foreground, ``tp / (tp + fn)``; as `iou`."""
+    """Return the share of the mask that is foreground, ``tp / (tp + fn)``, in the form of `iou`."""
     return above(inside) / inside.sum(axis=-1, keepdims=True)
 
 
 def precision(inside: Counts, outside: Counts) -> NDArray[np.float64]:
-    """Share of the foreground that is in the mask, ``tp / (tp + fp)``; as `iou`."""
+    """Return the share of the foreground in the mask, ``tp / (tp + fp)``, in the form of `iou`."""
     found = above(inside)
     return found / np.maximum(found + above(outside), 1)
 
 
 def area(inside: Counts, outside: Counts) -> NDArray[np.float64]:
-    """Share of the image that is foreground; as `iou`, and `inside` may be empty."""
+    """Return the share of the image that is foreground, in the form of `iou`.
+
+    Here `inside` may be empty.
+    """
     total = inside + outside
     return above(total) / total.sum(axis=-1, keepdims=True)
 
@@ -71,7 +74,7 @@ OVERLAP: dict[str, Callable[[Counts, Counts], NDArray[np.float64]]] = {
 
 
 def auprc(inside: Counts, outside: Counts) -> NDArray[np.float64]:
-    """Average precision ``sum_t (R_t - R_(t-1)) P_t`` of pixels that are ranked by level.
+    """Return average precision ``sum_t (R_t - R_(t-1)) P_t`` of pixels that are ranked by level.
 
     Parameters
     ----------
@@ -87,7 +90,9 @@ def auprc(inside: Counts, outside: Counts) -> NDArray[np.float64]:
 
 
 def auroc(inside: Counts, outside: Counts) -> NDArray[np.float64]:
-    """Chance that a pixel of the mask has a higher level than one outside, ties counting a half.
+    """Return the chance that a pixel of the mask has a higher level than one outside.
+
+    Ties count a half.
 
     Parameters
     ----------
@@ -104,10 +109,10 @@ def auroc(inside: Counts, outside: Counts) -> NDArray[np.float64]:
 
 
 def relevance_rank(inside: Counts, outside: Counts) -> NDArray[np.float64]:
-    """Relevance rank accuracy: of the K highest pixels, K those of the mask, the share inside.
+    """Return relevance rank accuracy: the share of the K highest pixels that lies in the mask.
 
-    Arras et al., Information Fusion 2022. Where the K-th pixel ties with others of its level, the
-    expected number is taken.
+    The mask has K pixels (Arras et al., Information Fusion 2022). Where the K-th pixel ties with
+    others of its level, the expected number is taken.
 
     Parameters
     ----------
@@ -136,10 +141,10 @@ def _upwards(histogram: Counts) -> Counts:
 
 
 def otsu(histogram: Counts) -> NDArray[np.int64]:
-    """Otsu's threshold: the level that maximises the variance between the two classes.
+    """Return Otsu's threshold: the level that maximises the variance between the two classes.
 
-    Otsu, IEEE Transactions on Systems, Man, and Cybernetics 1979. The lowest such level, as OpenCV
-    and scikit-image choose it.
+    Of several such levels the lowest is returned, as OpenCV and scikit-image do (Otsu, IEEE
+    Transactions on Systems, Man, and Cybernetics 1979).
 
     Parameters
     ----------
@@ -147,8 +152,8 @@ def otsu(histogram: Counts) -> NDArray[np.int64]:
 
     Returns
     -------
-    (...) levels; the only level where there is but one, and the last but one where that is the
-    highest: what is all foreground stays so.
+    (...) levels. Where a map has one level only, it is that level, or the one below where that is
+    the highest, so that a map that is all foreground stays so.
     """
     count = histogram.astype(np.int64)
     below = np.cumsum(count, axis=-1)
@@ -162,5 +167,5 @@ def otsu(histogram: Counts) -> NDArray[np.int64]:
 
 
 def level_of(threshold: float) -> int:
-    """The level that a threshold on the min-max scaled map falls on."""
+    """Return the level that a threshold on the min-max scaled map falls on."""
     return math.floor(threshold * (LEVELS - 1))

@@ -1,4 +1,4 @@
-"""Tidy table of localisation: one row for each value of each image.
+"""Tidy table of localisation, with one row for each value of each image.
 
 Metrics of boxes are named `box_*`: a box is drawn around a finding, so overlap with it is not
 overlap with the finding, and the two are never averaged.

@@ -1,4 +1,4 @@
-"""Tables of what the model says of finished heatmaps (`shamsul.probe`); no torch here."""
+"""Tables of the probes of finished heatmaps (`shamsul.probe`); no torch here."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ from shamsul.metrics import PREFIX, of_group
 
 (METRIC,) = of_group("dataset")
 ROWS = 64
-"""Replicates worked on at once: 1024 levels each, twice."""
+"""Number of replicates worked on at once, each of twice 1024 levels."""
 
 
 def pxap(scores: pd.DataFrame, settings: Resampling, seed: int) -> pd.DataFrame:
-    """One number for a class, where the others are means over images.
+    """Return PxAP of each class, one number where other metrics are means over images.
 
-    Choe et al., CVPR 2020: every pixel of every image is ranked by its level. Images that show
+    Every pixel of every image is ranked by its level (Choe et al., CVPR 2020). Images that show
     nothing but background at a high level count against the method, which a mean of precisions
     per image would forgive. Large images weigh more. Intervals are percentiles of patient
     resamples, whose histograms are summed before the precision is taken.

@@ -1,4 +1,4 @@
-"""How far heatmaps are from what their methods promise, such as a sum that equals the output."""
+"""Deviation of heatmaps from what their methods promise, such as a sum that equals the output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = ["split", "class", "method", "quality", "n_images", "median", "q95", "
 
 
 def summarise(shards: Iterable[Path], manifest: pd.DataFrame) -> pd.DataFrame:
-    """The spread of each quality over the images of a split.
+    """Return the spread of each quality over the images of a split.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""What goes with good localisation: the shape of a finding, and the model's confidence.
+"""Regressions of localisation on the shape of a finding and on the model's confidence.
 
-The simple regressions of CheXlocalize (Saporta et al., Nature Machine Intelligence 2022): one
-predictor at a time, on positives. Their intervals take images as independent; beside them stand
-intervals that resample patients.
+These are the simple regressions of CheXlocalize (Saporta et al., Nature Machine Intelligence
+2022), one predictor at a time, on positives. Their intervals take images as independent. Beside
+them stand intervals that resample patients.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REGRESSIONS = [
 def regressions(
     table: pd.DataFrame, features: pd.DataFrame, settings: Stratification, roles: Roles, seed: int
 ) -> pd.DataFrame:
-    """Least-squares lines of IoU and hit rate on one predictor, on test.
+    """Return least-squares lines of IoU and hit rate on one predictor, on test.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def regressions(
     features : as `shamsul.evaluate.features.of_masks` returns it.
     settings : `rules`, of which the first is that of the IoU, and `replicates`, `confidence`,
         `interval` and `min_patients`.
-    roles : which method is the `radiologist`.
+    roles : names of methods; that of the `radiologist` counts.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def regressions(
 
 
 def _with_gaps(wide: ValueMatrix, radiologist: str | None) -> ValueMatrix:
-    """The matrix with the radiologist's less the method's values as further metrics."""
+    """Return the matrix with the radiologist's less the method's values as further metrics."""
     places = {column: index for index, column in enumerate(wide.columns)}
     columns, values = list(wide.columns), [wide.values]
     for (rule, metric, method), index in places.items():
@@ -103,7 +103,7 @@ def _with_gaps(wide: ValueMatrix, radiologist: str | None) -> ValueMatrix:
 def _lines(
     wide: ValueMatrix, x: NDArray[np.float64], settings: Stratification, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """The regression of each column on a predictor (N,), NaN where it is not known."""
+    """Yield the regression of each column on a predictor (N,), NaN where it is not known."""
     values = np.where(np.isnan(x)[:, None], np.nan, wide.values)
     numbers = wide.numbers(values)
     enough = numbers["n_patients"] >= settings.min_patients
@@ -126,7 +126,7 @@ def _lines(
 
 
 INFERENCE = ("low", "high", "p", "spearman_low", "spearman_high", "spearman_p")
-"""What is left out where patients are too few."""
+"""Columns that are left out where patients are too few."""
 
 
 def _named(column: Column) -> dict[str, str]:
@@ -134,7 +134,7 @@ def _named(column: Column) -> dict[str, str]:
 
 
 def _fit(x: Array, y: Array, confidence: float) -> dict[str, float]:
-    """Least squares and rank correlation of n pairs; NaN where not defined."""
+    """Return least squares and rank correlation of n pairs; NaN where not defined."""
     from scipy import stats
 
     found = dict.fromkeys(("slope", *INFERENCE[:3], "spearman", *INFERENCE[3:]), np.nan)
@@ -156,9 +156,9 @@ def _fit(x: Array, y: Array, confidence: float) -> dict[str, float]:
 
 
 def slope(totals: Array) -> Array:
-    """Least-squares slopes from sums of 1, x, y, x^2 and x y: (N, 5, K) to (N, K).
+    """Return least-squares slopes (N, K) from sums (N, 5, K) of 1, x, y, x^2 and x y.
 
-    NaN where all x that were drawn are the same, up to rounding.
+    A slope is NaN where all x that were drawn are the same, up to rounding.
     """
     n, x, y, xx, xy = np.moveaxis(totals, 1, 0)
     spread = n * xx - x * x

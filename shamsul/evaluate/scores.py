@@ -1,4 +1,4 @@
-"""Scores of one method on one shard: what the pixels have to say, in two histograms a map."""
+"""Scores of one method on one shard: two histograms of pixels for each map."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COLUMNS = {
     "height": "int64",
     "width": "int64",
 }
-"""Of the scores table.
+"""Columns of the scores table and their types.
 
 kind : of the mask: `segmentation`, `box`, `marker` (a burnt-in confounder, which every class's
 heatmap is laid over), or `none` where the image has no mask of the class. made : whether there is
@@ -56,7 +56,7 @@ SIGN_COLUMNS = {
     "iou": "float64",
     "hit_rate": "float64",
 }
-"""Of the signs table: what each treatment of negative relevance makes of the same map.
+"""Columns of the signs table, which has the same map under each treatment of negative relevance.
 
 otsu_area : share of the image above Otsu's threshold. iou : of that segmentation. Both in [0, 1].
 """
@@ -82,7 +82,7 @@ def score(
     frames : of the shard's images, by image_id.
     masks : the shard's masks; those of several annotators of one kind are united.
     classes : classes to score.
-    sign : what of a signed map is relevance.
+    sign : treatment of negative relevance.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def _lay(
     frame: Frame,
     mask: Mapping[Any, Any] | None,
 ) -> tuple[Sweep, Frame, NDArray[np.int64]]:
-    """A map over a mask or over none; the frame that they meet in, and the mask's run lengths."""
+    """Return a map laid over a mask or none, the frame of both, and the mask's run lengths."""
     frame = heatmaps.frame_of(frame)
     if mask is None:
         runs = np.array([frame.height * frame.width])
@@ -182,7 +182,7 @@ def _row(kind: str, laid: Sweep, hit: float, frame: Frame) -> dict[str, Any]:
 
 
 def _hit_by(points: NDArray[np.floating], runs: NDArray[np.int64], height: int) -> float:
-    """A reader hits where any of the marked points (x, y) lies in the mask; none is a miss."""
+    """Return 1 where any of a reader's points (x, y) lies in the mask; none is a miss, 0."""
     pixels = [(int(y), int(x)) for x, y in points]
     width = int(runs.sum()) // height
     return float(
@@ -198,7 +198,7 @@ def _by_sign(
     frame: Frame,
     mask: Mapping[Any, Any],
 ) -> Iterator[tuple[Sign, Sweep]]:
-    """The map under each treatment; they are the same where nothing is negative."""
+    """Yield the map under each treatment; they are the same where nothing is negative."""
     for other in SIGNS:
         same = other == sign or heatmap.min() >= 0
         yield other, laid if same else _lay(evidence(heatmap, other), heatmaps, frame, mask)[0]

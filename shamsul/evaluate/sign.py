@@ -1,4 +1,4 @@
-"""What of a signed map is relevance."""
+"""Treatment of negative relevance in signed maps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Sign = Literal["positive", "absolute", "minmax"]
 
 
 def evidence(heatmap: NDArray[np.floating], sign: Sign = "positive") -> NDArray[np.float32]:
-    """What of a signed map is relevance, of any shape; at least 0.
+    """Return the relevance of a signed map of any shape, at least 0 throughout.
 
     ``positive``: ``max(x, 0)``, evidence for the class. Negative relevance speaks against the
     class, so it must not count towards where the class is seen. ``absolute``: ``|x|``. ``minmax``:

@@ -1,4 +1,4 @@
-"""The same maps under each treatment of negative relevance."""
+"""Means of the same maps under each treatment of negative relevance."""
 
 from __future__ import annotations
 

@@ -20,18 +20,18 @@ from shamsul.evaluate.parameters import Resampling
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
-"""From N sets of M sums for K quantities, (N, M, K), to N values of each, (N, K)."""
+"""Function from N sets of M sums for K quantities, (N, M, K), to N values of each, (N, K)."""
 
 PERMUTATIONS = 9999
-"""Random sign flips of a test: the smallest p-value is one in ten thousand."""
+"""Number of random sign flips of a test; the smallest p-value is one in ten thousand."""
 ENUMERATED = 12
-"""Up to so many patients, a test tries all sign flips, at most 4,096."""
+"""Largest number of patients for which a test tries all sign flips, at most 4,096."""
 BLOCK = 8_000_000
-"""Replicates or flips of the sums of all quantities held at once: 64 MB."""
+"""Number of values held at once, over replicates or flips and all quantities: 64 MB."""
 
 
 def patient_sums(values: Array, patients: ArrayLike) -> tuple[Array, Array]:
-    """Sum and number of each patient's values.
+    """Return the sum and the number of each patient's values.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def patient_sums(values: Array, patients: ArrayLike) -> tuple[Array, Array]:
 
 
 def patient_weights(patients: int, replicates: int, seed: int) -> Array:
-    """How often each patient is drawn in each bootstrap replicate.
+    """Return how often each patient is drawn in each bootstrap replicate.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def patient_weights(patients: int, replicates: int, seed: int) -> Array:
 
 
 def ratio(totals: Array) -> Array:
-    """The first of two sums over the second, NaN where the second is 0: a mean, or a share."""
+    """Return the first of two sums over the second, a mean or share; NaN where the second is 0."""
     above, below = totals[:, 0], totals[:, 1]
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
 
@@ -77,7 +77,7 @@ def ratio(totals: Array) -> Array:
 def bootstrap_interval(
     values: Array, patients: ArrayLike, settings: Resampling, seed: int
 ) -> tuple[Array, Array]:
-    """Intervals of the means of K quantities, all on the same resampled patients.
+    """Return intervals of the means of K quantities, all on the same resampled patients.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def bootstrap_interval(
 
     Returns
     -------
-    Low and high, (K,) each; NaN where fewer than `min_patients` patients have a value, since too
-    little is known then about how patients differ.
+    Low and high, (K,) each. They are NaN where fewer than `min_patients` patients have a value,
+    since too little is known then about how patients differ.
     """
     sums, counts = patient_sums(values, patients)
     enough = (counts > 0).sum(axis=0) >= settings.min_patients
@@ -98,13 +98,13 @@ def bootstrap_interval(
 def interval(
     totals: Array, statistic: Statistic, enough: NDArray[np.bool_], settings: Resampling, seed: int
 ) -> tuple[Array, Array]:
-    """Bootstrap intervals of K functions of sums over patients.
+    """Return bootstrap intervals of K functions of sums over patients.
 
     Parameters
     ----------
     totals : (P, M, K), M sums of each patient for each quantity, such as sum and number of values.
     statistic : the function of the M sums over all patients; NaN where it is not defined.
-    enough : (K,) of which quantities an interval is wanted.
+    enough : (K,) True for the quantities of which an interval is wanted.
     settings : `replicates`; `confidence` in (0, 1); `interval`, which is `percentile` or `bca`
         (bias-corrected and accelerated; Efron, JASA 1987), its acceleration from leaving out one
         patient at a time. BCa falls back to percentiles where it is not defined: where all
@@ -134,11 +134,11 @@ def interval(
 
 
 def bca_levels(estimate: Array, replicates: Array, jackknife: Array, levels: Array) -> Array:
-    """At which quantiles of the replicates BCa reads the limits (Efron, JASA 1987).
+    """Return the quantiles of the replicates at which BCa reads the limits (Efron, JASA 1987).
 
-    ``Phi(z0 + (z0 + z) / (1 - a (z0 + z)))`` for ``z = Phi^-1(level)``; the bias ``z0`` from the
-    share of replicates below the estimate (ties count half), the acceleration ``a`` from the
-    skewness of the jackknife.
+    They are ``Phi(z0 + (z0 + z) / (1 - a (z0 + z)))`` for ``z = Phi^-1(level)``. The bias ``z0``
+    follows from the share of replicates below the estimate (ties count half), the acceleration
+    ``a`` from the skewness of the jackknife.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def bca_levels(estimate: Array, replicates: Array, jackknife: Array, levels: Arr
 
 
 def _summable(totals: Array) -> Array:
-    """The patients' sums rounded so finely that any P of them add up without rounding error.
+    """Return the patients' sums, rounded so that any P of them add up without rounding error.
 
     So no result depends on the order of additions, which differs between numbers of threads and
     of columns. Values become multiples of a power of two that leaves 52 bits to the largest sum.
@@ -183,7 +183,7 @@ def _summable(totals: Array) -> Array:
 
 
 def _quantiles(replicates: Array, levels: Array) -> Array:
-    """Each column's quantiles, between its two neighbours linearly, NaN left out: (L, K)."""
+    """Return each column's quantiles (L, K), interpolated linearly, NaN left out."""
     ordered = np.sort(replicates, axis=0)  # NaN last
     place = levels * np.maximum((~np.isnan(ordered)).sum(axis=0) - 1, 0)
     below = np.floor(place).astype(np.int64)
@@ -195,14 +195,14 @@ def _quantiles(replicates: Array, levels: Array) -> Array:
 def sign_flip_test(
     differences: Array, patients: ArrayLike, settings: Resampling, seed: int
 ) -> Array:
-    """Two-sided p-values of paired differences: is their mean zero?
+    """Return two-sided p-values of the hypothesis that the mean of paired differences is zero.
 
     If two methods do equally well on every patient, swapping their names within a patient changes
     nothing, so the sign of all of a patient's differences can be flipped (a paired permutation
-    test with patients as exchangeable blocks; Winkler et al., NeuroImage 2015). Up to twelve
-    patients with a difference, all their flips are tried, and p is the share of those that are as
-    extreme as what was observed. Beyond, random ones are, and the observed signs count as one of
-    them, ``(1 + b) / (1 + m)`` (Phipson and Smyth, 2010), so that p is never 0.
+    test with patients as exchangeable blocks; Winkler et al., NeuroImage 2015). For up to twelve
+    patients with a difference all flips are tried, and p is the share of those that are as extreme
+    as what was observed. For more patients random flips are tried, and the observed signs count as
+    one of them, ``(1 + b) / (1 + m)`` (Phipson and Smyth, 2010), so that p is never 0.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def sign_flip_test(
 
 
 def _extreme(flips: NDArray[np.int64], sums: Array) -> Array:
-    """Number of flips (F, P), 0 or 1, that leave sums (P, K) as extreme as they are: (K,)."""
+    """Return the number (K,) of flips (F, P), 0 or 1, that leave sums (P, K) as extreme."""
     signs = flips * 2.0 - 1.0
     # What is equal on paper may differ in the last bits.
     observed = np.abs(sums.sum(axis=0)) - 1e-9 * np.abs(sums).sum(axis=0)
@@ -244,7 +244,7 @@ def _extreme(flips: NDArray[np.int64], sums: Array) -> Array:
 
 
 def holm(p: ArrayLike) -> Array:
-    """Holm's step-down correction of a family of p-values (Scandinavian J. of Statistics, 1979).
+    """Correct a family of p-values by Holm's step-down (Scandinavian J. of Statistics, 1979).
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def holm(p: ArrayLike) -> Array:
 
 
 def too_few(patients: int, least: int) -> str:
-    """Return what a table notes where patients are fewer than the least; empty otherwise."""
+    """Return the note of a table where patients are fewer than the least; empty otherwise."""
     if patients >= least:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Means in parts of the test set: are large findings, or single labels, explained better?"""
+"""Means in parts of the test set, such as large findings or images with a single label."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def strata(
     settings: Stratification,
     seed: int,
 ) -> pd.DataFrame:
-    """Mean with its patient-bootstrap interval in each stratum of test.
+    """Return the mean with its patient-bootstrap interval in each stratum of test.
 
     Strata are those of `VARIABLES`. An image or pair of which a variable is not known (such as the
     shape of what has boxes only) is in none of its strata.
@@ -87,11 +87,11 @@ def strata(
 def _of_class(
     wide: ValueMatrix, inside: pd.DataFrame, settings: Stratification, seed: int
 ) -> pd.DataFrame:
-    """The rows of one class, which is not named yet; all its strata are resampled together.
+    """Return the rows of one class, without the class; all its strata are resampled together.
 
     Parameters
     ----------
-    inside : (N, L) bool, which pairs are in which of L strata.
+    inside : (N, L) bool, membership of N pairs in L strata.
     """
     levels, columns = list(inside), len(wide.columns)
     chosen = inside.to_numpy(bool)[:, :, None]
@@ -124,14 +124,14 @@ def _of_class(
 
 
 def contrast(totals: Array) -> Array:
-    """A mean less another: (N, 4, K) sum and number of the one, then of the other."""
+    """Return a mean less another; (N, 4, K) sum and number of the one, then of the other."""
     return ratio(totals[:, :2]) - ratio(totals[:, 2:])
 
 
 def _membership(
     table: pd.DataFrame, manifest: pd.DataFrame, features: pd.DataFrame, settings: Stratification
 ) -> pd.DataFrame:
-    """Which pairs are in which stratum: bool by (variable, stratum), rows by image and class."""
+    """Return membership of pairs: bool columns by (variable, stratum), rows by image and class."""
     pairs = table[[*KEY, "probability", "n_labels"]].drop_duplicates(KEY).sort_values(KEY)
     known = manifest[["image_id", "view", "projection", "sex", "age"]]
     known = known.assign(implied=_implied(manifest))
@@ -174,7 +174,7 @@ def _membership(
 
 
 def _implied(manifest: pd.DataFrame) -> pd.Series:
-    """How many of an image's positive labels are ancestors of another positive one."""
+    """Return the number of positive labels of an image that are ancestors of another one."""
     positive = manifest[[name for name in CLASSES if name in manifest]] == 1
     implied = pd.DataFrame(False, positive.index, positive.columns)
     for child in positive:
@@ -189,7 +189,7 @@ def _implied(manifest: pd.DataFrame) -> pd.Series:
 def _thirds(
     pairs: pd.DataFrame, feature: str, variable: str, names: tuple[str, str, str]
 ) -> dict[tuple[str, str], pd.Series]:
-    """Strata by the terciles of each class's masks; what equals a tercile is in the lower one."""
+    """Return strata by the terciles of each class's masks; a tercile itself is in the lower one."""
     by_class = pairs.groupby("class")[feature]
     lower, upper = (by_class.transform("quantile", q) for q in (1 / 3, 2 / 3))
     value = pairs[feature]

@@ -103,7 +103,7 @@ def levels(
     thresholds: pd.DataFrame,
     settings: Measurement,
 ) -> NDArray[np.int64]:
-    """Return the level (N,) at which a rule cuts each of N maps, -1 where it says none.
+    """Return the level (N,) at which a rule cuts each of N maps, -1 where it has none.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The values of several metrics side by side: image x class pairs by rule, metric and method.
+"""Matrix of the values of several metrics: image x class pairs by rule, metric and method.
 
 What is resampled together lies in one matrix. Metrics of outlines, of boxes, and of radiographs
 without the finding have matrices of their own, since each is of other image x class pairs.
@@ -23,7 +23,7 @@ NUMBERS = ["n_masks", "n_images", "n_patients"]
 """Numbers of image x class pairs, their images and their patients behind a row of a table."""
 
 Column = tuple[str, str, str]
-"""threshold_rule, metric, method."""
+"""Name of a column: threshold_rule, metric, method."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ValueMatrix:
 
     @property
     def patients(self) -> NDArray[Any]:
-        """(N,) names of patients."""
+        """Names of patients, (N,)."""
         return self.pairs["patient_id"].to_numpy(object)
 
     def numbers(self, values: NDArray[np.float64]) -> dict[str, NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""What CheXlocalize's protocol looks at: one method's map, mask and points, image by image."""
+"""Cases of CheXlocalize's protocol: one method's map, mask and points, image by image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shamsul.storage.heatmaps import Heatmaps, RunLengths, read_heatmaps
 
 @dataclass(frozen=True)
 class Run:
-    """What the methods of a run are judged against.
+    """Masks, splits and probabilities against which the methods of a run are judged.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Run:
         frames: Mapping[str, Frame],
         classes: Iterable[str],
     ) -> Run:
-        """From the run's tables; of the manifest image_id and split.
+        """Build it from the run's tables; of the manifest image_id and split are needed.
 
         Masks of several annotators are united, boxes left out.
         """
@@ -62,7 +62,7 @@ class Run:
         )
 
     def masked(self, split: str) -> list[str]:
-        """Images of a split that have a mask of any class of CheXlocalize's, sorted.
+        """Return the images of a split that have a mask of any class of CheXlocalize's, sorted.
 
         They are the rows of CheXlocalize's tables whatever the class, so its resamples depend on
         them.
@@ -74,16 +74,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Case:
-    """One method's answer for one image and class.
+    """Answer of one method for one image and class.
 
     Attributes
     ----------
     key : image_id and class.
-    given : the (height, width) segmentation, where the method is segmentations.
-    original : the (height, width) float32 map, where there is one.
+    given : (height, width) segmentation, where the method is segmentations.
+    original : (height, width) float32 map, where there is one.
     mask : (height, width) bool; None where the image has no mask of the class.
-    probability : of the class, in [0, 1].
-    points : (n, 2) of x and y, of a human reader; None where nobody was asked.
+    probability : probability of the class, in [0, 1].
+    points : (n, 2) x and y of a human reader's points; None where nobody was asked.
     """
 
     key: tuple[str, str]
@@ -94,9 +94,9 @@ class Case:
     points: NDArray[np.float64] | None
 
     def overlap(self, segmentation: NDArray[np.bool_] | None, true_pos_only: bool) -> float:
-        """Intersection over union of mask and segmentation (None: empty).
+        """Return intersection over union of mask and segmentation (None: empty), in [0, 1].
 
-        NaN where either is empty, or both unless `true_pos_only`.
+        It is NaN where either is empty, or both unless `true_pos_only`.
         """
         found = 0 if segmentation is None else np.count_nonzero(segmentation)
         expert = 0 if self.mask is None else np.count_nonzero(self.mask)
@@ -106,9 +106,9 @@ class Case:
         return shared / (found + expert - shared)
 
     def hit(self) -> float:
-        """1 where the map's first maximum, or any point of a human reader, lies in the mask.
+        """Return 1 where the map's first maximum, or any point of a reader, is in the mask, else 0.
 
-        NaN without a mask, and for a segmentation whose reader marked no points.
+        It is NaN without a mask, and for a segmentation whose reader marked no points.
         """
         if self.mask is None or not self.mask.any():
             return np.nan
@@ -123,14 +123,14 @@ class Case:
 
 
 def cases(shards: Iterable[Path], run: Run, split: str, masked_only: bool) -> Iterator[Case]:
-    """What a method says about the images of a split, map by map; nothing where it says nothing.
+    """Yield a method's cases of a split, map by map; none where it has no answer.
 
     Parameters
     ----------
     shards : the method's heatmap shards.
-    run : what it is judged against.
+    run : masks and probabilities against which it is judged.
     split : `tune` or `test`.
-    masked_only : leave out what has no mask.
+    masked_only : True leaves out images without a mask.
 
     Raises
     ------

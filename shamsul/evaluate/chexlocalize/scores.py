@@ -1,7 +1,7 @@
 """CheXlocalize's own figures for one method: its thresholds, slices, cutoffs and hits.
 
-Saporta et al., Nature Machine Intelligence 2022, as their scripts compute them, oddities included:
-this is what their published figures can be compared with, and not how this project would judge
+They are computed as the scripts of Saporta et al. (Nature Machine Intelligence 2022) compute them,
+oddities included. Published figures can be compared with these. This project would judge otherwise
 (`shamsul.evaluate.scores`). Thresholds and cutoffs are chosen on tune, figures are of test.
 """
 
@@ -23,11 +23,11 @@ from shamsul.evaluate.parameters import Protocol
 logger = logging.getLogger(__name__)
 
 THRESHOLDS = np.arange(0.2, 0.8, 0.1)
-"""0.2, 0.3, ..., 0.8: rounding lets the last one in."""
+"""Thresholds to choose from: 0.2, 0.3, ..., 0.8; rounding lets the last one in."""
 CUTOFFS = np.arange(0, 0.9, 0.1)
-"""0, 0.1, ..., 0.8."""
+"""Probability cutoffs to choose from: 0, 0.1, ..., 0.8."""
 NEVER_WITHOUT_CUTOFF = "Lung Lesion"
-"""Has a single mask in their validation set, so they do not believe a cutoff of 0."""
+"""Class with a single mask in their validation set, so that they do not believe a cutoff of 0."""
 
 COLUMNS = {
     "image_id": "str",
@@ -38,7 +38,7 @@ COLUMNS = {
     "threshold": "str",
     "probability_cutoff": "float64",
 }
-"""Of the table of images.
+"""Columns of the table of images and their types.
 
 metric : `iou` or `hit_rate`. value : in [0, 1], null where CheXlocalize leaves the image out.
 threshold : `otsu`, the number, `given` where the method is segmentations, `none` for the hit rate.
@@ -47,14 +47,14 @@ probability_cutoff : null where none applies.
 
 
 def measure(shards: Iterable[Path], run: Run, method: str, settings: Protocol) -> pd.DataFrame:
-    """Each image's IoU and hit of one method, the images being those that CheXlocalize counts.
+    """Return each image's IoU and hit of one method, for the images that CheXlocalize counts.
 
     Parameters
     ----------
     shards : the method's heatmap shards, of tune and test.
-    run : what the method is judged against.
+    run : masks and probabilities against which the method is judged.
     method : its name.
-    settings : of the protocol.
+    settings : settings of the protocol.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def measure(shards: Iterable[Path], run: Run, method: str, settings: Protocol) -
 def _segmentation(
     case: Case, threshold: float | None, smoothing: int, cutoff: float
 ) -> NDArray[np.bool_] | None:
-    """The segmentation of a case; None where it is empty for want of a map or of probability."""
+    """Return the segmentation of a case; None where it is empty for want of map or probability."""
     if case.original is None:
         return case.given
     if cutoff > 0 and _known(case) < cutoff:
@@ -128,10 +128,10 @@ def _known(case: Case) -> float:
 
 
 def tune_thresholds(shards: Iterable[Path], run: Run) -> dict[str, float]:
-    """For each class, the first of `THRESHOLDS` with the highest mean IoU on tune.
+    """Return for each class the first of `THRESHOLDS` with the highest mean IoU on tune.
 
-    The mean is over the images where mask and segmentation are both not empty. Rounded to one
-    decimal.
+    The mean is over the images where mask and segmentation are both not empty. Thresholds are
+    rounded to one decimal.
     """
     found: dict[tuple[str, str], list[float]] = {}
     for case in cases(shards, run, "tune", masked_only=True):
@@ -149,7 +149,7 @@ def tune_thresholds(shards: Iterable[Path], run: Run) -> dict[str, float]:
 
 
 def tune_cutoffs(shards: Iterable[Path], run: Run) -> dict[str, float]:
-    """For each class, the first of `CUTOFFS` with the highest mean IoU on tune.
+    """Return for each class the first of `CUTOFFS` with the highest mean IoU on tune.
 
     The segmentation is Otsu's, and empty unless the probability exceeds the cutoff. The mean is
     over all images of tune where mask or segmentation is not empty, and rounded to three decimals
@@ -173,9 +173,9 @@ def tune_cutoffs(shards: Iterable[Path], run: Run) -> dict[str, float]:
 def _means(
     found: Mapping[tuple[str, str], list[float]], run: Run, name: str, length: int
 ) -> NDArray[np.float64]:
-    """(length,) means over the images of tune of what is a number; NaN where nothing is.
+    """Return means (length,) over the images of tune of the values that are numbers, else NaN.
 
-    Summed over all images in their order, so that the sums are rounded as theirs are.
+    Values are summed over all images in their order, so that sums are rounded as theirs are.
     """
     images = sorted(image_id for image_id, split in run.splits.items() if split == "tune")
     rows = [found.get((image_id, name), [np.nan] * length) for image_id in images]

@@ -1,8 +1,8 @@
-"""From a heatmap to a segmentation as CheXlocalize's scripts make it, pixel by pixel.
+"""Segmentations of heatmaps as CheXlocalize's scripts make them, pixel by pixel.
 
-Saporta et al., Nature Machine Intelligence 2022. They call PyTorch, OpenCV and Pillow; here is
-what these compute, in the same order of arithmetic, so that no pixel differs and neither torch nor
-OpenCV is needed. Signed maps are scaled from their lowest value: negative relevance is not cut off.
+The scripts (Saporta et al., Nature Machine Intelligence 2022) call PyTorch, OpenCV and Pillow. This
+module computes the same in the same order of arithmetic, so that no pixel differs and neither torch
+nor OpenCV is needed. Signed maps are scaled from their lowest value, so negative relevance stays.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def on_radiograph(
     ----------
     heatmap : (h, w), signed, of any resolution.
     frame : the frame of the radiograph in the mask's resolution.
-    covers : what the heatmap covers evenly. CheXlocalize knows whole radiographs only. Under `pad`
-        and `crop` the map goes back through the frame, and where a crop kept the radiograph from
-        the model it is the map's lowest value.
+    covers : area that the heatmap covers evenly. CheXlocalize knows whole radiographs only. Under
+        `pad` and `crop` the map goes back through the frame. Where a crop kept the radiograph from
+        the model, it is the map's lowest value.
 
     Returns
     -------
@@ -43,10 +43,10 @@ def on_radiograph(
 
 
 def interpolate(heatmap: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Bilinear interpolation as ``interpolate(..., mode="bilinear")`` of PyTorch computes it.
+    """Interpolate bilinearly as ``interpolate(..., mode="bilinear")`` of PyTorch does.
 
-    Equal to the bit to PyTorch 2 on processors with AVX2, which fuse one product of
-    ``a (1 - t) + b t`` with the sum, for images of more than 128 pixels of height and width
+    The result equals that of PyTorch 2 to the bit on processors with AVX2, which fuse one product
+    of ``a (1 - t) + b t`` with the sum, for images of more than 128 pixels of height and width
     together. Elsewhere, and in the version behind the published segmentations, PyTorch itself
     differs in the last bit; a pixel in some millions then changes sides.
 
@@ -67,7 +67,7 @@ def interpolate(heatmap: NDArray[np.float32], height: int, width: int) -> NDArra
 def _neighbours(
     length: int, cells: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Of each pixel along one axis: the cells before and behind it, and the latter's weight."""
+    """Return the cells before and behind each pixel along one axis, and the latter's weight."""
     scale = float(np.float32(cells) / np.float32(length))
     # One rounding to float32: here, too, the product is fused with the sum.
     cell = np.maximum((scale * (np.arange(length) + 0.5) - 0.5).astype(np.float32), 0)
@@ -89,7 +89,7 @@ def _along(rows, low, high, weight):  # type: ignore[no-untyped-def]  # noqa: AN
 
 
 def scaled(original: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A map from 0 at its minimum to 1 at its maximum, signed or not.
+    """Return a map from 0 at its minimum to 1 at its maximum, signed or not.
 
     Where the map is constant CheXlocalize divides zero by zero and finds no foreground; zero
     throughout gives the same.
@@ -104,12 +104,12 @@ def scaled(original: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def above(scaled: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
-    """The segmentation ``x > threshold``, compared in float32 as the NumPy that they pin does."""
+    """Return the segmentation ``x > threshold``, in float32 as the NumPy that they pin compares."""
     return scaled > np.float32(threshold)
 
 
 def by_otsu(scaled: NDArray[np.float32], smoothing: int = 0) -> NDArray[np.bool_]:
-    """The segmentation by Otsu's threshold on 256 levels, without holes and single pixels.
+    """Return the segmentation by Otsu's threshold on 256 levels, without holes and single pixels.
 
     CheXlocalize draws each contour of more than one point as a filled polygon. That fills what a
     contour surrounds, and leaves out a pixel that has no neighbour.
@@ -131,11 +131,11 @@ def by_otsu(scaled: NDArray[np.float32], smoothing: int = 0) -> NDArray[np.bool_
 
 
 def otsu(histogram: NDArray[np.integer]) -> int:
-    """Otsu's threshold in OpenCV's arithmetic; foreground lies above.
+    """Return Otsu's threshold in OpenCV's arithmetic; foreground lies above.
 
-    Otsu, IEEE Transactions on Systems, Man, and Cybernetics 1979. Rounding decides between splits
-    that are equally good, so the sums run in OpenCV's order. Where OpenCV calls Intel's IPP it may
-    choose another one of two splits that are exactly as good.
+    Rounding decides between splits that are equally good, so the sums run in OpenCV's order. Where
+    OpenCV calls Intel's IPP it may choose another one of two splits that are exactly as good
+    (Otsu, IEEE Transactions on Systems, Man, and Cybernetics 1979).
 
     Parameters
     ----------
@@ -215,9 +215,10 @@ def smooth(levels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _mean(total: NDArray[np.uint32], cells: int) -> NDArray[np.integer]:
-    """Sums over `cells` grey values divided as OpenCV divides them.
+    """Divide sums over `cells` grey values as OpenCV divides them.
 
-    Up to 256 cells by a reciprocal of 23 bits, beyond in float32 with ties to even.
+    Sums of up to 256 cells are multiplied by a reciprocal of 23 bits, those of more are divided in
+    float32 with ties to even.
     """
     if cells == 1:
         return total
@@ -229,7 +230,7 @@ def _mean(total: NDArray[np.uint32], cells: int) -> NDArray[np.integer]:
 
 
 def _grey() -> NDArray[np.uint8]:
-    """(256,): grey of the JET colour of each level, with blue weighed as red and red as blue."""
+    """Return the grey (256,) of each level's JET colour, blue weighed as red and red as blue."""
     level = np.arange(256)
     blue = np.clip(np.minimum(128 + 4 * level, 638 - 4 * level), 0, 255)
     green = np.clip(np.minimum(4 * level - 128, 892 - 4 * level), 0, 255)

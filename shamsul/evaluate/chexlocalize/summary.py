@@ -1,7 +1,7 @@
 """CheXlocalize's intervals and its decrease from the human benchmark, from the table of images.
 
-Saporta et al., Nature Machine Intelligence 2022. Images are resampled, not patients, each
-metric and method from the same seed; a replicate's mean leaves out what is NaN in it.
+As in Saporta et al. (Nature Machine Intelligence 2022), images are resampled and not patients, each
+metric and method from the same seed. A replicate's mean leaves out what is NaN in it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ REPLICATES = 1000
 LOWER, UPPER = 24, 974
 """Places of the interval's ends among the sorted replicates."""
 AVERAGE = "average"
-"""The name of the row over all classes."""
+"""Name of the row over all classes."""
 
 COLUMNS = {
     "method": "str",
@@ -35,7 +35,7 @@ COLUMNS = {
     "percent_lower": "float64",
     "percent_upper": "float64",
 }
-"""Of the summary.
+"""Columns of the summary and their types.
 
 class : or `average`, which they give where there is a human benchmark, without an interval. n :
 images that count. n_images : images that were resampled. lower, mean, upper : in [0, 1], three
@@ -45,7 +45,7 @@ lost; null without one, and for itself.
 
 
 def summarise(per_image: pd.DataFrame, human: str | None = None) -> pd.DataFrame:
-    """Figures of each method, metric and class.
+    """Return the figures of each method, metric and class.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def summarise(per_image: pd.DataFrame, human: str | None = None) -> pd.DataFrame
 
 
 def bootstrap(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means of resampled images.
+    """Return the means of resampled images.
 
     Parameters
     ----------
@@ -124,25 +124,25 @@ def bootstrap(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def interval(replicates: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Lower end, mean and upper end of replicates (1000,), three decimals; NaN sorts last."""
+    """Return lower end, mean, upper end of replicates (1000,), three decimals; NaN sorts last."""
     ordered = np.sort(replicates)
     found = (ordered[LOWER], _mean(ordered), ordered[UPPER])
     return tuple(float(np.round(value, 3)) for value in found)  # type: ignore[return-value]
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """The mean of what is a number; NaN where nothing is."""
+    """Return the mean of the values that are numbers; NaN where none is."""
     numbers = ~np.isnan(values)
     return float(np.where(numbers, values, 0).sum() / numbers.sum()) if numbers.any() else np.nan
 
 
 def _average(replicates: NDArray[np.float64]) -> float:
-    """The mean over classes of their replicates' means, three decimals."""
+    """Return the mean over classes of their replicates' means, three decimals."""
     return float(np.round(_mean(np.array([_mean(column) for column in replicates.T])), 3))
 
 
 def _decrease(own: NDArray[np.float64], human: NDArray[np.float64]) -> list[dict[str, float]]:
-    """Percent decrease from the human benchmark of each class, and of the average over classes.
+    """Return the percent decrease from the human benchmark by class, and of the average.
 
     Parameters
     ----------
