@@ -1,7 +1,7 @@
-"""The metrics: what each is called, what kind it is, its range, its better direction, its source.
+"""Records of the metrics: name, kind, range, better direction and source.
 
-This is the one place that says so. The tables, their summaries and the report ask it for the
-metrics of a group, so a metric is added by its function and its record here.
+They stand here only. The tables, their summaries and the report ask for the metrics of a group, so
+a metric is added by its function and its record here.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Group = Literal[
     "randomisation",
     "description",
 ]
-"""The question that a metric answers.
+"""Kind of a metric, by the question that it answers.
 
 overlap : agreement of mask and segmentation (a heatmap cut at a threshold). false_alarms : what is
 segmented on a radiograph without the finding. pointing : where a heatmap's relevance lies, with no
 threshold. ranking : how well relevance ranks the pixels of the mask above the others. dataset : one
 number for all heatmaps of a class. faithfulness : whether the model needs what the heatmap shows.
 robustness : the same method under noise. class_specificity : the same method for other classes.
-randomisation : the same method on networks with random weights. description : describes a heatmap
-and does not judge it.
+randomisation : the same method on networks with random weights. description : description of a
+heatmap, which does not judge it.
 """
 PROBED: tuple[Group, ...] = ("faithfulness", "robustness", "randomisation", "class_specificity")
 """Groups for which the model is asked again about a finished heatmap."""
@@ -55,8 +55,8 @@ class Metric:
     better : `higher`, `lower`, or `neither` where it describes and does not judge.
     group : kind of metric, see `Group`.
     low, high : smallest and largest possible value.
-    headline : it is also reported for each stratum of the test set.
-    gate : methods pass or fail it, and none of those that pass is the best.
+    headline : True where it is also reported for each stratum of the test set.
+    gate : True where methods pass or fail it, and none of those that pass is the best.
     """
 
     name: str

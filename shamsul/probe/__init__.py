@@ -1,1 +1,1 @@
-"""What needs the model again: faithfulness, robustness and randomisation of heatmaps."""
+"""Probes, for which the model is asked again: faithfulness, robustness and randomisation."""

@@ -1,4 +1,4 @@
-"""Faithfulness: whether the network needs what a heatmap calls relevant.
+"""Faithfulness of heatmaps: the network's need for the pixels that they call relevant.
 
 The network is shown versions of a radiograph in which pixels are hidden, and is asked for the
 class's logit: in a multi-label network classes do not compete, and a probability near 0 or 1
@@ -26,18 +26,21 @@ from shamsul.storage.heatmaps import Covers
 MARGIN = 0.1
 """Least fall of the logit, from the radiograph to its fill, of which shares are taken."""
 ROUNDING = 1e-6
-"""Relevance is rounded to this share of a map's largest: interpolation of a constant map leaves
-differences of about a tenth of it in float32, and they must not be ranked."""
+"""Share of a map's largest relevance to which relevance is rounded.
+
+Interpolation of a constant map leaves differences of about a tenth of it in float32, and they must
+not be ranked.
+"""
 SIDES = (1 / 8, 1 / 2)
 """Smallest and largest side of infidelity's squares, as fractions of the image's."""
 
 Value = tuple[int, str, str, float]
-"""Index of the class, metric, fill ("" where there is none), value."""
+"""Value of a metric: index of the class, metric, fill ("" where there is none), value."""
 
 
 @dataclass(frozen=True)
 class Radiograph:
-    """One radiograph, and what is hidden with.
+    """Radiograph and the fills that hide its pixels.
 
     Attributes
     ----------
@@ -45,7 +48,7 @@ class Radiograph:
     grey : (S, S) uint8.
     image : (3, S, S) float32, as the model sees it.
     fills : (3, S, S) each: the image with everything hidden.
-    seed : the image's.
+    seed : seed of the image.
     """
 
     model: Classifier
@@ -58,19 +61,19 @@ class Radiograph:
     def of(
         cls, model: Classifier, grey: NDArray[np.uint8], fills: tuple[Fill, ...], seed: int
     ) -> Radiograph:
-        """A radiograph (S, S) and its fills."""
+        """Prepare a radiograph (S, S) and its fills."""
         image = model.normalise(grey[None])[0]
         whole = np.zeros(grey.shape, np.intp)
         hidden = {f: filled(FillOptions(fill=f), model, image, whole, seed) for f in fills}
         return cls(quick(model), grey, image, hidden, seed)
 
     def logits(self, versions: list[Tensor]) -> list[NDArray[np.float64]]:
-        """Logits (n, K) of each stack of versions (n, 3, S, S)."""
+        """Return the logits (n, K) of each stack of versions (n, 3, S, S)."""
         logits = self.model.predict(torch.cat(versions)).double().cpu()
         return [part.numpy() for part in logits.split([len(part) for part in versions])]
 
     def without(self, hidden: NDArray[np.bool_], fill: Fill) -> Tensor:
-        """Versions (n, 3, S, S) in which `hidden` (n, S, S) is filled."""
+        """Return versions (n, 3, S, S) in which `hidden` (n, S, S) is filled."""
         where = torch.from_numpy(hidden).to(self.image.device)[:, None]
         return torch.where(where, self.fills[fill], self.image)
 
@@ -82,7 +85,7 @@ def measure(
     imputer: Imputer,
     settings: Probe,
 ) -> Iterator[Value]:
-    """Deletion, insertion, ROAD and infidelity of one radiograph's heatmaps.
+    """Yield deletion, insertion, ROAD and infidelity of one radiograph's heatmaps.
 
     Parameters
     ----------
@@ -125,7 +128,7 @@ def measure(
 def _curves(
     radiograph: Radiograph, ordered: NDArray[np.intp], settings: Probe
 ) -> dict[tuple[str, Fill], Tensor]:
-    """Versions along the curves, without their ends, by metric and fill."""
+    """Return versions along the curves, without their ends, by metric and fill."""
     first = steps(ordered, settings.steps).reshape(-1, *radiograph.grey.shape)
     hidden = {"deletion": first, "insertion": ~first}
     return {
@@ -137,15 +140,16 @@ def _curves(
 
 
 def at_model(heatmap: NDArray[np.floating], frame: Frame, covers: Covers) -> NDArray[np.float64]:
-    """A heatmap (h, w) of any resolution at the model's, (S, S), signed.
+    """Bring a heatmap (h, w) of any resolution to the model's, (S, S), signed.
 
-    Bilinearly; of a finer one the mean over each pixel, sampled once a cell or closer.
+    It is interpolated bilinearly. A finer one is averaged over each pixel, sampled once a cell or
+    closer.
 
     Parameters
     ----------
-    frame : of the radiograph.
-    covers : what the heatmap covers evenly; where that is the radiograph, the frame's padding has
-        no relevance.
+    frame : frame of the radiograph.
+    covers : area that the heatmap covers evenly; where that is the radiograph, the frame's padding
+        has no relevance.
     """
     size = frame.size
     if covers == "frame":
@@ -164,7 +168,7 @@ def at_model(heatmap: NDArray[np.floating], frame: Frame, covers: Covers) -> NDA
 
 
 def order(heatmap: NDArray[np.float64], ties: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Places of a map's pixels, most relevant first.
+    """Return the places of a map's pixels, most relevant first.
 
     Relevance is the positive part. Pixels of equal relevance, among them all that have none, come
     in the order of `ties`, so that a map that says nothing scores as chance does.
@@ -178,7 +182,7 @@ def order(heatmap: NDArray[np.float64], ties: NDArray[np.intp]) -> NDArray[np.in
 
 
 def steps(ordered: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
-    """Whether each pixel is among the first 1 / count, 2 / count, ... of them: (count - 1, P)."""
+    """Return (count - 1, P), True where a pixel is among the first 1 / count, 2 / count, ... ."""
     place = np.empty(len(ordered), np.intp)
     place[ordered] = np.arange(len(ordered))
     first = np.round(np.arange(1, count) / count * len(ordered))
@@ -186,19 +190,19 @@ def steps(ordered: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
 
 
 def area(logits: NDArray[np.float64], whole: float, empty: float, rising: bool) -> float:
-    """Area under a curve of insertion or deletion (Petsiuk et al., BMVC 2018).
+    """Return the area under a curve of insertion or deletion (Petsiuk et al., BMVC 2018).
 
-    ``v = (f - f_empty) / (f_whole - f_empty)``, cut to [0, 1], against the share of pixels that
-    are hidden or shown, by trapezoids. The paper has the class's softmax probability; a share of
-    the logit's fall compares classes that are predicted with different certainty. It is cut
-    because a version may have a higher logit than the radiograph or a lower one than its fill, and
-    where the fall is small such a share could be of any size.
+    The curve is ``v = (f - f_empty) / (f_whole - f_empty)``, cut to [0, 1], against the share of
+    pixels that are hidden or shown, by trapezoids. The paper has the class's softmax probability; a
+    share of the logit's fall compares classes that are predicted with different certainty. It is
+    cut because a version may have a higher logit than the radiograph or a lower one than its fill,
+    and where the fall is small such a share could be of any size.
 
     Parameters
     ----------
     logits : (n,) of versions at equal steps of area, the ends left out.
     whole, empty : logits of the radiograph and of its fill.
-    rising : pixels are shown (insertion) and not hidden.
+    rising : True where pixels are shown (insertion) and not hidden.
 
     Returns
     -------
@@ -213,7 +217,7 @@ def area(logits: NDArray[np.float64], whole: float, empty: float, rising: bool) 
 
 
 def squares(count: int, side: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Random squares within an image: (count, side, side), True inside."""
+    """Draw random squares within an image: (count, side, side), True inside."""
     low, high = (max(1, round(fraction * side)) for fraction in SIDES)
     length = generator.integers(low, high + 1, count)
     top, left = np.floor(generator.random((2, count)) * (side - length + 1)).astype(int)
@@ -227,7 +231,7 @@ def squares(count: int, side: int, generator: np.random.Generator) -> NDArray[np
 def infidelity(
     heatmap: NDArray[np.float64], hidden: NDArray[np.bool_], falls: NDArray[np.float64]
 ) -> float:
-    """How badly a map's sums over what is hidden tell how far the logit falls.
+    """Return the error of a map's sums over hidden pixels as predictions of the logit's fall.
 
     ``min_{b >= 0} E[(b a - d)^2] / E[d^2]`` for sums `a` and falls `d`: the infidelity of Yeh et
     al. (NeurIPS 2019, Eq. 1) for the removal of squares, where the perturbation is measured in
@@ -238,7 +242,7 @@ def infidelity(
     Parameters
     ----------
     heatmap : (S, S), signed.
-    hidden : (n, S, S), what is hidden in each version.
+    hidden : (n, S, S), True where a version's pixel is hidden.
     falls : (n,) of the logit.
 
     Returns

@@ -1,4 +1,4 @@
-"""Randomisation: what is left of a heatmap without what the network learned."""
+"""Randomisation of the network, and the likeness of heatmaps before and after it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ Map = NDArray[np.floating]
 def mprt(heatmap: Map, stages: Sequence[Map]) -> list[float]:
     """Return the rank correlations of a map with those of an ever more randomised network.
 
-    The model parameter randomisation test (Adebayo et al., NeurIPS 2018, cascading). A method whose
-    map hardly changes does not explain what the network has learned. Signed maps are compared. It
-    is a gate and no ranking: noise passes it (Binder et al., CVPR 2023, arXiv 2211.12486).
+    This is the model parameter randomisation test (Adebayo et al., NeurIPS 2018, cascading). A
+    method whose map hardly changes does not explain what the network has learned. Signed maps are
+    compared. It is a gate and no ranking: noise passes it (Binder et al., CVPR 2023, arXiv
+    2211.12486).
     """
     return [spearman(heatmap, stage) for stage in stages]
 
@@ -44,7 +45,8 @@ RANDOMISATION: dict[str, Callable[[Map, Sequence[Map]], float | list[float]]] = 
 }
 """Metrics of a map (h, w) and the same method's map at each stage of randomisation, by name.
 
-Of a list, one value a stage, the mean is the metric; the values stand beside it by stage.
+Where a function returns a list, one value a stage, the metric is its mean. The values stand beside
+it by stage.
 """
 
 
@@ -70,8 +72,8 @@ def randomised(model: Classifier, stages: int, seed: int) -> Iterator[Classifier
 def blocks(network: nn.Module) -> list[str]:
     """Return the names of the parts that a network is made of, from the input to the output.
 
-    Children that hold weights; one that holds more than half of the network's tensors is divided
-    into its own children.
+    They are the children that hold weights. A child with more than half of the network's tensors is
+    divided into its own children.
     """
     half = len(network.state_dict()) / 2
 

@@ -1,4 +1,4 @@
-"""Explaining again: the same method on other versions of an image or of the network."""
+"""Heatmaps of the same method on other versions of an image or of the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shamsul.model.batching import in_groups
 from shamsul.model.classifier import Classifier
 
 Maps = list[NDArray[np.float32]]
-"""The k maps of each image, (k, h, w) each."""
+"""List of the k maps of each image, (k, h, w) each."""
 
 
 def alone(method: Explainer, perturbations: dict[str, Any] | None) -> Explainer:

@@ -1,4 +1,4 @@
-"""ROAD: what the network says when pixels are imputed from their neighbours.
+"""ROAD: logits of the network once pixels are imputed from their neighbours.
 
 A constant in place of pixels tells the network where they were, and the shape of what is missing
 may speak for a class. Noisy linear imputation leaves less of a trace (Rong et al., ICML 2022,
@@ -17,11 +17,11 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Of the image's pixels that are imputed."""
+"""Shares of the image's pixels that are imputed."""
 NOISE = 0.01
-"""Deviation of the noise on imputed pixels, on the grey scale of 0 to 1."""
+"""Standard deviation of the noise on imputed pixels, on the grey scale of 0 to 1."""
 BESIDE, DIAGONAL = 1 / 6, 1 / 12
-"""Weights of the neighbours. Those beyond the border are left out and the others weigh more."""
+"""Weights of a pixel's neighbours; those beyond the border weigh nothing and the others more."""
 
 
 class Imputer:
@@ -42,7 +42,7 @@ class Imputer:
         self._system = (sparse.diags(np.asarray(weights.sum(1)).ravel()) - weights).tocsr()
 
     def __call__(self, image: NDArray[np.number], hidden: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The image with its hidden pixels imputed, without noise.
+        """Return the image with its hidden pixels imputed, without noise.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class Imputer:
 def imputed(
     imputer: Imputer, grey: NDArray[np.uint8], order: NDArray[np.intp], seed: int
 ) -> NDArray[np.float32]:
-    """An image without its most relevant pixels, then without its least relevant ones.
+    """Return an image without its most relevant pixels, then without its least relevant ones.
 
     The channels that the model sees are straight lines of the grey value and the neighbours'
     weights sum to one, so that imputing the grey value imputes all channels.

@@ -1,4 +1,4 @@
-"""Robustness: how much a heatmap changes under a little noise on the radiograph."""
+"""Robustness of heatmaps to a little noise on the radiograph."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def noisy(grey: NDArray[np.uint8], count: int, radius: float, seed: int) -> NDAr
 def max_sensitivity(heatmap: Map, others: Map) -> float:
     """Return ``max_n |map_n - map| / |map|`` over maps of noisy versions of an image.
 
-    Yeh et al., NeurIPS 2019, Eq. 3, divided by the map's own norm as captum does, for maps have no
-    common unit; by 1 where that is zero.
+    It is Eq. 3 of Yeh et al. (NeurIPS 2019), divided by the map's own norm as captum does, for maps
+    have no common unit; by 1 where that norm is zero.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Probes of one method's heatmaps of one shard."""
+"""Table of the probes of one method's heatmaps of one shard."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def probe(
     seed: int,
     perturbations: dict[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """What the model says of some of a shard's heatmaps.
+    """Ask the model about some of a shard's heatmaps.
 
     Images and classes are chosen without regard to the method, so that methods are compared on the
     same ones. For faithfulness a map that is not there is one of zeros, which scores as chance
@@ -113,7 +113,7 @@ def probe(
 
 
 def chosen(image_ids: list[str], count: int, seed: int) -> list[int]:
-    """Rows of the images that are probed: those whose names have the lowest hashes.
+    """Return the rows of the images to probe, those whose names have the lowest hashes.
 
     An image that is added takes the place of one at most.
     """
@@ -124,7 +124,7 @@ def chosen(image_ids: list[str], count: int, seed: int) -> list[int]:
 def most_probable(
     model: Classifier, grey: NDArray[np.uint8], names: list[str], count: int
 ) -> NDArray[np.intp]:
-    """The explained classes of the highest probability, as indices into the model's: (N, k)."""
+    """Return the explained classes of the highest probability, (N, k) indices into the model's."""
     explained = np.array([model.classes.index(name) for name in names])
     logits = model.predict(model.normalise(grey)).cpu().numpy()[:, explained]
     return explained[np.argsort(-logits, axis=1, kind="stable")[:, :count]]
@@ -133,7 +133,7 @@ def most_probable(
 def own_indices(
     model: Classifier, other: Classifier, indices: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """Indices of classes of one classifier as those of the same names in another one."""
+    """Return indices of classes of one classifier as those of the same names in another one."""
     names = np.array(model.classes)[indices]
     return np.vectorize(other.classes.index, otypes=[np.intp])(names)
 
@@ -147,7 +147,7 @@ def _measured(
     settings: Probe,
     seed: int,
 ) -> list[Row]:
-    """What needs the maps as they are."""
+    """Return the rows of metrics that need the maps as they are."""
     imputer = Imputer(model.size)
     columns = {model.classes.index(name): place for place, name in enumerate(heatmaps.classes)}
     found: list[Row] = []
