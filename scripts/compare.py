@@ -32,10 +32,10 @@ def main(
     settings : seed, evaluate.
     roles : methods that are the baseline, the prior and the radiologist.
     per_image : table of the values of every image, class, method and metric.
-    pxap : table of the pixel average precision, which is of no single image.
-    localisation : table to write, of means.
-    comparisons : table to write, of differences between methods.
-    gains : table to write, of gains over the baseline, the prior and the radiologist.
+    pxap : table of the pixel average precision, which no single image has.
+    localisation : table of means to write.
+    comparisons : table of differences between methods to write.
+    gains : table to write, with gains over the baseline, the prior and the radiologist.
     """
     seed, parameters = settings["seed"], Comparison.of(settings["evaluate"])
     values = read_table(per_image)

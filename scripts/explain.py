@@ -1,4 +1,4 @@
-"""Heatmaps of one method for one shard of images: rule `explain`."""
+"""Make the heatmaps of one method for one shard of images: rule `explain`."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def main(
     checkpoint : file of the classifier.
     images : the shard's radiographs.
     perturbed : predictions of the shard's perturbed radiographs, where the method shares them.
-    members : heatmaps of this shard by the methods that a consensus is of.
-    tune_members : the same of the tune split, for a method that learns from masks.
+    members : heatmaps of this shard by the methods of which a consensus is made.
+    tune_members : heatmaps of the tune split by the same methods, for one that learns from masks.
     tune_images : radiographs of the tune split, for a method that learns from masks.
     tune_masks : masks of the tune split, for a method that learns from them.
     manifests : patients of tune and of this shard, for a method that learns from masks.
@@ -94,7 +94,7 @@ def main(
 
 
 def explained(maps: Maps, method: Method) -> NDArray[np.bool_]:
-    """Return where there are heatmaps, (N, C); the log says how many are missing."""
+    """Return where there are heatmaps, (N, C), and log how many are missing."""
     if maps.explained is None:
         return np.ones(maps.heatmap.shape[:2], bool)
     if missing := int((~maps.explained).sum()):
@@ -111,7 +111,7 @@ def supervision(
     masks: Sequence[Path],
     manifests: Sequence[Path],
 ) -> Supervision:
-    """Read what a supervised method learns from: the tune split's maps, images and masks."""
+    """Read the data that a supervised method learns from: the tune split's maps, images, masks."""
     import pandas as pd  # Here, because it is slow to import.
 
     from shamsul.storage.tables import read_table

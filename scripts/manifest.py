@@ -30,7 +30,7 @@ def main(
 
     Parameters
     ----------
-    settings : classes, and of data: sources, views, exclude, shards.
+    settings : classes; sources, views, exclude and shards of the section `data`.
     roots : folder of each source, by the source's name.
     threads : image files that are read at once.
     manifest : table to write, a row for each image.

@@ -42,10 +42,10 @@ def main(
     manifests : tables of the images, one for each shard.
     predictions : table of the classifier's predictions.
     per_image : table to write, a row for each image, class, method and metric.
-    thresholds : table to write, of the thresholds chosen.
-    pxap : table to write, of the pixel average precision.
-    signs : table to write, of what the treatments of signs do.
-    markers : table to write, of the relevance on burnt-in markers.
+    thresholds : table to write, with the chosen thresholds.
+    pxap : table to write, with the pixel average precision.
+    signs : table to write, with means by treatment of signs.
+    markers : table to write, with the relevance on burnt-in markers.
     """
     seed, parameters = settings["seed"], Measurement.of(settings["evaluate"])
     manifest = pd.concat([read_table(path) for path in sorted(manifests)])

@@ -1,4 +1,4 @@
-"""Predictions of perturbed radiographs, for several methods: rule `perturb`."""
+"""Predict perturbed radiographs, for several methods: rule `perturb`."""
 
 from __future__ import annotations
 

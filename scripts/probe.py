@@ -1,4 +1,4 @@
-"""What the model says of one method's heatmaps of one shard: rule `probe`."""
+"""Ask the model about some of one method's heatmaps of one shard: rule `probe`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from shamsul.storage.tables import read_table, write_table
 
 
 def main(heatmaps: list[Path], manifests: list[Path], *, table: Path) -> None:
-    """Summarise how far the methods' maps are from what they promise, such as a sum.
+    """Summarise how far the methods' maps deviate from their promises, such as a sum.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Collect what Snakemake's benchmarks say of each job's time and memory: rule `runtime`."""
+"""Collect each job's time and memory from Snakemake's benchmarks: rule `runtime`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ logger = logging.getLogger(__name__)
 
 
 def main(folder: Path, benchmarks: list[Path], *, table: Path) -> None:
-    """Collect what Snakemake's benchmarks say of each job's time and memory.
+    """Collect each job's time and memory from Snakemake's benchmarks.
 
     Parameters
     ----------
-    folder : folder of the benchmarks; what follows in their names is the rule and its wildcards.
+    folder : folder of the benchmarks; the rest of their paths is the rule and its wildcards.
     benchmarks : files of the benchmarks.
     table : table to write, a row for each job.
     """

@@ -29,8 +29,8 @@ def main(
     heatmaps : the method's heatmaps of the shard.
     images : the shard's radiographs.
     masks : table of the shard's masks.
-    scores : table to write, of the maps' histograms and hits.
-    signs : table to write, of the same under each treatment of signs.
+    scores : table to write, with the maps' histograms and hits.
+    signs : table to write, with a row for each mask and treatment of signs.
     """
     scored, treated = score(
         read_heatmaps(heatmaps),

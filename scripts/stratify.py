@@ -1,4 +1,4 @@
-"""Look at parts of the test set: rule `stratify`."""
+"""Compare parts of the test set: rule `stratify`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(
     strata: Path,
     regressions: Path,
 ) -> None:
-    """Look at parts of the test set: strata, and regressions on shape and confidence.
+    """Compare parts of the test set by strata, and by regressions on shape and confidence.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Summarise what the model said of all methods' heatmaps: rule `summarise_probes`."""
+"""Summarise the probes of all methods' heatmaps: rule `summarise_probes`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def main(
     faithfulness: Path,
     sanity: Path,
 ) -> None:
-    """Summarise what the model said of all methods' heatmaps, with intervals.
+    """Summarise the probes of all methods' heatmaps, with intervals.
 
     Parameters
     ----------
     settings : seed, evaluate.
     probes : tables of the probes, one for each method and shard.
     manifests : tables of the images, one for each shard.
-    faithfulness : table to write, of what hiding what a map shows does to the prediction.
-    sanity : table to write, of how maps change where they should, and where they should not.
+    faithfulness : table to write, with the effect of hiding relevant pixels on the prediction.
+    sanity : table to write, with the change of maps where they should change and where not.
     """
     tables = summarise(
         pd.concat([read_table(path) for path in sorted(probes)]),

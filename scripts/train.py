@@ -38,12 +38,12 @@ def main(
     ----------
     settings : seed, classes, size, model, train.
     train_images : radiographs of the train split, a file for each shard.
-    train_manifests : their labels, a table for each shard.
+    train_manifests : labels of these radiographs, a table for each shard.
     tune_images : radiographs of the tune split, a file for each shard.
-    tune_manifests : their labels, a table for each shard.
+    tune_manifests : labels of these radiographs, a table for each shard.
     device : processor to compute on; `auto` is a GPU where there is one.
     batch_size : images that are given to the network at once when scoring on tune.
-    state : file to go on from; it is there from the first epoch to the end.
+    state : file to go on from, which exists from the first epoch to the end.
     checkpoint : file of the classifier to write.
     history : table to write, a row for each epoch.
     """

@@ -1,7 +1,7 @@
-"""What `import shamsul` offers: a classifier, explanations of it, and their scores.
+"""Functions that `import shamsul` offers: a classifier, explanations of it, and their scores.
 
-It is the pipeline's own code, without files: equal images, weights, method and seed give the maps
-that a run gives, and equal maps and masks its scores.
+They are the pipeline's own code, without files. Equal images, weights, method and seed give the
+maps that a run gives, and equal maps and masks give its scores.
 
 >>> import numpy as np
 >>> import shamsul
@@ -45,7 +45,7 @@ FAMILIES = {
     "ConvNeXt": "convnext_tiny",
     "VisionTransformer": "vit_b_16",
 }
-"""torchvision's classes of networks, and a backbone that is taken apart in the same way."""
+"""Backbone that is taken apart in the same way, by torchvision's class of network."""
 
 
 def classifier(
@@ -156,8 +156,8 @@ def explain(
         size than the classifier's are stretched to it, as under `data.geometry: stretch`.
     method : a name of `shamsul.methods`.
     classes : names of the C classes to explain; all of the classifier's when absent.
-    seed : of methods that draw at random; image n draws by the seed and n.
-    parameters : the method's own; see ``shamsul methods NAME``.
+    seed : seed of methods that draw at random; image n draws by the seed and n.
+    parameters : parameters of the method; see ``shamsul methods NAME``.
 
     Returns
     -------

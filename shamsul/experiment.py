@@ -1,4 +1,4 @@
-"""An experiment: a checked configuration with its methods, and the folders of its files.
+"""Experiment: a checked configuration with its methods, and the folders of its files.
 
 Everything that can be checked before a job starts is checked here: the keys, the methods, the files
 of the data sources and those that methods read.
@@ -22,14 +22,14 @@ from shamsul.explain.base import Method
 
 @dataclass(frozen=True)
 class Experiment:
-    """A configuration and what follows from it.
+    """Checked configuration with its methods and folders.
 
     Attributes
     ----------
-    config : the configuration, every default filled in.
-    methods : the explanation methods, by their names in the run.
-    folder : the run's folder of results, ``results/<run>``, relative to the working directory.
-    roots : the folder of each data source's files, by the source's name.
+    config : configuration, every default filled in.
+    methods : explanation methods, by their names in the run.
+    folder : folder of the run's results, ``results/<run>``, relative to the working directory.
+    roots : folder of each data source's files, by the source's name.
     """
 
     config: Config
@@ -39,7 +39,7 @@ class Experiment:
 
 
 def read(raw: dict[str, Any]) -> Experiment:
-    """Build an experiment without a look at the files that it needs.
+    """Build an experiment without looking at the files that it needs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The size of an experiment before it runs: jobs, bytes of heatmaps, and hours of explaining.
+"""Size of an experiment before it runs: jobs, bytes of heatmaps, and hours of explaining.
 
 Jobs are counted as the rules make them. Hours are an estimate: forward passes that the methods are
 worth, times the seconds that one takes, and the start of each job.
@@ -25,35 +25,41 @@ FORWARD = {
     "convnext_tiny": 0.119,
     "vit_b_16": 0.421,
 }
-"""Seconds of one forward pass of an image of 224 x 224 on one core, by backbone; measured on a
-virtual machine, in batches of four. They grow with the number of pixels."""
+"""Seconds of one forward pass of an image of 224 x 224 on one core, by backbone.
+
+They were measured on a virtual machine, in batches of four. They grow with the number of pixels.
+"""
 START = 4.5
-"""Seconds of processor time until a job that asks the network has imported what it needs, as
-`python -m benchmarks.startup` measures it for Grad-CAM on a virtual machine of two cores."""
+"""Seconds of processor time until a job that asks the network has imported its modules.
+
+`python -m benchmarks.startup` measured it for Grad-CAM on a virtual machine of two cores.
+"""
 LIGHT_START = 1.0
-"""The same for any other job, as measured there for the scores."""
+"""Seconds of processor time until any other job has imported its modules, measured for scores."""
 GRADIENT = 3
-"""Forward passes that a forward and a backward pass are worth."""
+"""Number of forward passes that a forward and a backward pass are worth."""
 GRADIENTS_OF_DRAWS = ("smooth_grad", "integrated_gradients", "expected_gradients")
-"""Methods that take a gradient for each draw and class; other sampling methods take one forward
-pass for each draw and all classes."""
+"""Methods that take a gradient for each draw and class.
+
+Other sampling methods take one forward pass for each draw and all classes.
+"""
 DRAWS = 1000
-"""Draws of a sampling method that has no parameter for their number."""
+"""Number of draws of a sampling method that has no parameter for it."""
 ASK_THE_NETWORK = ("train", "import_checkpoint", "predict", "perturb", "explain", "probe")
-"""Rules whose jobs import torch, but for `explain` of methods that ask no network."""
+"""Rules whose jobs import torch, except `explain` of methods that ask no network."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The size of an experiment.
+    """Size of an experiment.
 
     Attributes
     ----------
     jobs : number of jobs by rule, the target `all` included.
     asking : number of jobs that ask the network.
-    images : explained images, in tune and test.
-    passes : forward passes that explaining all of them is worth.
-    heatmap_bytes : bytes of all heatmaps, at most.
+    images : number of explained images, in tune and test.
+    passes : number of forward passes that explaining all of them is worth.
+    heatmap_bytes : number of bytes of all heatmaps, at most.
     """
 
     jobs: dict[str, int]
@@ -74,7 +80,7 @@ class Plan:
 
 
 def plan(experiment: Experiment, images: int) -> Plan:
-    """Count what an experiment takes.
+    """Count the jobs, forward passes and bytes of an experiment.
 
     Parameters
     ----------

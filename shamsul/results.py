@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """The results of one run.
+    """Results of one run.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Run:
         Raises
         ------
         InputError
-            There are none, or a shard is damaged.
+            The split has no heatmaps, or a shard is damaged.
         """
         from shamsul.storage.heatmaps import read_heatmaps
 
@@ -88,12 +88,12 @@ def open_run(folder: str | Path) -> Run:
 
     Parameters
     ----------
-    folder : ``results/<run>``.
+    folder : folder of the run's results, ``results/<run>``.
 
     Raises
     ------
     InputError
-        It is no such folder.
+        The folder is no run's.
 
     Examples
     --------

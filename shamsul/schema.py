@@ -1,4 +1,4 @@
-"""The configuration as a JSON schema for editors, and as tables of its keys for people.
+"""JSON schema of the configuration for editors, and tables of its keys for people.
 
 Both are made of the typed configuration and the texts under its fields. `make docs` writes them
 (`python -m shamsul.reference`). A test fails where they are not what the configuration is today.
@@ -45,7 +45,7 @@ An entry `{method: NAME, ...}` with these parameters:
 
 
 class UntitledSchema(GenerateJsonSchema):
-    """Schema generator that gives fields no titles: they would be their names again."""
+    """Schema generator that gives fields no titles, which would repeat their names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Return False for every field."""
@@ -182,7 +182,7 @@ def _value(value: Any) -> str:
 
 
 def _type(field: JsonSchema) -> str:
-    """Return in words which values a field may have."""
+    """Return the possible values of a field in words."""
     match field:
         case {"enum": values}:
             return _either([f"`{value}`" for value in values])

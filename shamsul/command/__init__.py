@@ -1,4 +1,4 @@
-"""The command `shamsul`: one module for each group of subcommands, put together in `app`."""
+"""Command `shamsul`: one module for each group of subcommands, put together in `app`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command's table of contents.
+"""Subcommands of `shamsul`, put together.
 
 Subcommands import what they need when they run, so that ``shamsul --help`` waits for no library.
 """
@@ -44,7 +44,7 @@ def _options(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Hold what comes before a subcommand."""
+    """Take the options before a subcommand."""
 
 
 app.command("run", context_settings=workflow.PASSED_ON)(workflow.run)

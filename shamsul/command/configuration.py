@@ -1,4 +1,4 @@
-"""`shamsul config` and `shamsul profile`: files that come with shamsul, to start from."""
+"""Subcommands `shamsul config` and `shamsul profile`: shipped files to start from."""
 
 from __future__ import annotations
 

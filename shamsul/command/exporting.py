@@ -1,4 +1,4 @@
-"""`shamsul phantom export` and `shamsul export`: files for other programs."""
+"""Subcommands `shamsul phantom export` and `shamsul export`: files for other programs."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def export_phantoms(
 ) -> None:
     """Write phantoms as the archives of CheXpert and CheXlocalize lie on disk.
 
-    Radiographs, labels, experts' masks and a second reader's, in the published layout and formats:
-    what reads the archives reads them. Equal options give equal bytes.
+    These are radiographs, labels, experts' masks and a second reader's, in the published layout and
+    formats. Programs that read the archives read them too. Equal options give equal bytes.
 
     - `shamsul phantom export data --patients train=200,tune=20,test=40 --workers 4`
     """
@@ -77,8 +77,8 @@ def export_heatmaps(
 ) -> None:
     """Write a method's heatmaps and the masks of a run in CheXlocalize's formats.
 
-    For tune (which CheXlocalize calls val) and test: a pickle for each heatmap, and the experts'
-    masks as `gt_segmentations`. CheXlocalize's scripts read them.
+    Each heatmap of tune (which CheXlocalize calls val) and test is a pickle, and the experts' masks
+    are `gt_segmentations`. CheXlocalize's scripts read them.
 
     - `shamsul export results/phantom grad_cam out`
     """

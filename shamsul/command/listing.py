@@ -1,4 +1,4 @@
-"""`shamsul methods` and `shamsul metrics`: what can be configured, and what is measured."""
+"""Subcommands `shamsul methods` and `shamsul metrics`: lists of methods and of metrics."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def methods(
 ) -> None:
     """List the explanation methods, or the parameters of one.
 
-    The cost is what a method asks of the network: `forward` one pass for all classes, `backward` a
-    backward pass for each class, `sampling` hundreds of forward passes, `none` nothing. The
-    relevance of a signed method is negative where the image speaks against the class.
+    The cost of a method is in passes through the network: `forward` means one pass for all
+    classes, `backward` a backward pass for each class, `sampling` hundreds of forward passes,
+    `none` no pass. The relevance of a signed method is negative where the image speaks against
+    the class.
 
     - `shamsul methods`
     - `shamsul methods lime`

@@ -1,4 +1,4 @@
-"""`shamsul plan`: the size of an experiment before it runs."""
+"""Subcommand `shamsul plan`: the size of an experiment before it runs."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def plan(
 ) -> None:
     """Count the jobs of an experiment, the bytes of its heatmaps and the hours of explaining.
 
-    Jobs are exact, for a run that starts from nothing. Hours are an estimate, of one job at a time,
-    without training and probing: divide them by the number of jobs that run at once.
+    The number of jobs is exact for a run that starts from nothing. Hours are an estimate for one
+    job at a time, without training and probing. Divide them by the number of jobs that run at once.
 
     - `shamsul plan chexpert --images 668`
     - `shamsul plan mine.yaml --images 224316 --forward 0.0007`

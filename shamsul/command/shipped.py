@@ -1,4 +1,4 @@
-"""The configurations and cluster profiles that come with the program, by name."""
+"""Configurations and cluster profiles that come with the program, by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shamsul.job.fingerprint import PROJECT
 SNAKEFILE = PROJECT / "Snakefile"
 SCHEMA = PROJECT / "docs" / "config.schema.json"
 DEFAULT = "phantom"
-"""The name of the default experiment's configuration."""
+"""Name of the default experiment's configuration."""
 
 
 def configurations() -> dict[str, Path]:
@@ -36,7 +36,7 @@ def configuration(name: str) -> Path:
     Raises
     ------
     InputError
-        There is neither.
+        There is no such file and no shipped configuration of that name.
     """
     path = Path(name)
     if path.is_file():

@@ -1,4 +1,4 @@
-"""`shamsul run` and `shamsul check`: the workflow, and what is checked before it."""
+"""Subcommands `shamsul run` and `shamsul check`: the workflow, and the checks before it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def run(
 ) -> None:
     """Make an experiment, from radiographs to `results/<run>/report.html`.
 
-    It is Snakemake with the workflow that comes with shamsul, on all processors and one GPU at a
-    time; results lie in the current folder. What is finished is not made again.
+    This runs Snakemake with the workflow that comes with shamsul, on all processors and one GPU at
+    a time. Results lie in the current folder. Finished files are not made again.
 
     - `shamsul run`: the default experiment, on synthetic radiographs
     - `shamsul run mine.yaml --dry-run`: list the jobs of an experiment of yours
@@ -106,7 +106,8 @@ def check(
 
     Everything that a run checks before its first job is checked: keys, values, methods and their
     parameters, label files and their columns, weights and masks. Paths are relative to the current
-    folder. Prints a summary, or one line for each fault and ends with status 1.
+    folder. If all is well, a summary is printed. Otherwise each fault is printed on a line and the
+    exit status is 1.
 
     - `shamsul check mine.yaml`
     """

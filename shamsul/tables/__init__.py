@@ -1,11 +1,11 @@
-"""The tables of a run, `results/RUN/tables/NAME.parquet`, each declared once.
+"""Declarations of the tables of a run, `results/RUN/tables/NAME.parquet`.
 
 `TABLES` holds all that others ask of a table: its columns, its caption and place in Snakemake's
 report, and the configurations that have it. The outputs of the rules, the captions in `captions/`,
 the inputs of the report and the page of tables in the documentation follow from it, so a new table
 is one entry in one of these modules. `python -m shamsul.tables` writes the captions.
 
-Ground floor: Snakemake reads this while it reads the rules, so nothing heavy is imported.
+Snakemake imports this package while it reads the rules, so nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TABLES: dict[str, Table] = {
     for module in (classifier, localisation, comparisons, heatmaps)
     for table in module.TABLES
 }
-"""All tables by name."""
+"""Tables by name."""
 
 
 def existing(config: Configuration) -> list[str]:

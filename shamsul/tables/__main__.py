@@ -1,4 +1,4 @@
-"""`python -m shamsul.tables` writes the captions of the tables."""
+"""Program `python -m shamsul.tables`, which writes the captions of the tables."""
 
 from shamsul.tables import write_captions
 

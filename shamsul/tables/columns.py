@@ -1,6 +1,6 @@
 """Columns of the result tables: type, meaning, unit and range; and those that many tables share.
 
-Ground floor: Snakemake reads this while it reads the rules, so nothing heavy is imported.
+Snakemake imports this module while it reads the rules, so nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Type = Literal["text", "integer", "number", "flag"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
+    """Column of a table.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Column:
     meaning : one sentence or phrase, with code between single backticks.
     unit : unit of a quantity that has one.
     low, high : smallest and largest possible value, None where there is no limit.
-    values : all possible values of a text that is a choice; empty where it is free.
+    values : possible values of a text that is a choice; empty where it is free.
     """
 
     type: Type
@@ -54,7 +54,7 @@ Columns = Mapping[str, Column]
 
 
 def text(meaning: str, *values: str) -> Column:
-    """Return a column of text; `values` are all that are possible, where it is a choice."""
+    """Return a column of text; `values` are its possible values, where it is a choice."""
     return Column("text", meaning, values=values)
 
 
@@ -98,7 +98,7 @@ LIMITS: Columns = {
     "high": number("Upper end of the interval from resampled patients."),
 }
 MEAN: Columns = {"mean": number("Mean of the metric over those pairs."), **LIMITS}
-"""A mean with its interval."""
+"""Columns of a mean with its interval."""
 TESTED: Columns = {
     "p": share("Two-sided p-value, from flipping the signs of whole patients."),
     "p_adjusted": share("The p-value after Holm's correction within the row's family."),
@@ -116,4 +116,4 @@ PROBED: Columns = {
     **MEAN,
     "note": NOTE,
 }
-"""Numbers and mean of a metric for which the model was asked again."""
+"""Columns of the numbers and the mean of a metric for which the model was asked again."""

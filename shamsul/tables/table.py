@@ -1,4 +1,4 @@
-"""A table of a run: columns, caption, place in Snakemake's report, and condition."""
+"""Declaration of a table: columns, caption, place in Snakemake's report, and condition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shamsul.tables.columns import Columns
 
 
 class Configuration(Protocol):
-    """The parts of the checked configuration (`shamsul.config.Config`) that conditions look at."""
+    """Parts of the checked configuration (`shamsul.config.Config`) that conditions look at."""
 
     @property
     def probe(self) -> Any:
@@ -29,16 +29,16 @@ def always(config: Configuration) -> bool:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a run.
+    """Table of a run.
 
     Attributes
     ----------
-    name : the stem of its file.
-    category, subcategory : its place in Snakemake's report.
-    description : what a row is and how to read it, a paragraph with code in single backticks.
-    columns : in the order of the file.
-    when : true for a configuration whose run has the table.
-    condition : the same in words, empty where every run has it.
+    name : stem of its file's name.
+    category, subcategory : place in Snakemake's report.
+    description : meaning of a row and how to read it; one paragraph, code in single backticks.
+    columns : columns in the order of the file.
+    when : function that is true for a configuration whose run has the table.
+    condition : the same condition in words, empty where every run has the table.
     settings : parameters of its rule that the caption shows, by their names there.
     """
 
@@ -53,7 +53,7 @@ class Table:
 
     @property
     def caption(self) -> str:
-        """The description and the settings as Snakemake's report shows them (reStructuredText)."""
+        """Description and settings as Snakemake's report shows them (reStructuredText)."""
         shown = [
             f"{name.capitalize()}: `{{{{ snakemake.params.{name} }}}}`" for name in self.settings
         ]
