@@ -1,4 +1,4 @@
-"""Lines that rules have in common: `use rule ... as` takes them from here.
+"""Lines that rules have in common, which they take by `use rule ... as`.
 
 A rule adds its inputs, outputs, memory and time, `options` for what is in its command besides its
 files, and the pathvar `job`, which names its log and benchmark.

@@ -1,4 +1,4 @@
-"""What all rules share: the checked configuration, where files lie, and what counts as code."""
+"""Checked configuration and places of files, which all rules share."""
 
 import functools
 import json
@@ -104,7 +104,7 @@ EXPLAINED_SHARDS = [shard for split in EXPLAINED for shard in SHARDS[split]]
 
 
 def incomplete():
-    """Of each method that lacks a result the first that it lacks, and the log of that job."""
+    """Return the first result that each incomplete method lacks, and the log of that job."""
     results = [("heatmaps", "h5", "explain"), ("scores", "parquet", "score")]
     if CONFIG.probe.images:
         results.append(("probes", "parquet", "probe"))
@@ -146,7 +146,7 @@ wildcard_constraints:
 
 
 def changed_images():
-    """Input: the list of image files that were replaced under their old names, if any."""
+    """Return the list of image files that were replaced under their old names, as input, if any."""
     file = Path(f"{PLACE}/changed_images.txt")
     return [local(str(file))] if file.exists() else []
 
@@ -154,8 +154,8 @@ def changed_images():
 def listed():
     """Have Snakemake look at the shards' content after the manifest has been made.
 
-    So an image added to one shard leaves the others alone. It is what `checkpoints.manifest.get()`
-    does, which goes through all files of the checkpoint whenever one job asks.
+    So an image added to one shard leaves the others alone. `checkpoints.manifest.get()` does the
+    same, but goes through all files of the checkpoint whenever one job asks.
     """
     manifest = f"{PLACE}/manifest.parquet"
     if manifest not in (checkpoints.created_output or ()):
@@ -165,10 +165,10 @@ def listed():
 
 
 def shard_table(kind):
-    """Input function: a table of the shard.
+    """Make an input function that returns a table of the shard.
 
-    `parquet`: its rows of the manifest; `files.parquet`: of these, what the pixels depend on;
-    `masks.parquet`: its masks.
+    The kind `parquet` has the shard's rows of the manifest, `files.parquet` their columns on which
+    the pixels depend, and `masks.parquet` the shard's masks.
     """
 
     def path(wildcards):
@@ -179,7 +179,7 @@ def shard_table(kind):
 
 
 def shard_tables(kind, *splits):
-    """Input function: as `shard_table`, for all shards of some splits."""
+    """Make an input function that returns such tables of all shards of some splits."""
 
     def paths(wildcards):
         listed()
@@ -193,7 +193,7 @@ def shard_tables(kind, *splits):
 
 
 def table(name):
-    """Output: a table, which is never empty and has its place and caption in Snakemake's report."""
+    """Return a table as output, never empty, with its place and caption in Snakemake's report."""
     declared = TABLES[name]
     return report(
         ensure(f"{RUN}/tables/{name}.parquet", non_empty=True),
@@ -205,7 +205,7 @@ def table(name):
 
 
 def given(*files):
-    """Input: files that lie where the user's own configuration says, or `{run}` in it.
+    """Return files as input whose paths the user's own configuration, or `{run}` in it, gives.
 
     A module's prefix is before them already, or not at all.
     """
@@ -213,12 +213,12 @@ def given(*files):
 
 
 def images(*splits):
-    """Image shards of some splits."""
+    """Return the image shards of some splits."""
     return [f"{RUN}/images/{shard}.h5" for split in splits for shard in SHARDS[split]]
 
 
 def evaluate_settings(parameters, **narrower):
-    """The seed, and what a program's parameters name of `evaluate`, for the statistics.
+    """Return the seed and those settings of `evaluate` that a program's parameters name.
 
     A narrower value takes the place of the configuration's, so that less reruns.
     """
@@ -229,7 +229,7 @@ def evaluate_settings(parameters, **narrower):
 
 
 def shown_configuration():
-    """The configuration that the report shows: all that can change a result."""
+    """Return the configuration that the report shows, with all that can change a result."""
     shown = CONFIG.model_dump(exclude={"compute": True, "data": {"root"}})
     shown["explain"]["methods"] = [
         {"name": name, **registry.entry(method)} for name, method in METHODS.items()

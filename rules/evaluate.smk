@@ -25,7 +25,7 @@ use rule table_job as score with:
 
 
 use rule table_job as quality with:
-    """How far the methods' maps are from what they promise, such as a sum."""
+    """Summarise how far the methods' maps deviate from their promises, such as a sum."""
     input:
         heatmaps=expand(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **EVERY),
         manifests=shard_tables("parquet", *EXPLAINED),
@@ -85,7 +85,7 @@ use rule table_job as compare with:
 
 
 use rule table_job as stratify with:
-    """Look at parts of the test set."""
+    """Compare parts of the test set."""
     input:
         per_image=f"{RUN}/tables/per_image.parquet",
         manifests=shard_tables("parquet", "test"),
@@ -127,7 +127,7 @@ use rule table_job as agreement with:
 
 
 use rule table_job as summarise_agreement with:
-    """Mean rank correlation of each pair of methods."""
+    """Summarise the rank correlation of each pair of methods."""
     input:
         agreements=[f"{RUN}/agreement/{shard}.parquet" for shard in SHARDS["test"]],
         manifests=shard_tables("parquet", "test"),

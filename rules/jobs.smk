@@ -1,4 +1,4 @@
-"""What a rule's job is made of: program, options, processor, memory and logs."""
+"""Parts of a rule's job: program, options, processor, memory and logs."""
 
 # What follows changes where and how fast a job runs and never its result, so rules take it as
 # resources, which rerun nothing when they change, and not as parameters.
@@ -24,7 +24,7 @@ def check_gpu_is_known():
 
 
 def program(name):
-    """Input: the script of that name, by a path that a copy of the project's folder does not change."""
+    """Return the script of that name, by a path that stays in a copy of the project's folder."""
     script = PROJECT / "scripts" / f"{name}.py"
     inside = script.is_relative_to(Path.cwd())
     return local(os.path.relpath(script) if inside else str(script))
@@ -32,10 +32,11 @@ def program(name):
 
 @functools.cache
 def software(name, *more):
-    """What a program is made of: a digest of its code, and versions of what it computes with.
+    """Return a digest of a program's code and the versions of its libraries.
 
-    The code is the script and all that it imports from this project; `more` are further files that
-    it reads or imports. A parameter, not dozens of input files for each of thousands of jobs.
+    The code is the script and all that it imports from this project. `more` are further files that
+    it reads or imports. The digest is a parameter, since dozens of input files for each of thousands
+    of jobs would be slow.
     """
     files = [PROJECT / "scripts" / f"{name}.py", *(PROJECT / file for file in more)]
     # In environments of their own the jobs have other libraries, and Snakemake watches these.
@@ -47,7 +48,7 @@ def software(name, *more):
 
 
 def failures():
-    """Of each job that failed, and not only at first, its log and the last line there."""
+    """Return the log of each job that failed for good, and the last line of that log."""
     jobs = [
         job
         for failed in workflow.scheduler.failed
@@ -63,7 +64,7 @@ def failures():
 
 
 def growing(amount):
-    """Resource function: MB or minutes, as much again at each attempt.
+    """Make a resource function that returns MB or minutes, as much again at each attempt.
 
     A job that was killed because it had too little gets more when it is tried again.
     """
@@ -71,9 +72,10 @@ def growing(amount):
 
 
 def options(**values):
-    """Params function: a job's command line, from the names that the rule gives to its files.
+    """Make a params function that writes a job's command line from the names of its rule's files.
 
-    Input `a_b` is option `--a-b`. Inputs `code` and `watched`, and what has no name, are none.
+    Input `a_b` is option `--a-b`. Inputs `code` and `watched`, and files without a name, are no
+    options.
 
     Parameters
     ----------
@@ -97,10 +99,11 @@ MEASURED = []
 
 
 def jobs(pattern, **wildcards):
-    """Pathvar `job`: name of a rule's logs and benchmarks, whose run time is part of the report.
+    """Return the pathvar `job` and note the rule's benchmarks, which are part of the report.
 
     Parameters
     ----------
+    pattern : name of the rule's logs and benchmarks.
     wildcards : values of the pattern's wildcards, for all jobs of the run.
     """
     MEASURED.extend(expand(pattern, **wildcards))
@@ -108,5 +111,5 @@ def jobs(pattern, **wildcards):
 
 
 def benchmarks(wildcards):
-    """Snakemake's measurements of the jobs that made the tables."""
+    """Return Snakemake's measurements of the jobs that made the tables."""
     return [f"{PLACE}/benchmarks/{job}.tsv" for job in MEASURED]

@@ -1,8 +1,8 @@
-"""What rules ask about the methods of the run: settings, inputs, options, and their kinds."""
+"""Settings, inputs, options and kinds of the methods of the run, for the rules."""
 
 
 def method_settings(wildcards):
-    """What a method's heatmaps depend on besides images and weights."""
+    """Return the settings on which a method's heatmaps depend."""
     return shamsul.config.canonical(
         {
             "seed": CONFIG.seed,
@@ -16,7 +16,7 @@ def method_settings(wildcards):
 
 
 def probe_settings(wildcards):
-    """What a method's probes depend on besides images, weights and heatmaps."""
+    """Return the settings on which a method's probes depend."""
     method = METHODS[wildcards.method]
     return shamsul.config.canonical(
         {
@@ -33,7 +33,7 @@ def probe_settings(wildcards):
 
 
 def more_for_method(wildcards):
-    """Inputs of a method's heatmaps besides images and weights, where it says it needs them."""
+    """Return the inputs that a method declares for its heatmaps besides images and weights."""
     method = METHODS[wildcards.method]
 
     def of(shards):
@@ -59,7 +59,7 @@ def more_for_method(wildcards):
 
 
 def image_ids(shard):
-    """Names of a shard's images, once they are known."""
+    """Return the names of a shard's images, once they are known."""
     listed()
     file = Path(f"{PLACE}/shards/{shard}.patients.parquet")
     # Before a first run the checkpoint is only planned.
@@ -71,25 +71,25 @@ def image_ids(shard):
 
 
 def other_checkpoint(method):
-    """Input: the file of another network that a method explains instead of the run's."""
+    """Return as input the file of another network that a method explains instead of the run's."""
     other = getattr(method, "checkpoint", None)
     return given(other) if other else []
 
 
 def needs_gpu(method):
-    """Whether a method's heatmaps are made by asking the network."""
+    """Return whether a method's heatmaps are made by asking the network."""
     return METHODS[method].cost != "no_model" and not METHODS[method].uses_shared
 
 
 def chexlocalize_options(method):
-    """CheXlocalize's options for one method; the other methods' smoothing is none of its."""
+    """Return CheXlocalize's options for one method, without the other methods' smoothing."""
     options = CONFIG.evaluate.chexlocalize.model_dump()
     own = {name: side for name, side in options["smoothing"].items() if name == method}
     return options | {"smoothing": own}
 
 
 def foreign_methods():
-    """Of each method that does not explain the run's own network alone, where its maps are from."""
+    """Return the origin of the maps of each method that does not explain the run's network alone."""
 
     def origin(method):
         if getattr(method, "checkpoint", None):
@@ -104,7 +104,7 @@ def foreign_methods():
 
 
 def method_kinds():
-    """Of each method by name whether it is an explanation, a control or a human reader."""
+    """Return the kind of each method by name: an explanation, a control or a human reader."""
 
     def kind(method):
         if method.human:

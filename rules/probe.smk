@@ -1,4 +1,4 @@
-"""What needs the model again: faithfulness, robustness and randomisation of heatmaps."""
+"""Probes, for which the model is asked again: faithfulness, robustness and randomisation."""
 
 
 use rule model_job as probe with:
@@ -28,7 +28,7 @@ use rule model_job as probe with:
 
 
 use rule table_job as summarise_probes with:
-    """Summarise what the model said, with intervals."""
+    """Summarise the probes, with intervals."""
     input:
         probes=expand(f"{RUN}/probes/{{method}}/{{shard}}.parquet", **TESTED),
         manifests=shard_tables("parquet", "test"),

@@ -24,7 +24,7 @@ use rule table_job as runtime with:
 
 
 rule report:
-    """Everything on one page, in one file."""
+    """Write the report, one page in one file."""
     input:
         # What a section reads; the other inputs are there for every section.
         tables=[REPORT_TABLES[name] for name in needed() if name in REPORT_TABLES]

@@ -1,9 +1,9 @@
-"""The classifier: trained here or given, its predictions, and how well it classifies."""
+"""Classifier, trained here or given, with its predictions and its performance."""
 
 if CONFIG.model.checkpoint is None:
 
     use rule model_job as train with:
-        """Train the classifier; killed and started again it goes on from the last epoch."""
+        """Train the classifier, from the last epoch if a training was interrupted."""
         input:
             train_images=images("train"),
             train_manifests=shard_tables("parquet", "train"),
@@ -59,13 +59,13 @@ else:
             ),
 
     rule train:
-        """Target: the classifier, however it came about."""
+        """Make the classifier, trained or imported; a target."""
         input:
             f"{RUN}/model/checkpoint.pt",
 
 
 use rule model_job as predict with:
-    """Logit and probability of every class of every tune and test image."""
+    """Predict the logit and probability of every class of every tune and test image."""
     input:
         checkpoint=f"{RUN}/model/checkpoint.pt",
         images=images(*EXPLAINED),
@@ -83,7 +83,7 @@ use rule model_job as predict with:
 
 
 use rule table_job as classify with:
-    """AUROC and AUPRC of each class, with patient-bootstrap intervals."""
+    """Measure AUROC and AUPRC of each class, with patient-bootstrap intervals."""
     input:
         predictions=f"{RUN}/predictions.parquet",
         manifests=shard_tables("parquet", *EXPLAINED),
