@@ -1,7 +1,7 @@
 """shamsul: from radiographs to a report on explanation methods.
 
-Rules are in rules/, one file per stage; what they share is in rules/common.smk; the work is done
-by the programs in scripts/, which call the library in shamsul/.
+Rules are in rules/, one file per stage, and their shared parts in rules/common.smk. The work is
+done by the programs in scripts/, which call the library in shamsul/.
 """
 
 from snakemake.utils import min_version
@@ -46,20 +46,20 @@ onerror:
 
 # Targets, by stage: `snakemake train`, `heatmaps`, `metrics`, and `report`, which is all there is.
 rule all:
-    """The report, and all that it is made of."""
+    """Make the report and all that it is made of."""
     default_target: True
     input:
         f"{RUN}/report.html",
 
 
 rule heatmaps:
-    """Target: the heatmaps of every method."""
+    """Make the heatmaps of every method; a target."""
     input:
         expand(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **EVERY),
 
 
 rule metrics:
-    """Target: every table that the report is made of."""
+    """Make every table that the report is made of; a target."""
     input:
         list(REPORT_TABLES.values()),
 

@@ -18,8 +18,8 @@ def main(settings: dict[str, Any], heatmaps: list[Path], images: Path, *, agreem
     Parameters
     ----------
     settings : classes, sign.
-    heatmaps : the shard's heatmaps, a file for each method; one is read after the other.
-    images : the shard's radiographs.
+    heatmaps : heatmaps of the shard, a file for each method; one is read after the other.
+    images : radiographs of the shard.
     agreement : table to write, a row for each image, class and pair of methods.
     """
     table = agree(

@@ -29,8 +29,8 @@ def main(
     Parameters
     ----------
     settings : method, classes, chexlocalize.
-    heatmaps : the method's heatmaps, a file for each shard.
-    images : the radiographs, a file for each shard.
+    heatmaps : heatmaps of the method, a file for each shard.
+    images : radiographs, a file for each shard.
     masks : tables of the experts' masks, one for each shard.
     patients : tables of the images' patients, one for each shard.
     predictions : table of the classifier's predictions.

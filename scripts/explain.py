@@ -43,7 +43,7 @@ def main(
     ----------
     settings : seed, classes, explained, name, entry, module.
     checkpoint : file of the classifier.
-    images : the shard's radiographs.
+    images : radiographs of the shard.
     perturbed : predictions of the shard's perturbed radiographs, where the method shares them.
     members : heatmaps of this shard by the methods of which a consensus is made.
     tune_members : heatmaps of the tune split by the same methods, for one that learns from masks.

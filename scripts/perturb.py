@@ -28,7 +28,7 @@ def main(
     ----------
     settings : seed, classes, perturbations.
     checkpoint : file of the classifier.
-    images : the shard's radiographs.
+    images : radiographs of the shard.
     device : processor to compute on; `auto` is a GPU where there is one.
     batch_size : perturbed images that are given to the network at once on a GPU.
     perturbed : shard to write.

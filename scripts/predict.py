@@ -29,7 +29,7 @@ def main(
     Parameters
     ----------
     checkpoint : file of the classifier.
-    images : the radiographs, a file for each shard.
+    images : radiographs, a file for each shard.
     device : processor to compute on; `auto` is a GPU where there is one.
     batch_size : images that are given to the network at once.
     predictions : table to write, a row for each image and class.

@@ -31,8 +31,8 @@ def main(
     ----------
     settings : seed, classes, probe, entry, module, perturbations.
     checkpoint : file of the classifier.
-    images : the shard's radiographs.
-    heatmaps : the method's heatmaps of the shard.
+    images : radiographs of the shard.
+    heatmaps : heatmaps of the shard by the method.
     device : processor to compute on; `auto` is a GPU where there is one.
     batch_size : perturbed images that are given to the network at once on a GPU.
     probes : table to write, a row for each image, class and metric.

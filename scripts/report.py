@@ -36,7 +36,7 @@ def main(
     tables : tables that the sections read, each named by its file's stem.
     manifests : tables of the images, one for each shard.
     masks : tables of the experts' masks, one for each shard.
-    images : the radiographs, a file for each shard.
+    images : radiographs, a file for each shard.
     heatmaps : heatmaps of all methods, a file for each method and shard.
     digests : files whose check sums the report gives.
     html : file to write.

@@ -26,8 +26,8 @@ def main(
     Parameters
     ----------
     settings : classes, sign.
-    heatmaps : the method's heatmaps of the shard.
-    images : the shard's radiographs.
+    heatmaps : heatmaps of the shard by the method.
+    images : radiographs of the shard.
     masks : table of the shard's masks.
     scores : table to write, with the maps' histograms and hits.
     signs : table to write, with a row for each mask and treatment of signs.

@@ -62,8 +62,8 @@ def classifier(
     network : one of torchvision's networks, (N, 3, size, size) -> (N, C) logits of images that are
         normalised as ImageNet's, or the path of a file: a run's ``model/checkpoint.pt``, or
         weights of a torchvision network.
-    classes : the C names of the logits, in their order; not needed for a run's checkpoint.
-    backbone : the network's name, as in `model.backbone`; needed for a file of weights, and for a
+    classes : names of the C logits, in their order; not needed for a run's checkpoint.
+    backbone : name of the network, as in `model.backbone`; needed for a file of weights, and for a
         network whose class is not torchvision's. Methods such as Grad-CAM find the last feature
         maps by it.
     size : side in pixels of the images that the network sees.
@@ -151,7 +151,7 @@ def explain(
 
     Parameters
     ----------
-    classifier : as `shamsul.classifier` makes it.
+    classifier : classifier that `shamsul.classifier` makes.
     images : grey radiographs, (N, H, W) uint8, or one (H, W); array or tensor. Those of another
         size than the classifier's are stretched to it, as under `data.geometry: stretch`.
     method : a name of `shamsul.methods`.

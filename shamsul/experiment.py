@@ -43,7 +43,7 @@ def read(raw: dict[str, Any]) -> Experiment:
 
     Parameters
     ----------
-    raw : the configuration as read from YAML.
+    raw : configuration as read from YAML.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def checked(raw: dict[str, Any]) -> Experiment:
 
     Parameters
     ----------
-    raw : the configuration as read from YAML.
+    raw : configuration as read from YAML.
 
     Raises
     ------

@@ -84,7 +84,7 @@ def plan(experiment: Experiment, images: int) -> Plan:
 
     Parameters
     ----------
-    experiment : as `shamsul.experiment.read` makes it.
+    experiment : experiment that `shamsul.experiment.read` makes.
     images : number of explained images, in tune and test together.
     """
     config, methods = experiment.config, experiment.methods.values()

@@ -43,7 +43,7 @@ def agree(
     ----------
     shards : heatmaps of the same images by several methods. Each is let go before the next is
         asked for; of its maps 2 KiB are kept.
-    frames : of the images, by image_id.
+    frames : frames of the images, by image_id.
     classes : classes to compare.
     sign : treatment of negative relevance.
 
@@ -85,8 +85,8 @@ def _ranks(
 
     Parameters
     ----------
-    frames : of N images, which are sorted in what is returned.
-    names : of C classes.
+    frames : frames of N images, which are sorted in what is returned.
+    names : names of C classes.
 
     Returns
     -------
@@ -121,9 +121,9 @@ def summarise(
 
     Parameters
     ----------
-    table : of `agree`.
+    table : table that `agree` returns.
     manifest : image_id and patient_id.
-    settings : of the resampling.
+    settings : settings of the resampling.
 
     Returns
     -------

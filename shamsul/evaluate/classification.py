@@ -52,7 +52,7 @@ def classification_table(
     ----------
     predictions : image_id, class, logit.
     manifest : image_id, patient_id, source, split, and a column per class.
-    replicates, confidence, seed : of the bootstrap.
+    replicates, confidence, seed : settings of the bootstrap.
     min_patients : fewest patients for an interval; where there are fewer, `note` says so.
 
     Returns

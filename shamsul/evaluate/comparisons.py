@@ -26,8 +26,8 @@ def comparisons(table: pd.DataFrame, settings: Comparison, seed: int) -> pd.Data
 
     Parameters
     ----------
-    table : as `per_image` returns it.
-    settings : of the comparison; `baseline` is `method_b` in all its pairs.
+    table : table that `per_image` returns.
+    settings : settings of the comparison; `baseline` is `method_b` in all its pairs.
 
     Returns
     -------

@@ -41,7 +41,7 @@ def gains(table: pd.DataFrame, settings: Resampling, roles: Roles, seed: int) ->
 
     Parameters
     ----------
-    table : as `per_image` returns it.
+    table : table that `per_image` returns.
     settings : `replicates`, `confidence`, `interval` and `min_patients`.
     roles : names of the baseline, the prior and the radiologist.
 
@@ -52,10 +52,10 @@ def gains(table: pd.DataFrame, settings: Resampling, roles: Roles, seed: int) ->
     x class pairs), difference (the first less the second), low, high (patient bootstrap), p
     (`sign_flip_test`), p_adjusted (Holm over the methods of the same reference, class,
     threshold_rule and metric).
-    percent, percent_low, percent_high : by how much the method falls short of the radiologist, in
-    percent of the radiologist's mean (CheXlocalize's percent decrease): 100 where it finds
-    nothing, negative where it is better; for a metric that is better when lower, how much more it
-    has. NaN for other references, for metrics that do not judge and where the mean is 0.
+    percent, percent_low, percent_high : shortfall of the method from the radiologist, in percent of
+    the radiologist's mean (CheXlocalize's percent decrease): 100 where it finds nothing, negative
+    where it is better. For a metric that is better when lower it is the excess. NaN for other
+    references, for metrics that do not judge and where the mean is 0.
     note : why there is no interval.
     """
     parts = [pd.DataFrame(columns=GAINS)]

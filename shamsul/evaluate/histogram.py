@@ -56,8 +56,8 @@ def sweep(
     Parameters
     ----------
     heatmap : (h, w) of any resolution, covering the model's frame evenly, at least 0: `evidence`.
-    frame : the frame of the radiograph in the mask's resolution, height x width.
-    runs : the mask's run lengths down the columns, background first (`masks.run_lengths`); None
+    frame : frame of the radiograph in the mask's resolution, height x width.
+    runs : run lengths of the mask down the columns, background first (`masks.run_lengths`); None
         stands for a mask that is empty.
     """
     pixels = frame.height * frame.width
@@ -100,7 +100,7 @@ def lay_segmentation(
     Parameters
     ----------
     segmentation : (h, w) bool of any resolution, covering the model's frame evenly.
-    frame, runs : as for `sweep`.
+    frame, runs : the same as for `sweep`.
     """
     pixels = frame.height * frame.width
     runs = np.array([pixels]) if runs is None else np.asarray(runs, np.int64)

@@ -21,8 +21,8 @@ def localisation(table: pd.DataFrame, settings: Resampling, seed: int) -> pd.Dat
 
     Parameters
     ----------
-    table : as `per_image` returns it.
-    settings : of the resampling.
+    table : table that `per_image` returns.
+    settings : settings of the resampling.
 
     Returns
     -------

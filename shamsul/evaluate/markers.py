@@ -26,9 +26,9 @@ def summarise(
 
     Parameters
     ----------
-    scores : as `shamsul.evaluate.per_image.gather` returns them; rows of kind `marker` count.
+    scores : table that `shamsul.evaluate.per_image.gather` returns; rows of kind `marker` count.
     manifest : image_id and a column of labels for each class.
-    settings : of the resampling.
+    settings : settings of the resampling.
 
     Returns
     -------

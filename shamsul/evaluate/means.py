@@ -35,7 +35,7 @@ def means(
     values : column of the values, or several, which are metrics; NaN where one is missing.
     by : columns whose values make groups that are resampled apart from each other. Without `class`
         among them each group is divided into classes, and is itself one more, `pooled`.
-    settings : of the resampling.
+    settings : settings of the resampling.
     beside : columns whose values make groups that are resampled together; then `values` is one.
 
     Returns
@@ -82,7 +82,7 @@ def estimates(
     ----------
     values : (N, K), NaN where one is missing.
     pairs : (N rows) patient_id and image_id.
-    settings : of the resampling.
+    settings : settings of the resampling.
     mean : function from values to their means (K,); by default that of each column by itself. It
         decides on the order in which numbers are added, and so on the last bits.
 

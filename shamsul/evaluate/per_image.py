@@ -75,8 +75,8 @@ def per_image(
 
     Parameters
     ----------
-    scores : as `gather` returns them.
-    thresholds : as `tune` returns them; their rows on tune chose them, so only test is unbiased.
+    scores : table that `gather` returns.
+    thresholds : table that `tune` returns; their rows on tune chose them, so only test is unbiased.
     manifest : with a column of labels for each class of `predictions`.
     predictions : image_id, class, probability.
     settings : `thresholds` and `fixed_threshold`.

@@ -22,9 +22,9 @@ def summarise(
 
     Parameters
     ----------
-    probes : as `shamsul.probe.table.probe` returns it, of any methods and shards.
+    probes : tables of `shamsul.probe.table.probe` of any methods and shards, joined.
     manifest : image_id, patient_id and split.
-    settings : of the resampling.
+    settings : settings of the resampling.
 
     Returns
     -------

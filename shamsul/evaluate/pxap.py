@@ -29,12 +29,12 @@ def pxap(scores: pd.DataFrame, settings: Resampling, seed: int) -> pd.DataFrame:
 
     Parameters
     ----------
-    scores : of one method, as `tables.gather` returns them.
+    scores : scores of one method, as `shamsul.evaluate.per_image.gather` returns them.
     settings : `replicates`, `confidence` and `min_patients`.
 
     Returns
     -------
-    Rows of the form of `summaries.localisation`, without median and quartiles.
+    Rows in the form of `shamsul.evaluate.localisation`, without median and quartiles.
     """
     rows: list[dict[str, Any]] = []
     masked = scores[scores["kind"].isin(list(PREFIX))]

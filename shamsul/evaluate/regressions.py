@@ -35,8 +35,8 @@ def regressions(
 
     Parameters
     ----------
-    table : as `shamsul.evaluate.per_image.per_image` returns it.
-    features : as `shamsul.evaluate.features.of_masks` returns it.
+    table : table that `shamsul.evaluate.per_image.per_image` returns.
+    features : table that `shamsul.evaluate.features.of_masks` returns.
     settings : `rules`, of which the first is that of the IoU, and `replicates`, `confidence`,
         `interval` and `min_patients`.
     roles : names of methods; that of the `radiologist` counts.

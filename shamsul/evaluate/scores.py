@@ -78,9 +78,9 @@ def score(
 
     Parameters
     ----------
-    heatmaps : of one method on one shard; its classes may be in any order.
-    frames : of the shard's images, by image_id.
-    masks : the shard's masks; those of several annotators of one kind are united.
+    heatmaps : heatmaps of one method on one shard; classes may be in any order.
+    frames : frames of the shard's images, by image_id.
+    masks : masks of the shard; those of several annotators of one kind are united.
     classes : classes to score.
     sign : treatment of negative relevance.
 

@@ -19,9 +19,9 @@ def summarise(
 
     Parameters
     ----------
-    signs : of `shamsul.evaluate.scores.score`.
+    signs : table of signs that `shamsul.evaluate.scores.score` returns.
     manifest : image_id, patient_id and split.
-    settings : of the resampling.
+    settings : settings of the resampling.
 
     Returns
     -------

@@ -103,7 +103,7 @@ def interval(
     Parameters
     ----------
     totals : (P, M, K), M sums of each patient for each quantity, such as sum and number of values.
-    statistic : the function of the M sums over all patients; NaN where it is not defined.
+    statistic : function of the M sums over all patients; NaN where it is not defined.
     enough : (K,) True for the quantities of which an interval is wanted.
     settings : `replicates`; `confidence` in (0, 1); `interval`, which is `percentile` or `bca`
         (bias-corrected and accelerated; Efron, JASA 1987), its acceleration from leaving out one

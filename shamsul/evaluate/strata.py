@@ -53,9 +53,9 @@ def strata(
 
     Parameters
     ----------
-    table : as `shamsul.evaluate.per_image.per_image` returns it.
+    table : table that `shamsul.evaluate.per_image.per_image` returns.
     manifest : image_id, view, projection, sex, age, and a column of labels for each class.
-    features : as `shamsul.evaluate.features.of_masks` returns it.
+    features : table that `shamsul.evaluate.features.of_masks` returns.
     settings : `true_positive`, and `replicates`, `confidence`, `interval` and `min_patients`.
 
     Returns

@@ -36,7 +36,7 @@ def tune(scores: pd.DataFrame, settings: Measurement) -> pd.DataFrame:
 
     Parameters
     ----------
-    scores : as `shamsul.evaluate.per_image.gather` returns them.
+    scores : table that `shamsul.evaluate.per_image.gather` returns.
     settings : `min_masks`.
 
     Returns
@@ -110,7 +110,7 @@ def levels(
     rule : any but `best`, which is known from the overlap alone.
     scores : (N rows) method, class and kind.
     total : (N, 1024) pixels by level.
-    thresholds : as `tune` returns them.
+    thresholds : table that `tune` returns.
     settings : `fixed_threshold`.
     """
     if rule == "otsu":

@@ -44,10 +44,10 @@ class Radiograph:
 
     Attributes
     ----------
-    model : the classifier, in its form for many forward passes.
+    model : classifier, in its form for many forward passes.
     grey : (S, S) uint8.
     image : (3, S, S) float32, as the model sees it.
-    fills : (3, S, S) each: the image with everything hidden.
+    fills : (3, S, S) each, the image with everything hidden.
     seed : seed of the image.
     """
 

@@ -27,7 +27,7 @@ def alone(method: Explainer, perturbations: dict[str, Any] | None) -> Explainer:
 
     Parameters
     ----------
-    perturbations : the configuration's `explain.perturbations`, where the method uses them.
+    perturbations : configuration's `explain.perturbations`, where the method uses them.
     """
     if not method.uses_shared:
         return method

@@ -79,7 +79,7 @@ def imputed(
     ----------
     grey : (S, S), 0-255.
     order : (S * S,) places of pixels, most relevant first.
-    seed : of the noise, which is the same field for all versions.
+    seed : seed of the noise, which is the same field for all versions.
 
     Returns
     -------

@@ -56,12 +56,12 @@ def probe(
 
     Parameters
     ----------
-    model : the classifier that the run explains.
-    images : the shard.
-    heatmaps : of the same images, by `method`.
-    method : the method; one that does not explain the model is not asked again.
-    seed : the configuration's.
-    perturbations : the configuration's `explain.perturbations`, for methods that use them.
+    model : classifier that the run explains.
+    images : radiographs of the shard.
+    heatmaps : heatmaps of the same images by `method`.
+    method : method of the heatmaps; one that does not explain the model is not asked again.
+    seed : seed of the configuration.
+    perturbations : configuration's `explain.perturbations`, for methods that use them.
 
     Returns
     -------

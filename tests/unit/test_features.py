@@ -1,3 +1,5 @@
+"""Geometry of findings: shapes worked by hand, and instances of outlines."""
+
 import json
 import subprocess
 import sys

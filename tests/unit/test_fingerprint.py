@@ -1,3 +1,5 @@
+"""Digests of programs: the files and libraries on which a job's result depends."""
+
 import os
 import shutil
 import subprocess

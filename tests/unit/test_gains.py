@@ -1,3 +1,5 @@
+"""Gains over references: differences and percentages worked by hand, intervals and tests."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,3 +1,5 @@
+"""Frames of radiographs: stretch, pad and crop, and the way back to the radiograph's pixels."""
+
 import cv2
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Sweeps of maps over masks, against whole maps at full resolution."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

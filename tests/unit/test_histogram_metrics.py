@@ -1,3 +1,5 @@
+"""Metrics of histograms, against brute force and other libraries."""
+
 import cv2
 import numpy as np
 import pytest

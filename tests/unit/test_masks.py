@@ -1,3 +1,5 @@
+"""Masks: run lengths, polygons and boxes, and the errors of malformed ones."""
+
 import json
 import os
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Regressions on shape and confidence, against the normal equations and resamples one by one."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,3 +1,5 @@
+"""Report of a run: a page that is well-formed, accessible and true to the tables."""
+
 import dataclasses
 import json
 import re

@@ -1,3 +1,5 @@
+"""Scores of heatmaps against masks: lesions in known places, and maps that were not made."""
+
 import json
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""Bootstrap intervals and tests over patients, against formulas and enumerations."""
+
 import itertools
 from dataclasses import replace
 

@@ -1,3 +1,5 @@
+"""Strata of the test set: their members, means and differences."""
+
 from dataclasses import replace
 
 import numpy as np

@@ -25,10 +25,10 @@ class Run:
 
     Attributes
     ----------
-    masks : by image_id and class, rows of the masks table; outlines only.
-    splits : the split of each image.
-    frames : of each image.
-    probability : by image_id and class, of the run's own classifier.
+    masks : rows of the masks table by image_id and class; outlines only.
+    splits : split of each image.
+    frames : frame of each image.
+    probability : probability of the run's own classifier by image_id and class.
     classes : classes to judge, sorted.
     """
 
@@ -127,7 +127,7 @@ def cases(shards: Iterable[Path], run: Run, split: str, masked_only: bool) -> It
 
     Parameters
     ----------
-    shards : the method's heatmap shards.
+    shards : heatmap shards of the method.
     run : masks and probabilities against which it is judged.
     split : `tune` or `test`.
     masked_only : True leaves out images without a mask.

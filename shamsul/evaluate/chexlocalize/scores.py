@@ -51,7 +51,7 @@ def measure(shards: Iterable[Path], run: Run, method: str, settings: Protocol) -
 
     Parameters
     ----------
-    shards : the method's heatmap shards, of tune and test.
+    shards : heatmap shards of the method, of tune and test.
     run : masks and probabilities against which the method is judged.
     method : its name.
     settings : settings of the protocol.

@@ -27,7 +27,7 @@ def on_radiograph(
     Parameters
     ----------
     heatmap : (h, w), signed, of any resolution.
-    frame : the frame of the radiograph in the mask's resolution.
+    frame : frame of the radiograph in the mask's resolution.
     covers : area that the heatmap covers evenly. CheXlocalize knows whole radiographs only. Under
         `pad` and `crop` the map goes back through the frame. Where a crop kept the radiograph from
         the model, it is the map's lowest value.
@@ -53,7 +53,7 @@ def interpolate(heatmap: NDArray[np.float32], height: int, width: int) -> NDArra
     Parameters
     ----------
     heatmap : (h, w) float32.
-    height, width : of the radiograph, in pixels.
+    height, width : height and width of the radiograph, in pixels.
 
     Returns
     -------
@@ -197,7 +197,7 @@ def smooth(levels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     levels : (height, width) uint8.
-    side : of the box, in pixels; it is mirrored at the border, as ``dcb|abcd|cba``.
+    side : side of the box, in pixels; it is mirrored at the border, as ``dcb|abcd|cba``.
 
     Returns
     -------

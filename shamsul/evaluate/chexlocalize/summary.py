@@ -49,8 +49,8 @@ def summarise(per_image: pd.DataFrame, human: str | None = None) -> pd.DataFrame
 
     Parameters
     ----------
-    per_image : of any methods, as `shamsul.evaluate.chexlocalize.scores.measure` returns it.
-    human : the method that is the human benchmark; there may be none.
+    per_image : tables of `shamsul.evaluate.chexlocalize.scores.measure` of any methods, joined.
+    human : method that is the human benchmark; there may be none.
 
     Returns
     -------
