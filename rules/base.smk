@@ -6,7 +6,7 @@ files, and the pathvar `job`, which names its log and benchmark.
 
 
 rule table_job:
-    """Base of rules that make tables; no job of its own."""
+    """Make a table: base of rules, without a job of its own."""
     log:
         f"{RUN}/logs/<job>.log",
     benchmark:
@@ -23,7 +23,7 @@ rule table_job:
 
 
 rule model_job:
-    """Base of rules that ask the network; no job of its own."""
+    """Ask the network: base of rules, without a job of its own."""
     log:
         f"{RUN}/logs/<job>.log",
     benchmark:

@@ -205,7 +205,7 @@ def table(name):
 
 
 def given(*files):
-    """Return files as input whose paths the user's own configuration, or `{run}` in it, gives.
+    """Return, as input, files whose paths the user's own configuration gives, with `{run}` or not.
 
     A module's prefix is before them already, or not at all.
     """

@@ -15,7 +15,7 @@ def main(settings: dict[str, Any], threads: int = 1, *, directory: Path) -> None
 
     Parameters
     ----------
-    settings : the source.
+    settings : settings of the source.
     threads : processes that draw radiographs at once.
     directory : folder to write to.
     """

@@ -245,8 +245,8 @@ def score(
     mask : (H, W) bool, at the radiograph's own resolution; not empty.
     sign : treatment of negative relevance: `positive` drops it, `absolute` counts it as positive,
         `minmax` shifts the map to begin at 0.
-    threshold : in [0, 1] of the map scaled to its minimum and maximum, where it is cut for `iou`,
-        `dice`, `precision` and `recall`; Otsu's threshold when absent.
+    threshold : threshold in [0, 1] of the map scaled to its minimum and maximum, where it is cut
+        for `iou`, `dice`, `precision` and `recall`; Otsu's threshold when absent.
 
     Returns
     -------

@@ -24,13 +24,16 @@ Group = Literal[
 ]
 """Kind of a metric, by the question that it answers.
 
-overlap : agreement of mask and segmentation (a heatmap cut at a threshold). false_alarms : what is
-segmented on a radiograph without the finding. pointing : where a heatmap's relevance lies, with no
-threshold. ranking : how well relevance ranks the pixels of the mask above the others. dataset : one
-number for all heatmaps of a class. faithfulness : whether the model needs what the heatmap shows.
-robustness : the same method under noise. class_specificity : the same method for other classes.
-randomisation : the same method on networks with random weights. description : description of a
-heatmap, which does not judge it.
+overlap : agreement of mask and segmentation (a heatmap cut at a threshold).
+false_alarms : segmentation on a radiograph without the finding.
+pointing : place of a heatmap's relevance, with no threshold.
+ranking : rank of the mask's pixels above the others by relevance.
+dataset : one number for all heatmaps of a class.
+faithfulness : the model's need for the pixels that the heatmap calls relevant.
+robustness : the same method under noise.
+class_specificity : the same method for other classes.
+randomisation : the same method on networks with random weights.
+description : description of a heatmap, which does not judge it.
 """
 PROBED: tuple[Group, ...] = ("faithfulness", "robustness", "randomisation", "class_specificity")
 """Groups for which the model is asked again about a finished heatmap."""

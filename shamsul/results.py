@@ -67,7 +67,7 @@ class Run:
 
         Parameters
         ----------
-        method : its name in the run.
+        method : name of the method in the run.
         split : `tune` or `test`.
 
         Raises

@@ -66,7 +66,7 @@ def notice(file: Path, roots: Mapping[str, Path], changes: Path) -> int:
 
     Parameters
     ----------
-    file : what `record` wrote; without it, nothing is done.
+    file : file that `record` wrote; without it, nothing is done.
     roots : folder of each source by its name.
     changes : text file to write: source, path and sha256 (or `missing`) of each changed file. It is
         written only where it would say something else.

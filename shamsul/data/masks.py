@@ -101,7 +101,7 @@ def from_polygons(
     Parameters
     ----------
     polygons : each a sequence of at least two (x, y) vertices in pixels.
-    height, width : of the radiograph in pixels.
+    height, width : height and width of the radiograph in pixels.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def from_boxes(boxes: ArrayLike, height: int, width: int) -> NDArray[np.bool_]:
     ----------
     boxes : (N, 4) of x, y, width, height in pixels of the radiograph; pixel ``i`` covers
         ``[i, i + 1)``. What lies beyond the radiograph is cut off.
-    height, width : of the radiograph in pixels.
+    height, width : height and width of the radiograph in pixels.
 
     Returns
     -------

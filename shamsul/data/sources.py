@@ -1,4 +1,4 @@
-"""Where the files of the configured sources lie, and whether they can be read."""
+"""Files of the configured sources: their places, and checks that they can be read."""
 
 from __future__ import annotations
 

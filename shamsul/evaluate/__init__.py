@@ -1,1 +1,1 @@
-"""From heatmaps to segmentations, scores and statistics; needs no torch."""
+"""Segmentations, scores and statistics of heatmaps; needs no torch."""

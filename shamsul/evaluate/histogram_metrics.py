@@ -1,4 +1,4 @@
-"""What a heatmap's histograms hold: overlap at every threshold, and thresholds themselves.
+"""Metrics of a heatmap's histograms: overlap at every threshold, ranking, and Otsu's threshold.
 
 A map is quantised to 1024 levels once (`shamsul.evaluate.histogram`). Counting the levels inside
 and outside the expert's mask then holds everything that any threshold needs: foreground is

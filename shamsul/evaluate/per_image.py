@@ -77,7 +77,7 @@ def per_image(
     ----------
     scores : table that `gather` returns.
     thresholds : table that `tune` returns; their rows on tune chose them, so only test is unbiased.
-    manifest : with a column of labels for each class of `predictions`.
+    manifest : table of images with a column of labels for each class of `predictions`.
     predictions : image_id, class, probability.
     settings : `thresholds` and `fixed_threshold`.
 

@@ -45,8 +45,8 @@ def regressions(
     -------
     outcome : `iou`, `hit_rate`, or either with `_gap`, the radiologist's less the method's; of
         boxes likewise, for which shape is not known.
-    threshold_rule, method, class : the features are looked at in all classes `pooled`, the
-        probability in each and pooled.
+    threshold_rule, method, class : keys of the row; class is `pooled` for the features, and each
+        class and `pooled` for the probability.
     predictor : one of `FEATURES`, scaled so that `minimum` is 0 and `maximum` 1 over the masks of
         test, or `probability`, as it is.
     n_masks, n_images, n_patients.

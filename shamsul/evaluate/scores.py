@@ -38,12 +38,14 @@ COLUMNS = {
 }
 """Columns of the scores table and their types.
 
-kind : of the mask: `segmentation`, `box`, `marker` (a burnt-in confounder, which every class's
-heatmap is laid over), or `none` where the image has no mask of the class. made : whether there is
-a map; where there is none an empty one is scored. inside, outside : 1024 counts each, pixels by
-level of the heatmap, in the mask and out of it; without a mask `inside` is left empty. hit, mass :
-in [0, 1], as `shamsul.evaluate.histogram.Sweep`. area : pixels in the mask. height, width : of the
-mask, or of the radiograph, in pixels.
+kind : kind of the mask: `segmentation`, `box`, `marker` (a burnt-in confounder, over which every
+class's heatmap is laid), or `none` where the image has no mask of the class.
+made : true where there is a map; where there is none an empty one is scored.
+inside, outside : 1024 counts each, pixels by level of the heatmap, in the mask and out of it;
+without a mask `inside` is left empty.
+hit, mass : shares in [0, 1], as in `shamsul.evaluate.histogram.Sweep`.
+area : number of pixels in the mask.
+height, width : size of the mask, or of the radiograph, in pixels.
 """
 SIGN_COLUMNS = {
     "image_id": "str",
@@ -58,7 +60,8 @@ SIGN_COLUMNS = {
 }
 """Columns of the signs table, which has the same map under each treatment of negative relevance.
 
-otsu_area : share of the image above Otsu's threshold. iou : of that segmentation. Both in [0, 1].
+otsu_area : share of the image above Otsu's threshold, in [0, 1].
+iou : intersection over union of that segmentation and the mask, in [0, 1].
 """
 SIGNS: tuple[Sign, ...] = ("positive", "absolute", "minmax")
 

@@ -31,7 +31,7 @@ VARIABLES = {
     "sex": "As recorded.",
     "age": "In years.",
 }
-"""What images or image x class pairs are divided by, in the order of the table."""
+"""Variables by which images or image x class pairs are divided, in the order of the table."""
 
 STRATA = [
     *("variable", "stratum", "class", "method", "threshold_rule", "metric", *NUMBERS),

@@ -48,8 +48,9 @@ class Rule:
         Parameters
         ----------
         layer : the linear layer.
-        x : its inputs (N, K, H, W) or (N, K), or the leaf.
-        z : its outputs (N, J, h, w) or (N, J), bias included; `layer(x)` also for autograd.
+        x : inputs of the layer, (N, K, H, W) or (N, K), or the leaf.
+        z : outputs of the layer, (N, J, h, w) or (N, J), bias included; `layer(x)` also for
+        autograd.
         """
         raise NotImplementedError
 

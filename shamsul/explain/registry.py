@@ -80,7 +80,7 @@ def one(entry: dict[str, Any], place: str = "method", module: str | None = None)
 
     Parameters
     ----------
-    entry : as of `build`.
+    entry : the same as for `build`.
     place : begins an error's line.
     module : name of the module that the method is written in, where the others, which may be slow
         to import or broken, are not to be imported.

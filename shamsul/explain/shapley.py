@@ -42,7 +42,7 @@ def draw(superpixels: int, samples: int, seed: int) -> NDArray[np.bool_]:
     Parameters
     ----------
     superpixels : M.
-    samples : how many at most; fewer where there are no more subsets.
+    samples : largest number of subsets; fewer where there are no more.
 
     Returns
     -------

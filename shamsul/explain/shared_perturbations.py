@@ -39,8 +39,8 @@ def design(superpixels: int, samples: int, seed: int) -> NDArray[np.bool_]:
     Parameters
     ----------
     superpixels : M.
-    samples : how many, `FEWEST` times M at least; n is this or one less.
-    seed : of the random ones.
+    samples : number of subsets, `FEWEST` times M at least; n is this or one less.
+    seed : seed of the random ones.
     """
     generator = np.random.default_rng(seed)
     halves, sizes = _parts(superpixels, samples)

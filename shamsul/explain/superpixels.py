@@ -45,7 +45,7 @@ def quickshift(image: NDArray[np.floating], seed: int) -> Labels:
     Parameters
     ----------
     image : (H, W) grey values in [0, 1].
-    seed : of the noise that breaks ties.
+    seed : seed of the noise that breaks ties.
     """
     from skimage import segmentation
 
@@ -60,8 +60,8 @@ def grid(height: int, width: int, segments: int) -> Labels:
 
     Parameters
     ----------
-    height, width : of the image in pixels.
-    segments : about how many; at least one.
+    height, width : height and width of the image in pixels.
+    segments : approximate number of segments; at least one.
     """
     rows = min(height, max(1, round((segments * height / width) ** 0.5)))
     columns = min(width, max(1, round(segments / rows)))

@@ -1,4 +1,4 @@
-"""What a program is made of, found from its imports: files of this project, and libraries.
+"""Parts of a program, found from its imports: files of this project, and libraries.
 
 Snakemake notices a changed shell command, not a changed module, nor another version of a library
 that is installed where it runs itself. So each rule has as a parameter a digest of its script and
@@ -100,13 +100,13 @@ def _version(distribution: str) -> str | None:
 
 @functools.cache
 def _names_of(file: Path) -> list[str]:
-    """Dotted names that a file imports."""
+    """Return the dotted names that a file imports."""
     return list(_names(ast.parse(file.read_text(), filename=str(file))))
 
 
 @functools.cache
 def _imported(file: Path) -> list[Path]:
-    """Modules of this package that a file imports itself, and their packages' `__init__`."""
+    """Return this package's modules that a file imports itself, and their packages' `__init__`."""
     if file.suffix != ".py":
         return []
     modules: list[Path] = []
@@ -123,7 +123,7 @@ def _imported(file: Path) -> list[Path]:
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    """Dotted names that statements import, also by `lazy.load`; `from a import b` is `a.b`."""
+    """Yield dotted names of imports, also by `lazy.load`; `from a import b` is `a.b`."""
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         for statement in node.orelse:
             yield from _names(statement)
@@ -145,7 +145,7 @@ def _names(node: ast.AST) -> Iterator[str]:
 
 
 def _is(node: ast.AST, name: str, attribute: str) -> bool:
-    """Whether a piece of syntax is `name.attribute`."""
+    """Return whether a piece of syntax is `name.attribute`."""
     return (
         isinstance(node, ast.Attribute)
         and node.attr == attribute

@@ -117,7 +117,7 @@ def _descriptions(section: str) -> dict[str, str]:
 
 
 def _is_of_memory(error: Exception) -> bool:
-    """Whether memory ran out; torch, which is not imported here, has errors of its own for it."""
+    """Return whether memory ran out; torch, not imported here, has errors of its own for it."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

@@ -1,4 +1,4 @@
-"""Where and how fast the programs run that ask the model, and the model itself."""
+"""Device, batch size and model of the programs that ask the model."""
 
 from __future__ import annotations
 

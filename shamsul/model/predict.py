@@ -18,7 +18,7 @@ def logits(classifier: Classifier, pixels: Pixels, count: int) -> NDArray[np.flo
 
     Parameters
     ----------
-    classifier : in evaluation mode.
+    classifier : classifier in evaluation mode.
     pixels : (count, S, S) uint8.
 
     Returns

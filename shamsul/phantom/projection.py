@@ -45,7 +45,7 @@ class Layers:
     Attributes
     ----------
     body : soft tissue and bone, all but lungs.
-    air : what the lungs' air takes away from it.
+    air : attenuation that the lungs' air takes away from it.
     tissue : vessels and texture of the lungs, part of `air`'s region.
     lungs : 0-1, shadow of both lungs, what heart and mediastinum hide included.
     heart, mediastinum : 0-1, their shadows.

@@ -45,7 +45,7 @@ def render(
 
     Parameters
     ----------
-    seed : with the study's image_id it determines every pixel.
+    seed : seed that with the study's image_id determines every pixel.
     height : nominal height in pixels.
     marker : burn a marker in; nothing else changes.
     without : findings to leave out, all else being equal: patient, pose, noise and the other

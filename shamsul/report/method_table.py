@@ -102,7 +102,7 @@ def lay(
     key : columns of the table that name a column of the grid.
     columns : values of the key, one tuple for each column of the grid.
     cell : function that makes a cell of a row of the table.
-    better : of each column of the grid, which way is better; the best mean of an explanation
+    better : better direction of each column of the grid; the best mean of an explanation
         method is marked. Nothing is marked where it is left out.
     enters : true for a row that may be the best; any may where it is left out.
     """

@@ -63,10 +63,10 @@ def overlay(picture: Picture, heatmap: NDArray[np.floating], frame: Frame, signe
 
     Parameters
     ----------
-    picture : of the radiograph.
+    picture : picture of the radiograph.
     heatmap : (h, w), covering the model's frame.
-    frame : of the radiograph.
-    signed : whether to colour negative relevance too; else negative values count as zero.
+    frame : frame of the radiograph.
+    signed : True colours negative relevance too; else negative values count as zero.
     """
     height, width = picture.shape[:2]
     coarse = frame.at(height, width)

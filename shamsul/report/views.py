@@ -123,7 +123,7 @@ def views(
     kind : kind of the masks, `segmentation` or `box`.
     alarms : true to include the false alarms, which are of no kind of mask.
     methods : the methods of the run.
-    classes : in the order of the report; others follow by name.
+    classes : classes in the order of the report; others follow by name.
     rules : threshold rules of the configuration.
     alpha : level below which an adjusted p-value is said to distinguish.
     """

@@ -70,11 +70,11 @@ class Heatmaps:
     method : the name under which the run knows the method.
     parameters : the method's parameters.
     checkpoint : digest of the run's weights.
-    quality : by name, (N, C) float32: how far each heatmap is from what its method promises.
-    covers : what the heatmaps cover evenly.
+    quality : (N, C) float32 by name, deviation of each heatmap from what its method promises.
+    covers : area that the heatmaps cover evenly.
     probability : (N, C) float32 in [0, 1], of the classifier that heatmaps made elsewhere explain,
         NaN where they do not say; None where it is the run's own.
-    points : of a human reader; without a key where there is no file of points.
+    points : points of a human reader; without a key where there is no file of points.
     frames : N frames in which the model saw the radiographs; none at all where that is not known.
         Another run can tell from them whether its own model sees the same.
     """

@@ -36,8 +36,8 @@ def created(path: str | Path, version: int) -> Iterator[h5py.File]:
 
     Parameters
     ----------
-    path : where.
-    version : of what shards of this kind hold.
+    path : path of the file.
+    version : version of the layout of shards of this kind.
     """
     with replacing(path) as temporary, _Disk(temporary, "w+") as disk:
         try:
@@ -91,9 +91,9 @@ def opened(path: str | Path, version: int, whole: bool = True) -> Iterator[h5py.
 
     Parameters
     ----------
-    path : where.
-    version : of what shards of this kind hold.
-    whole : whether its largest dataset will be read too, and must be undamaged.
+    path : path of the file.
+    version : version of the layout of shards of this kind.
+    whole : True where its largest dataset will be read too, and must be undamaged.
 
     Raises
     ------

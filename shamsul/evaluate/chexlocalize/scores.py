@@ -40,9 +40,10 @@ COLUMNS = {
 }
 """Columns of the table of images and their types.
 
-metric : `iou` or `hit_rate`. value : in [0, 1], null where CheXlocalize leaves the image out.
+metric : `iou` or `hit_rate`.
+value : number in [0, 1], null where CheXlocalize leaves the image out.
 threshold : `otsu`, the number, `given` where the method is segmentations, `none` for the hit rate.
-probability_cutoff : null where none applies.
+probability_cutoff : number in [0, 1], null where none applies.
 """
 
 
@@ -53,7 +54,7 @@ def measure(shards: Iterable[Path], run: Run, method: str, settings: Protocol) -
     ----------
     shards : heatmap shards of the method, of tune and test.
     run : masks and probabilities against which the method is judged.
-    method : its name.
+    method : name of the method.
     settings : settings of the protocol.
 
     Returns

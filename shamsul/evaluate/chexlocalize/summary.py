@@ -37,10 +37,12 @@ COLUMNS = {
 }
 """Columns of the summary and their types.
 
-class : or `average`, which they give where there is a human benchmark, without an interval. n :
-images that count. n_images : images that were resampled. lower, mean, upper : in [0, 1], three
-decimals; the mean is that of the replicates. percent_* : of the human benchmark's value, which is
-lost; null without one, and for itself.
+class : name of the class, or `average`, which they give where there is a human benchmark, without
+an interval.
+n : number of images that count.
+n_images : number of images that were resampled.
+lower, mean, upper : numbers in [0, 1], three decimals; the mean is that of the replicates.
+percent_* : lost percentage of the human benchmark's value; null without one, and for itself.
 """
 
 

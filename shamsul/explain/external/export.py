@@ -162,7 +162,7 @@ def export(run: Path, method: str, directory: Path) -> None:
     Parameters
     ----------
     run : folder of the run, ``results/<run>``.
-    method : its name in the run.
+    method : name of the method in the run.
     directory : gets `gt_segmentations_val.json`, `<method>_maps_val` and the same of test.
 
     Raises

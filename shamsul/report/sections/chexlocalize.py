@@ -40,7 +40,7 @@ def side_by_side(
 
     Parameters
     ----------
-    theirs : as `shamsul.evaluate.chexlocalize.summary.summarise` returns it.
+    theirs : table that `shamsul.evaluate.chexlocalize.summary.summarise` returns.
     localisation : table `localisation`.
     rule : threshold rule of their protocol, `otsu` or `tuned`.
     methods : the methods of the run.

@@ -88,7 +88,7 @@ def choose(
     Parameters
     ----------
     per_image : table of the evaluation.
-    metric, rule : which values rank the images.
+    metric, rule : metric and threshold rule of the values that rank the images.
     counted : methods whose values count; all where none of them has one.
     count : number of examples.
     """
@@ -156,12 +156,12 @@ def examples(
 
     Parameters
     ----------
-    choices : what to show.
-    methods : in the order of the report.
+    choices : images and classes to show.
+    methods : methods in the order of the report.
     values : overlap and hit rate by image, class and method.
-    probabilities : of the class, by image and class.
-    manifest, masks : of the chosen images at least.
-    kind : of the masks to outline.
+    probabilities : probability of the class, by image and class.
+    manifest, masks : tables of the chosen images at least.
+    kind : kind of the masks to outline.
     heatmaps, images : shards, of the chosen images at least.
     roots : folder of each source by its name.
 
