@@ -98,7 +98,12 @@ def test_ground_floor_modules_import_no_package():
 
 @pytest.mark.parametrize(
     "file",
-    [*FILES, *sorted((PROJECT / "scripts").glob("*.py")), *sorted(PROJECT.glob("rules/*.smk"))],
+    [
+        *FILES,
+        *sorted((PROJECT / "scripts").glob("*.py")),
+        *sorted(PROJECT.glob("rules/*.smk")),
+        *sorted(PROJECT.glob("benchmarks/*.py")),
+    ],
     ids=lambda file: str(file.relative_to(PROJECT)),
 )
 def test_a_module_is_read_at_one_sitting(file):
