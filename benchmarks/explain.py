@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import statistics
 from math import factorial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,42 +16,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import alternate, line, main, peak_of, peer
+from benchmarks.subjects import SIZE, plain, radiographs, ready, trained
 from shamsul.explain import shapley
 from shamsul.explain.cam import GradCam
 from shamsul.explain.lrp import LrpEpsilonPlusFlat
 from shamsul.explain.perturbation import Perturbed, Perturber, SuperpixelOptions, quick
 from shamsul.explain.shared_perturbations import design
 from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelRise, Surrogate
-from shamsul.model import checkpoint
-from shamsul.model.classifier import Classifier
-from shamsul.storage.images import read_images
-from tests.networks import network
 
-CLASSES = tuple(f"class {number}" for number in range(14))
-SIZE = 224
 SEGMENTS = 50
-TRAINED = Path("results/phantom/model/checkpoint.pt"), Path("results/phantom/images/test-0000.h5")
-"""Of the default experiment, where it has been run."""
-
-
-def plain() -> Classifier:
-    """densenet121 for 14 classes, as torchvision makes it."""
-    return Classifier(
-        network("densenet121", 14).requires_grad_(False), CLASSES, "densenet121", SIZE
-    )
-
-
-def ready() -> Classifier:
-    """The same as `shamsul.model.checkpoint.load` hands it to the methods."""
-    return plain().to(memory_format=torch.channels_last)
-
-
-def radiographs(model: Classifier, count: int, seed: int = 1) -> Tensor:
-    """Smooth random images, normalised: (count, 3, size, size)."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(count, 1, 8, 8, generator=generator)
-    fine = torch.nn.functional.interpolate(coarse, size=model.size, mode="bicubic")[:, 0]
-    return model.normalise((255 * fine.clamp(0, 1)).to(torch.uint8))
 
 
 def grad_cam_vs_forward() -> dict[str, Any]:
@@ -309,8 +281,7 @@ def explaining(kind: str, classes: int, samples: int, size: int) -> str:
 import torch
 import benchmarks.explain as b
 torch.set_num_threads(2)
-b.SIZE = {size}
-model = b.ready()
+model = b.ready({size})
 images = b.radiographs(model, 4)
 model.predict(images[:1])
 if {kind!r} == "lime":
@@ -333,16 +304,6 @@ def sizes(images: int) -> dict[str, Any]:
         "network": "densenet121", "images": images, "size": SIZE, "classes": 14,
         "threads": torch.get_num_threads(),
     }  # fmt: skip
-
-
-def trained(count: int) -> tuple[Classifier, Tensor, str]:
-    """The default experiment's network and test images, or untrained ones where it was not run."""
-    if all(path.is_file() for path in TRAINED):
-        model = checkpoint.load(TRAINED[0])
-        images = read_images(TRAINED[1]).image[:count]
-        return model, model.normalise(images), "densenet_small, trained on phantoms"
-    model = Classifier(network("densenet_small", 14), CLASSES, "densenet_small", 96)
-    return model, radiographs(model, count), "densenet_small, untrained"
 
 
 COMPARISONS = {

@@ -21,7 +21,7 @@ import torch
 
 from benchmarks import measure
 from benchmarks.evaluate import score_method
-from benchmarks.explain import CLASSES, radiographs, ready
+from benchmarks.subjects import CLASSES, radiographs, ready
 from shamsul.explain import registry
 from shamsul.explain.base import Explainer
 from shamsul.explain.settings import Perturbations

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shamsul.api import classifier as classifier
-    from shamsul.api import explain as explain
     from shamsul.api import methods as methods
     from shamsul.api import score as score
     from shamsul.errors import InputError as InputError
+    from shamsul.explain.call import explain as explain
     from shamsul.model.classifier import Classifier as Classifier
     from shamsul.results import Run as Run
     from shamsul.results import open_run as open_run

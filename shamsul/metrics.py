@@ -114,7 +114,7 @@ _ALL = (
     ),
     Metric(
         "relevance_rank", "Relevance rank",
-        "Of as many most relevant pixels as the mask has, the share that lies in it.",
+        "Share inside the mask of as many most relevant pixels as it has.",
         _ARRAS, "higher", "ranking",
     ),
     Metric(

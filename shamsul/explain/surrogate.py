@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from shamsul import lazy
-from shamsul.explain import shapley
+from shamsul.explain import ridge, shapley
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.perturbation import Perturbed, Perturber, SuperpixelOptions
 from shamsul.explain.shard import Maps, Shard
@@ -172,15 +172,12 @@ class Lime(SamplingSurrogate):
 
     def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the coefficients of the ridge regression."""
-        from sklearn.linear_model import Ridge
-
         subsets = perturbed.subsets
         # The cosine of the angle to the whole image, all ones, is sqrt(|S| / M).
         distance = 1 - np.sqrt(subsets.mean(1))
         weights = weights * np.exp(-((distance / self.kernel_width) ** 2) / 2)
-        ridge = Ridge(alpha=1)
-        ridge.fit(subsets.astype(float), perturbed.outputs(self.output), weights)
-        return np.atleast_2d(ridge.coef_).T  # One-dimensional for a single class.
+        outputs = perturbed.outputs(self.output)
+        return ridge.coefficients(subsets.astype(float), outputs, weights)
 
 
 class KernelShap(SamplingSurrogate):

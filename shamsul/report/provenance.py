@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-import shamsul
+from shamsul.job.fingerprint import PROJECT
+from shamsul.version import __version__
 
 PACKAGES = ("snakemake", "torch", "torchvision", "lime", "shap", "numpy", "pandas", "h5py")
 
@@ -24,7 +25,7 @@ def provenance(files: Iterable[Path]) -> dict[str, str]:
     """
     found = {
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "shamsul": f"{shamsul.__version__}, commit {_commit()}",
+        "shamsul": f"{__version__}, commit {_commit()}",
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }
     for name in PACKAGES:
@@ -41,8 +42,8 @@ def provenance(files: Iterable[Path]) -> dict[str, str]:
 
 def _commit() -> str:
     """Return the commit of the code that runs, marked where files differ from it."""
-    folder = Path(shamsul.__file__).parent.parent
-    if not (folder / "Snakefile").is_file():
+    folder = PROJECT
+    if not (folder / "shamsul").is_dir():
         return "unknown"  # an installation, perhaps inside somebody else's repository
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")

@@ -95,7 +95,7 @@ TABLES = (
     Table(
         "regressions",
         *_PARTS,
-        "What goes with good localisation on test: lines of IoU and hit rate on one predictor at a "
+        "Regressions of localisation on test: lines of IoU and hit rate on one predictor at a "
         "time, which is the shape of a finding or the model's probability. `low` and `high` take "
         "images as independent, as CheXlocalize does; `patient_low` and `patient_high` resample "
         "patients.",

@@ -30,7 +30,7 @@ TABLES = (
     Table(
         "agreement",
         *("Heatmaps", None),
-        "How alike the maps of two methods are: mean rank correlation over the images of test, "
+        "Agreement of the maps of two methods: mean rank correlation over the images of test, "
         "with the interval of a bootstrap over patients.",
         {
             "class": CLASS_OR_POOLED,
@@ -47,9 +47,9 @@ TABLES = (
     Table(
         "markers",
         *_MEASURES,
-        "How much of the relevance lies on a burnt-in marker: its share (`relevance_mass`), that "
-        "share over the marker's share of the image (`lift`), and whether the most relevant pixel "
-        "lies on it (`hit_rate`), for images that show the class and images that do not. Without "
+        "Relevance on a burnt-in marker: its share (`relevance_mass`), that share over the "
+        "marker's share of the image (`lift`), and whether the most relevant pixel lies on it "
+        "(`hit_rate`), for images that show the class and images that do not. The table has no "
         "rows where no source has such a marker.",
         {
             "split": SPLIT,
@@ -68,9 +68,9 @@ TABLES = (
     Table(
         "quality",
         *("Heatmaps", None),
-        "How far maps are from the sum that their method promises: median, 95 % quantile and "
-        "largest value over the images of a split. Without rows where no method of the run "
-        "promises a sum.",
+        "Deviation of maps from the sum that their method promises: median, 95 % quantile and "
+        "largest value over the images of a split. The table has no rows where no method of the "
+        "run promises a sum.",
         {
             "split": SPLIT,
             "class": CLASS,
@@ -86,10 +86,9 @@ TABLES = (
     Table(
         "faithfulness",
         *_PROBES,
-        "What the model says when parts of the radiograph are hidden in the order of a map: "
-        "insertion, deletion, ROAD and infidelity of some of the maps of test. `fill` is what "
-        "stands where pixels are hidden. These metrics favour smooth maps: they are read beside "
-        "the controls.",
+        "Faithfulness of some of the maps of test: insertion, deletion, ROAD and infidelity, for "
+        "which parts of the radiograph are hidden from the model. `fill` is the content of "
+        "hidden pixels. These metrics favour smooth maps, so they are read beside the controls.",
         {
             "split": SPLIT,
             "class": CLASS_OR_POOLED,
@@ -104,9 +103,9 @@ TABLES = (
     Table(
         "sanity",
         *_PROBES,
-        "Whether maps change when they should and stay when they should: under small noise "
-        "(`max_sensitivity`), when the network's weights are randomised (`mprt`, by `stage`, and "
-        "`efficient_mprt`), and for another class (`random_logit`); some of the maps of test.",
+        "Sanity of some of the maps of test, which should stay under small noise "
+        "(`max_sensitivity`) and change when the network's weights are randomised (`mprt`, by "
+        "`stage`, and `efficient_mprt`) and for another class (`random_logit`).",
         {
             "split": SPLIT,
             "class": CLASS_OR_POOLED,

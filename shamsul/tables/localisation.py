@@ -53,8 +53,8 @@ TABLES = (
     Table(
         "localisation",
         *_MEASURES,
-        "How well the methods find what experts outlined: mean of each metric over the masks of a "
-        "split and class, with the interval of a bootstrap over patients, median and quartiles. "
+        "Localisation of the findings that experts outlined: mean of each metric over the masks of "
+        "a split and class, with the interval of a bootstrap over patients, median and quartiles. "
         "`n_masks`, `n_images` and `n_patients` stand behind each; `note` says why there is no "
         "interval.",
         {
@@ -91,9 +91,9 @@ TABLES = (
     Table(
         "signs",
         *_MEASURES,
-        "What the treatment of negative relevance makes of the same maps: the positive part, the "
-        "absolute value, or the whole range from the lowest value. `otsu_area` is the share of the "
-        "image above Otsu's threshold, `iou` is measured there. A method without negative "
+        "Values of the same maps under each treatment of negative relevance: the positive part, "
+        "the absolute value, or the whole range from the lowest value. `otsu_area` is the share of "
+        "the image above Otsu's threshold, `iou` is measured there. A method without negative "
         "relevance has the same values under each.",
         {
             "split": SPLIT,

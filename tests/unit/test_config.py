@@ -306,3 +306,18 @@ def test_folders_take_the_place_of_their_names_in_methods():
     assert placed[0] == {"method": "imported", "path": "/d/maps", "covers": "frame"}
     assert placed[1]["segmentations"] == ["results/r/a.json", "b.json"]
     assert placed[2] == methods[2]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "new"),
+    [
+        (("evaluate", "rules"), ["fixed"], "evaluate.thresholds"),
+        (("probe", "again"), 3, "probe.reexplained_images"),
+    ],
+)
+def test_keys_of_the_last_release_are_read_with_a_warning(caplog, path, value, new):
+    found = config.load(changed(path, value))
+    section, key = new.split(".")
+    assert getattr(getattr(found, section), key) == (tuple(value) if section == "evaluate" else 3)
+    (told,) = caplog.messages
+    assert ".".join(path) in told and new in told

@@ -61,6 +61,8 @@ def imported(file: Path) -> Iterator[str]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
         else:
             continue
         for name in names:
@@ -84,8 +86,9 @@ def test_every_package_has_its_place_in_the_order():
 def test_an_arrow_back_would_be_seen(tmp_path):
     (tmp_path / "one.py").write_text(
         "def late():\n    from shamsul import report\n\nimport shamsul.model.train\n"
+        "importlib.import_module('shamsul.api')\n"
     )
-    assert set(imported(tmp_path / "one.py")) == {"report", "model"}
+    assert set(imported(tmp_path / "one.py")) == {"report", "model", "api"}
     assert floor("errors") < floor("storage") < floor("report") < floor("config")
 
 
@@ -98,7 +101,12 @@ def test_ground_floor_modules_import_no_package():
 
 @pytest.mark.parametrize(
     "file",
-    [*FILES, *sorted((PROJECT / "scripts").glob("*.py")), *sorted(PROJECT.glob("rules/*.smk"))],
+    [
+        *FILES,
+        *sorted((PROJECT / "scripts").glob("*.py")),
+        *sorted(PROJECT.glob("rules/*.smk")),
+        *sorted(PROJECT.glob("benchmarks/*.py")),
+    ],
     ids=lambda file: str(file.relative_to(PROJECT)),
 )
 def test_a_module_is_read_at_one_sitting(file):

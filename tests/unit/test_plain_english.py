@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from shamsul.job.fingerprint import PROJECT
+from shamsul.metrics import METRICS
+from shamsul.tables import TABLES
 
 FRAGMENT = re.compile(
     r"(of|what|how|whether|where|which|whose|who|that|as|when|while|by|from|in|under|beside|with"
@@ -119,6 +121,18 @@ def test_rules_and_their_functions_are_found():
         name for file in snakefiles() for name, _ in RULE.findall((PROJECT / file).read_text())
     ]
     assert {"all", "explain", "manifest", "train", "options", "method_settings"} <= set(found)
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_texts_of_a_table_stand_alone(name):
+    table = TABLES[name]
+    meanings = [column.meaning for column in table.columns.values()]
+    assert [text for text in [table.description, *meanings] if faults("field", text)] == []
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_the_definition_of_a_metric_stands_alone(name):
+    assert not faults("field", METRICS[name].summary)
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in Path(__file__).parent.glob("*.py")))

@@ -24,7 +24,8 @@ from shamsul.model.dataset import Dataset
 from shamsul.model.epoch import Plan, augment, batches, cosine
 from shamsul.model.predict import predictions
 from shamsul.model.settings import Train
-from shamsul.model.train import HISTORY_COLUMNS, fit, mean_auroc, selection
+from shamsul.model.train import HISTORY_COLUMNS, fit, selection
+from shamsul.model.training_run import mean_auroc
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
 
@@ -313,7 +314,7 @@ def test_plateau_divides_by_ten_after_a_second_bad_epoch(tmp_path, monkeypatch):
 
 def test_early_stopping(tmp_path, monkeypatch):
     scores = iter([0.5, 0.6, 0.7, 0.7, 0.65, 0.9])
-    monkeypatch.setattr("shamsul.model.train.mean_auroc", lambda *_: next(scores))
+    monkeypatch.setattr("shamsul.model.training_run.mean_auroc", lambda *_: next(scores))
     monkeypatch.setattr("shamsul.model.train._check", lambda *_: None)
     settings = SETTINGS.model_copy(update={"early_stopping": 2, "epochs": 9})
     _, history = train(tmp_path, settings, sets=(data(8, 0), data(12, 1)))
