@@ -35,8 +35,8 @@ def software(name, *more):
     """Return a digest of a program's code and the versions of its libraries.
 
     The code is the script and all that it imports from this project. `more` are further files that
-    it reads or imports. The digest is a parameter, since dozens of input files for each of thousands
-    of jobs would be slow.
+    it reads or imports. The digest is a parameter, which spares dozens of input files for each of
+    thousands of jobs.
     """
     files = [PROJECT / "scripts" / f"{name}.py", *(PROJECT / file for file in more)]
     # In environments of their own the jobs have other libraries, and Snakemake watches these.

@@ -56,7 +56,7 @@ def main(
     """
     described = describe(checkpoint)
     check_classes(checkpoint, described.classes, settings["classes"])
-    # Members are looked up by the rule; here each method stands alone.
+    # The rule looks up members, so here each method stands alone.
     method = registry.one(settings["entry"], module=settings["module"])
     shard = read_images(images)
     maps = method.heatmaps(

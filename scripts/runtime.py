@@ -24,7 +24,7 @@ def main(folder: Path, benchmarks: list[Path], *, table: Path) -> None:
     """
     rows = []
     for file in sorted(benchmarks):
-        # Deleted, or not copied along: that job's time is not known any more.
+        # The file was deleted or not copied along, so that job's time is not known any more.
         if not file.exists():
             logger.warning("%s: no such measurement", file)
             continue

@@ -59,8 +59,8 @@ def main(
     epochs = fit(classifier, train_set, tune_set, train, seed, state, code=code.hexdigest())
     save(classifier, checkpoint, selection(epochs))
     write_table(epochs, history)
-    # Last: killed before this line, the next run trains nothing again. It is gone already where a
-    # job of a killed run went on beside this one.
+    # The state is removed last, so that a run after a kill before this line trains nothing again.
+    # It is gone already where a job of a killed run went on beside this one.
     state.unlink(missing_ok=True)
 
 

@@ -172,6 +172,6 @@ def explained_images(experiment: Experiment) -> int:
     for source in experiment.config.data.sources:
         if not isinstance(source, PhantomSource):
             raise InputError(f"{source.name}: its images are not counted yet; say --images N")
-        # About: one patient in some has a second study.
+        # This is approximate, since some patients have a second study.
         found += sum(source.patients.get(split, 0) for split in EXPLAINED)
     return found

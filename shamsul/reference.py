@@ -144,7 +144,7 @@ def tables() -> str:
 
 def command_line() -> str:
     """Return a section for each subcommand of `shamsul`: usage, help, arguments and options."""
-    # Here, since only this part needs the library of the command line.
+    # It is imported here, since only this part needs the library of the command line.
     import typer
 
     from shamsul.command.app import app

@@ -64,7 +64,7 @@ def agree(
         doubled = np.array([ranks[method][row] for method in methods]).reshape(
             len(methods), len(names), GRID**2
         )
-        # Whole numbers: sums of products are exact, whatever their order.
+        # Ranks are whole numbers, so that sums of products are exact, whatever their order.
         centred = (doubled - (GRID**2 + 1.0)).swapaxes(0, 1)
         products = centred @ centred.swapaxes(1, 2)
         lengths = np.sqrt(np.diagonal(products, axis1=1, axis2=2))
@@ -110,7 +110,7 @@ def _cells(relevance: NDArray[np.float32], points: Frame) -> NDArray[np.float64]
     fine = to_original(relevance, points, float(relevance.min()))
     down = fine.reshape(GRID, FINE, GRID * FINE).mean(axis=1, dtype=np.float64)
     cells = down.reshape(GRID**2, FINE).mean(axis=1)
-    # To seven digits, within which interpolation rounds: what ties must tie here too.
+    # Values are rounded to seven digits, within which interpolation rounds, so that ties stay ties.
     return np.round(cells / max(cells.max(), 1e-30), 6)
 
 

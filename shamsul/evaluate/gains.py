@@ -122,5 +122,5 @@ def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.d
 
 
 def _worse(metric: str) -> float:
-    """Return the sign of a difference to the method's disadvantage; NaN where no sign is."""
+    """Return the sign of a difference to the method's disadvantage; NaN where neither is."""
     return {"higher": -1.0, "lower": 1.0, "neither": np.nan}[of_table(metric).better]

@@ -62,7 +62,7 @@ def sweep(
     """
     pixels = frame.height * frame.width
     runs = np.array([pixels]) if runs is None else np.asarray(runs, np.int64)
-    # The lowest value as a further row and column, to show where the frame saw nothing.
+    # A further row and column of the lowest value stand for pixels that the frame did not see.
     padded = np.pad(np.asarray(heatmap, np.float32), (0, 1), constant_values=heatmap.min())
     down = Line.along(frame.height, frame.scale_y, frame.offset_y, frame.size, heatmap.shape[0])
     across = Line.along(frame.width, frame.scale_x, frame.offset_x, frame.size, heatmap.shape[1])

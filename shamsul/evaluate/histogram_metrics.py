@@ -158,7 +158,7 @@ def otsu(histogram: Counts) -> NDArray[np.int64]:
     count = histogram.astype(np.int64)
     below = np.cumsum(count, axis=-1)
     moment = np.cumsum(count * np.arange(count.shape[-1]), axis=-1)
-    # In whole numbers up to the last division, so that equal splits are exactly equal.
+    # Numbers are whole up to the last division, so that equal splits are exactly equal.
     difference = (moment[..., -1:] * below - below[..., -1:] * moment).astype(float)
     size = below.astype(float) * (below[..., -1:] - below)
     between = np.divide(difference**2, size, out=np.zeros(count.shape), where=size > 0)

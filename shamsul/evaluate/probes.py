@@ -61,6 +61,6 @@ def _counts(part: pd.DataFrame) -> pd.DataFrame:
     found = pd.DataFrame({"n_undefined": pairs.size() - pairs["value"].count()})
     missing = part["value"].notna() & ~part["explained"].astype(bool)
     found["n_missing"] = missing.groupby([part[key] for key in KEYS]).sum()
-    # Added up in the order of the table, on which the last bits of a mean depend.
+    # Values are added in the order of the table, on which the last bits of a mean depend.
     found["mean"] = known["value"].mean()
     return found

@@ -32,8 +32,8 @@ def efficient_mprt(heatmap: Map, stages: Sequence[Map]) -> float:
 
     ``random`` is the map of the last stage, a network whose weights are all random.
 
-    Efficient MPRT (Hedström et al., 2024, arXiv 2405.02383). 0 where the map is constant: nothing
-    has lost its order.
+    This is efficient MPRT (Hedström et al., 2024, arXiv 2405.02383). It is 0 where the map is
+    constant, since nothing has lost its order.
     """
     before = complexity(heatmap)
     return (complexity(stages[-1]) - before) / before if before else 0.0

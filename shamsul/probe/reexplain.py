@@ -65,7 +65,7 @@ def explained(
         places = torch.from_numpy(np.searchsorted(asked, classes[rows])).to(maps.device)
         return maps.detach()[torch.arange(len(rows))[:, None], places], None
 
-    # As many together as when they were explained first: sums are rounded alike.
+    # Batches are as large as when they were explained first, so that sums are rounded alike.
     step = max(1, TOGETHER[method.cost] * 224**2 // max(model.size, 224) ** 2)
     parts = [maps.cpu().numpy() for maps, _ in in_groups(group, len(greys), step)]
     return [maps for part in parts for maps in part.astype(np.float32)]

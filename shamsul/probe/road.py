@@ -56,7 +56,7 @@ class Imputer:
         missing = hidden.ravel()
         filled = image.astype(np.float64).ravel()
         rows = self._system[missing]
-        # Symmetric and positive definite, which this ordering makes use of.
+        # The matrix is symmetric and positive definite, which this ordering makes use of.
         solver = splu(
             rows[:, missing].tocsc(),
             permc_spec="MMD_AT_PLUS_A",

@@ -39,7 +39,7 @@ def _ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
 def random_logit(heatmap: NDArray[np.floating], others: Sequence[NDArray[np.floating]]) -> float:
     """Return the mean rank correlation of a map with the maps of the image's other classes.
 
-    Sixt et al., ICML 2020. A method whose maps of all classes are alike explains no class.
+    A method whose maps of all classes are alike explains no class (Sixt et al., ICML 2020).
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ CLASS_SPECIFICITY: dict[
 def complexity(heatmap: NDArray[np.floating]) -> float:
     """Return the entropy in nats of a map's values, in `BINS` bins between its extremes.
 
-    Hedström et al., 2024 (arXiv 2405.02383). In [0, ln `BINS`]: 0 where the map is constant. NaN
-    where a value is not finite.
+    The measure is that of Hedström et al., 2024 (arXiv 2405.02383). It lies in [0, ln `BINS`], is 0
+    where the map is constant, and NaN where a value is not finite.
     """
     values = np.asarray(heatmap, np.float64)
     low, high = values.min(), values.max()

@@ -38,7 +38,7 @@ COLUMNS = {
     "threshold": "str",
     "probability_cutoff": "float64",
 }
-"""Columns of the table of images and their types.
+"""Columns of the table of images, and their types.
 
 metric : `iou` or `hit_rate`.
 value : number in [0, 1], null where CheXlocalize leaves the image out.
@@ -67,7 +67,7 @@ def measure(shards: Iterable[Path], run: Run, method: str, settings: Protocol) -
     Raises
     ------
     InputError
-        As `cases`; a probability is missing where there is a cutoff.
+        A fault of `cases`, or a probability is missing where there is a cutoff.
     """
     shards = list(shards)
     thresholds = tune_thresholds(shards, run) if settings.threshold == "tuned" else {}

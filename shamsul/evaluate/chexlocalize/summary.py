@@ -119,7 +119,7 @@ def bootstrap(values: NDArray[np.float64]) -> NDArray[np.float64]:
     means = np.full((REPLICATES, values.shape[1]), np.nan)
     for mean in means:
         drawn = random.choice(len(values), size=len(values), replace=True)
-        # Taken and summed class by class, not by weights, so that sums are rounded as theirs are.
+        # Summing class by class, and not by weights, rounds as their sums do.
         total, count = filled[:, drawn].sum(axis=1), numbers[:, drawn].sum(axis=1)
         np.divide(total, count, out=mean, where=count > 0)
     return means
