@@ -22,8 +22,8 @@ def methods(
     """List the explanation methods, or the parameters of one.
 
     The cost is what a method asks of the network: `forward` one pass for all classes, `backward` a
-    backward pass for each class, `sampling` hundreds of forward passes, `none` nothing. The
-    relevance of a signed method is negative where the image speaks against the class.
+    backward pass for each class, `sampling` hundreds of forward passes, `no_model` nothing.
+    The relevance of a signed method is negative where the image speaks against the class.
 
     - `shamsul methods`
     - `shamsul methods lime`

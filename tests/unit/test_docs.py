@@ -145,7 +145,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
         loaded += re.findall(r'<link[^>]* rel="?stylesheet"?[^>]* href="?([^" >]+)', html)
         loaded += re.findall(r'<link[^>]* href="?([^" >]+)"?[^>]* rel="?stylesheet', html)
         assert not [address for address in loaded if re.match(r"(https?:)?//", address)], page
-    # A page may be another file, or show one: a formatter once made nonsense of the line that says so.
+    # A page may be another file, or show one.
     for page, told in [
         ("tutorials/one-radiograph.html", "One radiograph decides nothing."),
         ("reference/configuration.html", "compute.batch_size"),
