@@ -31,8 +31,8 @@ INTRODUCTION = """\
 
 A configuration is one YAML file. `config.yaml` is the default experiment, `configs/` has others,
 and `--configfile FILE` takes one of yours instead. Only `run`, `data.sources` and `explain.methods`
-are required. A fault is told in one line before any job starts. Editors that know JSON schemas
-complete and check keys by the file's first line,
+are required. A fault is told in one line before any job starts. `shamsul check FILE` tells it
+without a run. Editors that know JSON schemas complete and check keys by the file's first line,
 `# yaml-language-server: $schema=docs/config.schema.json`.
 
 `make docs` writes this page.

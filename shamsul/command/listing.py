@@ -21,10 +21,9 @@ def methods(
 ) -> None:
     """List the explanation methods, or the parameters of one.
 
-    The cost of a method is in passes through the network: `forward` means one pass for all
-    classes, `backward` a backward pass for each class, `sampling` hundreds of forward passes,
-    `none` no pass. The relevance of a signed method is negative where the image speaks against
-    the class.
+    The cost is what a method asks of the network: `forward` one pass for all classes, `backward` a
+    backward pass for each class, `sampling` hundreds of forward passes, `no_model` nothing.
+    The relevance of a signed method is negative where the image speaks against the class.
 
     - `shamsul methods`
     - `shamsul methods lime`

@@ -20,9 +20,9 @@ def summarise(
     """Return the relevance on the marker by split, class and the image's label.
 
     In a source with a confounder the marker goes with one class in training and tune, and with
-    none in test (`shamsul.data.settings.Confounder`). A classifier that has learned the marker
-    instead of the finding is caught by relevance on the marker in both; one whose relevance is
-    there in tune only has learned it beside the finding.
+    none in test (`shamsul.data.adapters.phantom.Confounder`). A classifier that has learned the
+    marker instead of the finding is caught by relevance on the marker in both; one whose relevance
+    is there in tune only has learned it beside the finding.
 
     Parameters
     ----------

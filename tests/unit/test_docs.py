@@ -145,6 +145,13 @@ def test_the_site_builds_without_a_warning(tmp_path):
         loaded += re.findall(r'<link[^>]* rel="?stylesheet"?[^>]* href="?([^" >]+)', html)
         loaded += re.findall(r'<link[^>]* href="?([^" >]+)"?[^>]* rel="?stylesheet', html)
         assert not [address for address in loaded if re.match(r"(https?:)?//", address)], page
+    # A page may be another file, or show one.
+    for page, told in [
+        ("tutorials/one-radiograph.html", "One radiograph decides nothing."),
+        ("reference/configuration.html", "compute.batch_size"),
+        ("changelog.html", "What reruns after the upgrade"),
+    ]:
+        assert told in re.sub(r"<[^>]+>", "", (tmp_path / "site" / page).read_text()), page
 
 
 @pytest.mark.parametrize(
