@@ -1,7 +1,7 @@
 """Lines that rules have in common, which they take by `use rule ... as`.
 
-A rule adds its inputs, outputs, memory and time, `options` for what is in its command besides its
-files, and the pathvar `job`, which names its log and benchmark.
+A rule adds its inputs, outputs, memory and time, its `command`,
+and the pathvar `job`, which names its log and benchmark.
 """
 
 
@@ -15,9 +15,6 @@ rule table_job:
         job="table_job",
     conda:
         "../envs/tables.yaml"
-    params:
-        software=lambda wildcards, input: software(Path(input.code).stem),
-        options=options(),
     shell:
         "python {input.code:q} {params.options} 2>&1 | tee {log:q}"
 
@@ -32,9 +29,6 @@ rule model_job:
         job="model_job",
     conda:
         "../envs/torch.yaml"
-    params:
-        software=lambda wildcards, input: software(Path(input.code).stem),
-        options=options(),
     shell:
         "python {input.code:q} {params.options} --device {resources.device}"
         " --batch-size {resources.batch_size} 2>&1 | tee {log:q}"

@@ -24,14 +24,15 @@ use rule table_job as chexlocalize with:
         mem_mb=growing(2000),
         runtime=growing(240),
     params:
-        options=options(
+        **command(
+            "chexlocalize",
             settings=lambda wildcards: shamsul.config.canonical(
                 {
                     "method": wildcards.method,
                     "classes": CONFIG.scored_classes,
                     "chexlocalize": chexlocalize_options(wildcards.method),
                 }
-            )
+            ),
         ),
 
 
@@ -48,4 +49,4 @@ use rule table_job as chexlocalize_summary with:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        options=options(human=ROLES["radiologist"]),
+        **command("chexlocalize_summary", human=ROLES["radiologist"]),

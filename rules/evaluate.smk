@@ -21,7 +21,7 @@ use rule table_job as score with:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        options=options(settings=SCORING),
+        **command("score", settings=SCORING),
 
 
 use rule table_job as quality with:
@@ -37,6 +37,8 @@ use rule table_job as quality with:
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
+    params:
+        **command("quality"),
 
 
 use rule table_job as per_image with:
@@ -59,7 +61,7 @@ use rule table_job as per_image with:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        options=options(settings=evaluate_settings(Measurement)),
+        **command("per_image", settings=evaluate_settings(Measurement)),
 
 
 use rule table_job as compare with:
@@ -78,7 +80,8 @@ use rule table_job as compare with:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        options=options(
+        **command(
+            "compare",
             settings=evaluate_settings(Comparison),
             roles=shamsul.config.canonical(ROLES),
         ),
@@ -101,7 +104,8 @@ use rule table_job as stratify with:
         runtime=growing(60),
     params:
         # The IoU that lines are fitted to is of the first rule; of the roles the reader counts.
-        options=options(
+        **command(
+            "stratify",
             settings=evaluate_settings(
                 Stratification, thresholds=CONFIG.evaluate.thresholds[:1]
             ),
@@ -123,7 +127,7 @@ use rule table_job as agreement with:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        options=options(settings=SCORING),
+        **command("agreement", settings=SCORING),
 
 
 use rule table_job as summarise_agreement with:
@@ -140,4 +144,4 @@ use rule table_job as summarise_agreement with:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        options=options(settings=evaluate_settings(Resampling)),
+        **command("summarise_agreement", settings=evaluate_settings(Resampling)),

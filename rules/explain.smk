@@ -22,8 +22,8 @@ use rule model_job as perturb with:
         runtime=growing(240),
         gpu=GPU,
     params:
-        options=options(
-            settings=CONFIG.part("seed", "classes", "explain.perturbations")
+        **command(
+            "perturb", settings=CONFIG.part("seed", "classes", "explain.perturbations")
         ),
 
 
@@ -46,7 +46,8 @@ use rule model_job as explain with:
         gpu=lambda wildcards: GPU if needs_gpu(wildcards.method) else 0,
     params:
         # The method's own module and what that imports, and no other method's.
-        software=lambda wildcards: software(
-            "explain", registry.module(METHODS[wildcards.method])
+        **command(
+            "explain",
+            more=lambda wildcards: [registry.module(METHODS[wildcards.method])],
+            settings=method_settings,
         ),
-        options=options(settings=method_settings),

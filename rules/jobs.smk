@@ -71,28 +71,36 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-def options(**values):
-    """Make a params function that writes a job's command line from the names of its rule's files.
+def command(name, more=(), **values):
+    """Return the params of a rule: what its results depend on besides files, and its options.
 
-    Input `a_b` is option `--a-b`. Inputs `code` and `watched`, and files without a name, are no
-    options.
+    Snakemake keeps `software` and the values on record and reruns a job where they change. It keeps
+    no record of a param that follows from inputs and outputs, as the options do: input `a_b` is
+    option `--a-b`. Inputs `code` and `watched`, and files without a name, are no options.
 
     Parameters
     ----------
+    name : program of the rule.
+    more : further files of its code, or a function that returns them for a job's wildcards.
     values : options that are no files of the rule, such as settings. Functions are called with the
-        job's wildcards.
+        job's wildcards, and None is no option.
     """
+    values = {key: value for key, value in values.items() if value is not None}
 
-    def written(wildcards, input, output):
-        asked = {
-            name: value(wildcards) if callable(value) else value
-            for name, value in values.items()
-        }
+    def found(value, wildcards):
+        return value(wildcards) if callable(value) else value
+
+    def options(wildcards, input, output):
+        asked = {key: found(value, wildcards) for key, value in values.items()}
         files = {**dict(input.items()), **dict(output.items())}
         named = {n: f for n, f in files.items() if n not in ("code", "watched")}
         return shamsul.job.options.write(asked | named)
 
-    return written
+    return {
+        "software": lambda wildcards: software(name, *found(more, wildcards)),
+        **values,
+        "options": options,
+    }
 
 
 MEASURED = []

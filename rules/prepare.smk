@@ -33,8 +33,8 @@ rule phantom:
         mem_mb=growing(1000),
         runtime=growing(60),
     params:
-        software=software("phantom"),
-        options=options(
+        **command(
+            "phantom",
             settings=lambda wildcards: next(
                 shamsul.config.canonical(source)
                 for source in CONFIG.data.sources
@@ -79,8 +79,9 @@ checkpoint manifest:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        software=software("manifest", *sources.modules(CONFIG.data)),
-        options=options(
+        **command(
+            "manifest",
+            more=sources.modules(CONFIG.data),
             settings=CONFIG.part(
                 "classes", "data.sources", "data.views", "data.exclude", "data.shards"
             ),
@@ -113,8 +114,7 @@ rule images:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        software=software("images"),
-        options=options(settings=CONFIG.part("data.size", "data.geometry")),
+        **command("images", settings=CONFIG.part("data.size", "data.geometry")),
     shell:
         "python {input.code:q} {params.options} --roots {resources.roots:q} --threads {threads}"
         " 2>&1 | tee {log:q}"

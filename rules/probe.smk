@@ -21,10 +21,11 @@ use rule model_job as probe with:
         runtime=growing(240),
         gpu=GPU,
     params:
-        software=lambda wildcards: software(
-            "probe", registry.module(METHODS[wildcards.method])
+        **command(
+            "probe",
+            more=lambda wildcards: [registry.module(METHODS[wildcards.method])],
+            settings=probe_settings,
         ),
-        options=options(settings=probe_settings),
 
 
 use rule table_job as summarise_probes with:
@@ -42,4 +43,4 @@ use rule table_job as summarise_probes with:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        options=options(settings=evaluate_settings(Resampling)),
+        **command("summarise_probes", settings=evaluate_settings(Resampling)),

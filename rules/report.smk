@@ -20,7 +20,7 @@ use rule table_job as runtime with:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        options=options(folder=f"{PLACE}/benchmarks", benchmarks=benchmarks),
+        **command("runtime", folder=f"{PLACE}/benchmarks", benchmarks=benchmarks),
 
 
 rule report:
@@ -54,16 +54,14 @@ rule report:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        software=software(
+        **command(
             "report",
             # No import leads to a section or a template: they are found in their folder.
-            *sorted(
+            more=sorted(
                 str(file)
                 for kind in ("html", "css", "py")
                 for file in (LIBRARY / "shamsul" / "report").rglob(f"*.{kind}")
             ),
-        ),
-        options=options(
             settings=shamsul.config.canonical(
                 {
                     "config": shown_configuration(),
@@ -71,7 +69,7 @@ rule report:
                     "foreign": foreign_methods(),
                     "missing": MISSING,
                 }
-            )
+            ),
         ),
     shell:
         "python {input.code:q} {params.options} --roots {resources.roots:q} 2>&1 | tee {log:q}"

@@ -30,7 +30,8 @@ if CONFIG.model.checkpoint is None:
             runtime=2880,
             gpu=GPU,
         params:
-            options=options(
+            **command(
+                "train",
                 settings=CONFIG.part("seed", "classes", "data.size", "model", "train"),
                 # Not an output: Snakemake deletes the outputs of a job that is killed.
                 state=f"{PLACE}/model/training.state",
@@ -54,8 +55,9 @@ else:
             mem_mb=growing(4000),
             runtime=growing(10),
         params:
-            options=options(
-                settings=CONFIG.part("classes", "data.size", "model.backbone")
+            **command(
+                "import_checkpoint",
+                settings=CONFIG.part("classes", "data.size", "model.backbone"),
             ),
 
     rule train:
@@ -80,6 +82,8 @@ use rule model_job as predict with:
         mem_mb=growing(4000),
         runtime=growing(60),
         gpu=GPU,
+    params:
+        **command("predict"),
 
 
 use rule table_job as classify with:
@@ -96,11 +100,12 @@ use rule table_job as classify with:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        options=options(
+        **command(
+            "classify",
             settings=CONFIG.part(
                 "seed",
                 "evaluate.replicates",
                 "evaluate.confidence",
                 "evaluate.min_patients",
-            )
+            ),
         ),
