@@ -85,7 +85,7 @@ checkpoint manifest:
             settings=CONFIG.part(
                 "classes", "data.sources", "data.views", "data.exclude", "data.shards"
             ),
-            shards=f"{PLACE}/shards",
+            shards=lambda wildcards: f"{PLACE}/shards",
             # Not an output: it has time stamps in it, and is brought up to date at every start.
             record=f"{PLACE}/image_files.csv",
         ),
