@@ -36,10 +36,10 @@ KILLED = """
 def insert(experiment, code):
     """Have the program that makes image shards do something before it does its work."""
     script = experiment.folder / "scripts" / "images.py"
-    parsed = "    arguments = parser.parse_args()\n"
+    first = "    folders = {"
     text = script.read_text()
-    assert parsed in text
-    script.write_text(text.replace(parsed, parsed + code))
+    assert text.count(first) == 1
+    script.write_text(text.replace(first, f"{code.lstrip(chr(10))}{first}"))
 
 
 @pytest.fixture
