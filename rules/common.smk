@@ -46,8 +46,8 @@ import shamsul.job.fingerprint
 import shamsul.config
 import shamsul.job.options
 import shamsul.job.snakemake_records
-from shamsul.data import sources
-from shamsul.data import image_changes
+from shamsul import experiment
+from shamsul.data import image_changes, sources
 from shamsul.data.adapters.phantom import PHANTOM_FILES, PhantomSource
 from shamsul.errors import InputError
 from shamsul.evaluate.parameters import (
@@ -64,19 +64,14 @@ from shamsul.storage.files import remove_leftovers
 from shamsul.tables import TABLES, existing
 
 try:
-    CONFIG = shamsul.config.load(config)
-    RUN = f"results/{CONFIG.run}"
+    EXPERIMENT = experiment.checked(
+        config, place=workflow.modifier.path_modifier.replace_prefix
+    )
+    CONFIG, METHODS = EXPERIMENT.config, EXPERIMENT.methods
+    ROOTS = EXPERIMENT.roots
     # Rules name their files under RUN. Where this is a module with a prefix, Snakemake puts that
     # before these names, and here the files lie then; without one it is the same folder.
-    PLACE = workflow.modifier.path_modifier.replace_prefix(RUN)
-    METHODS = registry.build(
-        CONFIG.explain.placed(run=PLACE, data=str(CONFIG.data_root)),
-        CONFIG.model.backbone,
-    )
-    sources.check(CONFIG.data, CONFIG.classes, CONFIG.data_root)
-    shamsul.config.check(CONFIG, METHODS)
-    ROOTS = sources.roots(CONFIG.data, CONFIG.data_root, Path(PLACE) / "phantom")
-    registry.check_files(METHODS, sources.made(CONFIG.data, ROOTS))
+    RUN, PLACE = f"results/{CONFIG.run}", str(EXPERIMENT.folder)
     if workflow.is_main_process:
         image_changes.notice(
             Path(f"{PLACE}/image_files.csv"),

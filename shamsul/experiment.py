@@ -28,7 +28,8 @@ class Experiment:
     ----------
     config : configuration, every default filled in.
     methods : explanation methods, by their names in the run.
-    folder : folder of the run's results, ``results/<run>``, relative to the working directory.
+    folder : folder of the run's results, ``results/<run>`` after a prefix, if there is one;
+        relative to the working directory.
     roots : folder of each data source's files, by the source's name.
     """
 
@@ -38,12 +39,13 @@ class Experiment:
     roots: dict[str, Path]
 
 
-def read(raw: dict[str, Any]) -> Experiment:
+def read(raw: dict[str, Any], place: Callable[[str], str] = str) -> Experiment:
     """Build an experiment without looking at the files that it needs.
 
     Parameters
     ----------
     raw : configuration as read from YAML.
+    place : function that puts a Snakemake module's prefix before the folder of results.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def read(raw: dict[str, Any]) -> Experiment:
         A key, value, method or parameter is wrong.
     """
     config = shamsul.config.load(raw)
-    folder = Path("results") / config.run
+    folder = Path(place(f"results/{config.run}"))
     placed = config.explain.placed(run=str(folder), data=str(config.data_root))
     return Experiment(
         config=config,
@@ -61,19 +63,20 @@ def read(raw: dict[str, Any]) -> Experiment:
     )
 
 
-def checked(raw: dict[str, Any]) -> Experiment:
+def checked(raw: dict[str, Any], place: Callable[[str], str] = str) -> Experiment:
     """Build an experiment and check all that can be checked before jobs start.
 
     Parameters
     ----------
     raw : configuration as read from YAML.
+    place : function that puts a Snakemake module's prefix before the folder of results.
 
     Raises
     ------
     InputError
         Something is wrong, or a file is missing; the message names the first fault.
     """
-    experiment = read(raw)
+    experiment = read(raw, place)
     for check in _checks(experiment):
         check()
     return experiment

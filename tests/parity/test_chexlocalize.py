@@ -402,8 +402,8 @@ def test_values_are_those_of_the_reference(study, options):
 
 
 def test_summary_is_that_of_pandas(study):
-    maps = measure(study.shards, study.run(), "maps", SETTINGS)
-    human = measure(study.human, study.run(), "human", SETTINGS)
+    maps = measure(study.shards, study.run(), "maps", Protocol.of(SETTINGS))
+    human = measure(study.human, study.run(), "human", Protocol.of(SETTINGS))
     pd.testing.assert_frame_equal(
         table_of(human, "iou"), study.human_ious(), check_names=False, check_exact=True
     )
