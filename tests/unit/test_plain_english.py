@@ -120,7 +120,7 @@ def test_rules_and_their_functions_are_found():
     found = [
         name for file in snakefiles() for name, _ in RULE.findall((PROJECT / file).read_text())
     ]
-    assert {"all", "explain", "manifest", "train", "options", "method_settings"} <= set(found)
+    assert {"all", "explain", "manifest", "train", "command", "method_settings"} <= set(found)
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
