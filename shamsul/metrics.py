@@ -198,6 +198,10 @@ def of_group(*groups: Group) -> tuple[str, ...]:
     return tuple(metric.name for group in groups for metric in _ALL if metric.group == group)
 
 
+(FALSE_ALARMS,) = of_group("false_alarms")
+"""Name of the one metric of images without the finding."""
+
+
 def headlines() -> tuple[str, ...]:
     """Return the names of the metrics that are reported for each stratum of the test set."""
     return tuple(metric.name for metric in _ALL if metric.headline)

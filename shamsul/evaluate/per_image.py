@@ -16,10 +16,7 @@ from shamsul.evaluate.histogram_metrics import LEVELS, OVERLAP, RANKING, area
 from shamsul.evaluate.parameters import Measurement
 from shamsul.evaluate.thresholds import histograms, levels
 from shamsul.labels import NOT_PATHOLOGIES
-from shamsul.metrics import PREFIX, of_group
-
-(FALSE_ALARMS,) = of_group("false_alarms")
-"""Name of the one metric of images without the finding."""
+from shamsul.metrics import FALSE_ALARMS, PREFIX
 
 COLUMNS = ["image_id", "patient_id", "split", "class", "method"]
 

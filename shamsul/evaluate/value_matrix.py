@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.evaluate.per_image import FALSE_ALARMS
-from shamsul.metrics import PREFIX, of_outlines
+from shamsul.metrics import FALSE_ALARMS, PREFIX, of_outlines
 
 POOLED = "pooled"
 """Name that stands for all image x class pairs where a class's name would be."""

@@ -6,8 +6,7 @@ import math
 
 import pandas as pd
 
-from shamsul.evaluate.per_image import PREFIX
-from shamsul.metrics import METRICS, Metric
+from shamsul.metrics import METRICS, PREFIX, Metric
 
 RULES = {"otsu": "Otsu", "tuned": "tuned", "fixed": "fixed", "best": "best possible", "none": ""}
 """Names of the threshold rules, in the order of the report."""

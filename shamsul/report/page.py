@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from shamsul.evaluate.per_image import FALSE_ALARMS
+from shamsul.metrics import FALSE_ALARMS
 from shamsul.report import formatting
 from shamsul.report.methods import Kind, Methods, Origin
 from shamsul.report.run import Results, Run

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from shamsul.errors import InputError
-from shamsul.evaluate.per_image import PREFIX
+from shamsul.metrics import PREFIX
 from shamsul.report.filters import only
 from shamsul.report.methods import Methods
 from shamsul.report.views import View, views

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from shamsul.evaluate.per_image import FALSE_ALARMS, PREFIX
 from shamsul.evaluate.value_matrix import POOLED
+from shamsul.metrics import FALSE_ALARMS, PREFIX
 from shamsul.report.differences import Difference, Lookup
 from shamsul.report.figures import box_plot, ramp
 from shamsul.report.filters import only

@@ -23,7 +23,8 @@ from shamsul.errors import InputError
 from shamsul.evaluate import per_image, scores
 from shamsul.evaluate.parameters import Measurement
 from shamsul.explain import registry
-from shamsul.explain.base import Explainer, Shard
+from shamsul.explain.base import Explainer
+from shamsul.explain.shard import Shard
 from shamsul.geometry import Frame, to_model
 from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.per_image import PREFIX
 from shamsul.evaluate.value_matrix import POOLED
+from shamsul.metrics import PREFIX
 from shamsul.report.filters import only
 from shamsul.report.formatting import interval, number
 from shamsul.report.method_table import Cell, Grid, Heading, difference, lay

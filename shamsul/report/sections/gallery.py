@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from shamsul.data.images import load
 from shamsul.data.masks import by_image, decode
 from shamsul.errors import InputError
-from shamsul.evaluate.per_image import PREFIX
 from shamsul.geometry import Frame
+from shamsul.metrics import PREFIX
 from shamsul.report.overlay import OTHER, data_uri, outline, overlay, radiograph
 from shamsul.report.run import Run
 from shamsul.report.views import View

@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.per_image import FALSE_ALARMS, PREFIX
 from shamsul.evaluate.statistics import ENUMERATED, PERMUTATIONS
-from shamsul.metrics import METRICS
+from shamsul.metrics import FALSE_ALARMS, METRICS, PREFIX
 from shamsul.report.filters import pooled_test
 from shamsul.report.formatting import RULES, definitions, metric_of, title
 from shamsul.report.method_table import Grid, Heading, lay

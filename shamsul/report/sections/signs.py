@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.per_image import PREFIX
+from shamsul.metrics import PREFIX
 from shamsul.report.filters import only, pooled_test
 from shamsul.report.formatting import view_name
 from shamsul.report.method_table import Grid, Heading, lay

@@ -8,10 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.per_image import PREFIX
 from shamsul.evaluate.strata import VARIABLES
 from shamsul.evaluate.value_matrix import POOLED
-from shamsul.metrics import METRICS
+from shamsul.metrics import METRICS, PREFIX
 from shamsul.report.filters import only
 from shamsul.report.formatting import RULES, interval, number, p_says, signed
 from shamsul.report.method_table import Cell, Grid, Heading, lay
