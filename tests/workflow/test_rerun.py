@@ -498,6 +498,7 @@ def test_the_targets_of_the_stages_are_parts_of_the_whole(experiment):
     assert experiment.would_run("--until", "explain") == made - of_methods("explain", ["consensus"])
 
 
+@pytest.mark.long
 def test_the_same_run_elsewhere_has_the_same_results(finished, tmp_path):
     again = type(finished)(tmp_path, SMALL)
     again.snakemake()
