@@ -53,7 +53,7 @@ from shamsul.errors import InputError
 from shamsul.evaluate.parameters import (
     Comparison,
     Measurement,
-    Resampling,
+    Inference,
     Stratification,
 )
 from shamsul.explain import registry
@@ -124,6 +124,7 @@ EVERY = {"method": METHODS, "shard": EXPLAINED_SHARDS}
 TESTED = {"method": METHODS, "shard": SHARDS["test"]}
 NONE = {"method": [], "shard": []}
 ROLES = shamsul.config.roles(CONFIG, METHODS)
+ABSTAINING = sorted(name for name, method in METHODS.items() if method.abstains)
 for role, name in ROLES.items():
     if name in MISSING:
         raise WorkflowError(

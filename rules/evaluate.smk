@@ -47,6 +47,7 @@ use rule table_job as per_image with:
         scores=expand(f"{RUN}/scores/{{method}}/{{shard}}.parquet", **EVERY),
         sign_scores=expand(f"{RUN}/signs/{{method}}/{{shard}}.parquet", **EVERY),
         manifests=shard_tables("parquet", *EXPLAINED),
+        masks=shard_tables("masks.parquet", *EXPLAINED),
         predictions=f"{RUN}/predictions.parquet",
         code=program("per_image"),
     output:
@@ -61,7 +62,11 @@ use rule table_job as per_image with:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        **command("per_image", settings=evaluate_settings(Measurement)),
+        **command(
+            "per_image",
+            settings=evaluate_settings(Measurement),
+            methods=shamsul.config.canonical({"abstain": ABSTAINING}),
+        ),
 
 
 use rule table_job as compare with:
@@ -144,4 +149,4 @@ use rule table_job as summarise_agreement with:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        **command("summarise_agreement", settings=evaluate_settings(Resampling)),
+        **command("summarise_agreement", settings=evaluate_settings(Inference)),

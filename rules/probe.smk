@@ -43,4 +43,4 @@ use rule table_job as summarise_probes with:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        **command("summarise_probes", settings=evaluate_settings(Resampling)),
+        **command("summarise_probes", settings=evaluate_settings(Inference)),

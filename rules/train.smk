@@ -87,7 +87,7 @@ use rule model_job as predict with:
 
 
 use rule table_job as classify with:
-    """Measure AUROC and AUPRC of each class, with patient-bootstrap intervals."""
+    """Measure AUROC and AUPRC of each class, with intervals over patients."""
     input:
         predictions=f"{RUN}/predictions.parquet",
         manifests=shard_tables("parquet", *EXPLAINED),
@@ -102,10 +102,5 @@ use rule table_job as classify with:
     params:
         **command(
             "classify",
-            settings=CONFIG.part(
-                "seed",
-                "evaluate.replicates",
-                "evaluate.confidence",
-                "evaluate.min_patients",
-            ),
+            settings=evaluate_settings(Inference),
         ),

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from shamsul.evaluate.classification import classification_table
+from shamsul.evaluate.parameters import Inference
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
@@ -19,7 +20,7 @@ def main(
 
     Parameters
     ----------
-    settings : seed, replicates, confidence, min_patients.
+    settings : seed, evaluate.
     predictions : table of the classifier's predictions.
     manifests : tables of the images and their labels, one for each shard.
     table : table to write, a row for each split, class and metric.
@@ -27,10 +28,7 @@ def main(
     scored = classification_table(
         read_table(predictions),
         pd.concat([read_table(path) for path in manifests], ignore_index=True),
-        settings["replicates"],
-        settings["confidence"],
-        settings["seed"],
-        settings["min_patients"],
+        Inference.of(settings["evaluate"]),
     )
     write_table(scored, table)
 

@@ -39,7 +39,7 @@ def main(
     """
     seed, parameters = settings["seed"], Comparison.of(settings["evaluate"])
     values = read_table(per_image)
-    means = located.localisation(values, parameters, seed)
+    means = located.localisation(values, parameters)
     whole = pd.concat([means, read_table(pxap)], ignore_index=True)[list(means.columns)]
     write_table(whole, localisation)
     write_table(compared.comparisons(values, parameters, seed), comparisons)

@@ -14,6 +14,7 @@ from shamsul.evaluate import sign_treatments
 from shamsul.evaluate import thresholds as tuning
 from shamsul.evaluate.markers import summarise
 from shamsul.evaluate.parameters import Measurement
+from shamsul.evaluate.repeats import repeats
 from shamsul.job import program
 from shamsul.job.progress import track
 from shamsul.storage.tables import read_table, write_table
@@ -21,9 +22,11 @@ from shamsul.storage.tables import read_table, write_table
 
 def main(
     settings: dict[str, Any],
+    methods: dict[str, Any],
     scores: list[Path],
     sign_scores: list[Path],
     manifests: list[Path],
+    masks: list[Path],
     predictions: Path,
     *,
     per_image: Path,
@@ -36,10 +39,12 @@ def main(
 
     Parameters
     ----------
-    settings : seed, evaluate.
+    settings : evaluate.
+    methods : names of the methods that `abstain`.
     scores : scores of the heatmaps, in a folder for each method.
     sign_scores : scores under each treatment of signs, in a folder for each method.
     manifests : tables of the images, one for each shard.
+    masks : tables of the experts' masks, one for each shard.
     predictions : table of the classifier's predictions.
     per_image : table to write, a row for each image, class, method and metric.
     thresholds : table to write, with the chosen thresholds.
@@ -47,25 +52,27 @@ def main(
     signs : table to write, with means by treatment of signs.
     markers : table to write, with the relevance on burnt-in markers.
     """
-    seed, parameters = settings["seed"], Measurement.of(settings["evaluate"])
+    parameters = Measurement.of(settings["evaluate"])
     manifest = pd.concat([read_table(path) for path in sorted(manifests)])
     predicted = read_table(predictions)
+    repeated = repeats(pd.concat([read_table(path) for path in sorted(masks)]))
     parts: dict[Path, list[pd.DataFrame]] = {
         path: [] for path in (per_image, thresholds, pxap, markers, signs)
     }
     # The histograms of one method at a time fit into memory whatever the number of methods.
     for found in by_method(scores):
-        gathered = measures.gather(found, manifest)
+        abstains = found["method"].iloc[0] in methods["abstain"]
+        gathered = measures.gather(found, manifest, repeated, abstains=abstains)
         chosen = tuning.tune(gathered, parameters)
         parts[thresholds].append(chosen)
         parts[per_image].append(
             measures.per_image(gathered, chosen, manifest, predicted, parameters)
         )
-        parts[pxap].append(precision.pxap(gathered, parameters, seed))
-        parts[markers].append(summarise(gathered, manifest, parameters, seed))
+        parts[pxap].append(precision.pxap(gathered, parameters))
+        parts[markers].append(summarise(gathered, manifest, parameters))
     for found in by_method(sign_scores):
         found = measures.judged(found, manifest)[found.columns]
-        parts[signs].append(sign_treatments.summarise(found, manifest, parameters, seed))
+        parts[signs].append(sign_treatments.summarise(found, manifest, parameters))
     tuning.warn_of_few(pd.concat(parts[thresholds]), parameters)
     for path, tables in parts.items():
         write_table(measures.ordered(pd.concat(tables, ignore_index=True)), path)

@@ -41,7 +41,7 @@ def main(
     values = read_table(per_image)
     manifest = pd.concat([read_table(path) for path in sorted(manifests)])
     features = of_masks(pd.concat([read_table(path) for path in sorted(masks)]))
-    write_table(parts.strata(values, manifest, features, parameters, seed), strata)
+    write_table(parts.strata(values, manifest, features, parameters), strata)
     write_table(fits.regressions(values, features, parameters, roles, seed), regressions)
 
 

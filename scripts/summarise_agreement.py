@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from shamsul.evaluate.agreement import summarise
-from shamsul.evaluate.parameters import Resampling
+from shamsul.evaluate.parameters import Inference
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
@@ -20,15 +20,15 @@ def main(
 
     Parameters
     ----------
-    settings : seed, evaluate.
+    settings : evaluate.
     agreements : tables of the correlations, one for each shard.
     manifests : tables of the images, one for each shard.
     table : table to write.
     """
     correlations = pd.concat([read_table(path) for path in sorted(agreements)])
     manifest = pd.concat([read_table(path) for path in sorted(manifests)])
-    parameters = Resampling.of(settings["evaluate"])
-    write_table(summarise(correlations, manifest, parameters, settings["seed"]), table)
+    parameters = Inference.of(settings["evaluate"])
+    write_table(summarise(correlations, manifest, parameters), table)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.parameters import Resampling
+from shamsul.evaluate.parameters import Inference
 from shamsul.evaluate.probes import summarise
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
@@ -25,7 +25,7 @@ def main(
 
     Parameters
     ----------
-    settings : seed, evaluate.
+    settings : evaluate.
     probes : tables of the probes, one for each method and shard.
     manifests : tables of the images, one for each shard.
     faithfulness : table to write, with the effect of hiding relevant pixels on the prediction.
@@ -34,8 +34,7 @@ def main(
     tables = summarise(
         pd.concat([read_table(path) for path in sorted(probes)]),
         pd.concat([read_table(path) for path in sorted(manifests)]),
-        Resampling.of(settings["evaluate"]),
-        settings["seed"],
+        Inference.of(settings["evaluate"]),
     )
     for table, path in zip(tables, (faithfulness, sanity), strict=True):
         write_table(table, path)

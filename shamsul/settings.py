@@ -42,6 +42,8 @@ class Section(BaseModel):
 
     RENAMED: ClassVar[Mapping[str, str]] = {}
     """Old names of keys, and the new one of each. `modernise` still reads them, with a warning."""
+    REMOVED: ClassVar[Mapping[str, str]] = {}
+    """Keys that have no meaning any more, and why. `modernise` leaves them out, with a warning."""
 
 
 class Variants:
@@ -71,9 +73,10 @@ class Variants:
 
 
 def modernise(raw: Any, annotation: Any, place: tuple[str, ...] = ()) -> Any:
-    """Return a configuration with the new names of its renamed keys (`Section.RENAMED`).
+    """Return a configuration with the new names of its renamed keys, and without removed ones.
 
-    Each old name is told in one warning. Whatever else is wrong is left as it is.
+    `Section.RENAMED` and `Section.REMOVED` name them. Each is told in one warning. Whatever else is
+    wrong is left as it is.
 
     Parameters
     ----------
@@ -93,8 +96,13 @@ def modernise(raw: Any, annotation: Any, place: tuple[str, ...] = ()) -> Any:
     if model is None:
         return raw
     renamed: Mapping[str, str] = getattr(model, "RENAMED", {})
+    removed: Mapping[str, str] = getattr(model, "REMOVED", {})
     modern = {}
     for key, value in raw.items():
+        if key in removed:
+            place_of = ".".join((*place, key))
+            logger.warning("configuration: %s is ignored: %s", place_of, removed[key])
+            continue
         new = renamed.get(key, key)
         if new != key:
             _tell_new_name(raw, ".".join((*place, key)), new)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.evaluate.means import means
-from shamsul.evaluate.parameters import Resampling
+from shamsul.evaluate.parameters import Inference
 from shamsul.evaluate.sign import Sign, evidence
 from shamsul.geometry import Frame, to_original
 from shamsul.job.progress import track
@@ -114,16 +114,14 @@ def _cells(relevance: NDArray[np.float32], points: Frame) -> NDArray[np.float64]
     return np.round(cells / max(cells.max(), 1e-30), 6)
 
 
-def summarise(
-    table: pd.DataFrame, manifest: pd.DataFrame, settings: Resampling, seed: int
-) -> pd.DataFrame:
-    """Return the mean rank correlation of each pair, with patient-bootstrap intervals.
+def summarise(table: pd.DataFrame, manifest: pd.DataFrame, settings: Inference) -> pd.DataFrame:
+    """Return the mean rank correlation of each pair, with intervals over patients.
 
     Parameters
     ----------
     table : table that `agree` returns.
     manifest : image_id and patient_id.
-    settings : settings of the resampling.
+    settings : settings of the intervals.
 
     Returns
     -------
@@ -131,6 +129,6 @@ def summarise(
     """
     found = table.merge(manifest[["image_id", "patient_id"]], on="image_id")
     pairs = ["method_a", "method_b"]
-    result = means(found, "rank_correlation", [], settings, seed, beside=pairs)
+    result = means(found, "rank_correlation", [], settings, beside=pairs)
     result = result.rename(columns={"n_masks": "n_maps"})
     return result[SUMMARY].sort_values(SUMMARY[:3], ignore_index=True)

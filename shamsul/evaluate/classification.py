@@ -1,17 +1,22 @@
 """Performance of the classifier: AUROC and AUPRC of each class, with intervals.
 
-Patients are resampled by weights: an image counts as often as its patient is drawn. A class is
-sorted once, and all replicates are cumulative sums over it.
+Their variances are the jackknife's over patients, or over a hundred groups of them. A class is
+sorted once, and what is left without each group are cumulative sums over it.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
-from shamsul.evaluate.statistics import patient_weights, too_few
+from shamsul.evaluate.auroc_interval import auroc_limits
+from shamsul.evaluate.intervals import jackknife_variance, limits
+from shamsul.evaluate.parameters import Inference
+from shamsul.evaluate.patients import too_few
 
 COLUMNS = [
     "split",
@@ -30,30 +35,25 @@ COLUMNS = [
 MACRO = "macro"
 """Name of the row with the mean over classes."""
 BLOCK = 4_000_000
-"""Number of weights (replicates x images) held at once."""
+"""Number of weights (groups x images) held at once."""
+GROUPS = 100
+"""Number of groups of patients, of which one at a time is left out; at most as many as patients."""
 
 
 def classification_table(
-    predictions: pd.DataFrame,
-    manifest: pd.DataFrame,
-    replicates: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-    min_patients: int = 2,
+    predictions: pd.DataFrame, manifest: pd.DataFrame, settings: Inference
 ) -> pd.DataFrame:
     """Return AUROC and AUPRC of each split and class, and their mean over classes.
 
-    Labels that are uncertain or missing are left out of their class. Intervals are percentiles
-    over resampled patients, the same resamples for all classes of a split. A resample in which a
-    class has one label only is left out for that class, and counted in `note`; the mean of a
-    resample is over the classes that it leaves, those without an interval of their own included.
+    Labels that are uncertain or missing are left out of their class. The interval of an AUROC is
+    `shamsul.evaluate.auroc_interval`'s, that of the others `shamsul.evaluate.intervals`'.
 
     Parameters
     ----------
     predictions : image_id, class, logit.
     manifest : image_id, patient_id, source, split, and a column per class.
-    replicates, confidence, seed : settings of the bootstrap.
-    min_patients : fewest patients for an interval; where there are fewer, `note` says so.
+    settings : `confidence`, and `min_patients` of each label for an interval; where there are
+        fewer, `note` says so.
 
     Returns
     -------
@@ -77,11 +77,8 @@ def classification_table(
         chosen = (manifest["split"] == split).to_numpy()
         part = manifest[chosen]
         patients, names = pd.factorize(part["patient_id"], sort=True)
-        weights = patient_weights(len(names), replicates, seed)
         labels = part[classes].to_numpy(np.float64)
-        rows += _split_rows(
-            str(split), classes, logits[chosen], labels, patients, weights, confidence, min_patients
-        )
+        rows += _split_rows(str(split), classes, logits[chosen], labels, patients, settings)
     return _typed(rows)
 
 
@@ -121,16 +118,16 @@ def _split_rows(
     logits: NDArray[np.float64],
     labels: NDArray[np.float64],
     patients: NDArray[np.intp],
-    weights: NDArray[np.float64],
-    confidence: float,
-    min_patients: int,
+    settings: Inference,
 ) -> list[dict[str, object]]:
-    rows, resampled = [], []
+    rows, without, known_patients = [], [], []
     in_mean = np.zeros(len(patients), bool)
+    groups = patients % GROUPS
+    names = np.unique(groups)
     for index, name in enumerate(classes):
         known = np.isin(labels[:, index], (0, 1))
         positive = labels[known, index] == 1
-        patient = patients[known]
+        score, patient = logits[known, index], patients[known]
         row = {
             "split": split,
             "class": name,
@@ -139,52 +136,90 @@ def _split_rows(
             "n_positive": int(positive.sum()),
             "n": int(known.sum()),
             "n_patients": len(np.unique(patient)),
-            "note": "",
+            "note": _undefined(positive),
         }
         rows.append(row)
-        if len(positive) == 0:
-            row["note"] = "no certain labels"
-        elif not positive.any():
-            row["note"] = "no positives"
-        elif positive.all():
-            row["note"] = "no negatives"
         if row["note"]:
             continue
-        score = logits[known, index]
-        row["auroc"], row["auprc"] = auroc_auprc(score, positive, np.ones((1, len(score))))[:, 0]
+        found = auroc_auprc(score, positive, np.ones((1, len(score))))[:, 0]
+        row["auroc"], row["auprc"] = found
         in_mean |= known
-        block = max(BLOCK // len(score), 1)
-        found = np.concatenate(
-            [
-                auroc_auprc(score, positive, weights[start : start + block, patient])
-                for start in range(0, len(weights), block)
-            ],
-            axis=1,
-        )
-        # The mean over classes moves with every class in it, also with one of few patients.
-        resampled.append(found)
-        row["note"] = too_few(len(np.unique(patient)), min_patients)
+        left_out = _without_groups(score, positive, groups[known], names)
+        least = min(len(np.unique(patient[positive])), len(np.unique(patient[~positive])))
+        without.append(left_out)
+        known_patients.append(least)
+        row["note"] = too_few(least, settings.min_patients)
         if row["note"]:
+            row["note"] = f"of one label {row['note']}"
             continue
-        row |= _interval(found, confidence)
-        if lost := int(np.isnan(found[0]).sum()):
-            row["note"] = f"{lost} of {len(weights)} resamples have one label only"
-    rows.append(_macro(split, rows, resampled, patients[in_mean], confidence, min_patients))
+        variance = _variance(left_out, np.isin(names, groups[known]))
+        counts = [
+            (int(is_label.sum()), len(np.unique(patient[is_label])))
+            for is_label in (positive, ~positive)
+        ]
+        estimate, precision = (float(value) for value in found)
+        low, high = auroc_limits(estimate, variance[0], counts[0], counts[1], settings.confidence)
+        row |= {"auroc_low": low, "auroc_high": high}
+        row |= _limits("auprc", precision, variance[1], least, settings.confidence)
+    rows.append(_macro(split, rows, without, known_patients, patients[in_mean], settings))
     return rows
+
+
+def _undefined(positive: NDArray[np.bool_]) -> str:
+    """Return why there is neither AUROC nor AUPRC; empty where there are both labels."""
+    if len(positive) == 0:
+        return "no certain labels"
+    if not positive.any():
+        return "no positives"
+    return "no negatives" if positive.all() else ""
+
+
+def _without_groups(
+    score: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    groups: NDArray[np.intp],
+    names: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Return AUROC and AUPRC without each of G groups of patients in turn, (2, G)."""
+    block = max(BLOCK // len(score), 1)
+    found = [
+        auroc_auprc(score, positive, groups != names[start : start + block, None])
+        for start in range(0, len(names), block)
+    ]
+    return np.concatenate(found, axis=1)
+
+
+def _variance(without: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the variances of AUROC and AUPRC from those without each group, (2, G).
+
+    Parameters
+    ----------
+    present : (G,) True where the group has an image of the class.
+    """
+    return jackknife_variance(without.T, np.broadcast_to(present[:, None], without.T.shape))
 
 
 def _macro(
     split: str,
     rows: list[dict[str, object]],
-    resampled: list[NDArray[np.float64]],
+    without: list[NDArray[np.float64]],
+    known: list[int],
     patients: NDArray[np.intp],
-    confidence: float,
-    min_patients: int,
+    settings: Inference,
 ) -> dict[str, object]:
-    """Return the row with the mean over the classes that are defined, and its interval."""
+    """Return the row with the mean over the classes that are defined, and its interval.
+
+    Classes are taken as independent where the degrees of freedom are counted (Satterthwaite,
+    Biometrics 1946), and not where the variance is.
+
+    Parameters
+    ----------
+    without : (2, G) AUROC and AUPRC without a group of patients, for each class in the mean.
+    known : numbers of patients with the rarer label, for each class in the mean.
+    """
     table = pd.DataFrame(rows)
     defined = table[table["auroc"].notna()]
-    macro = {
+    macro: dict[str, object] = {
         "split": split,
         "class": MACRO,
         "auroc": defined["auroc"].mean(),
@@ -194,30 +229,30 @@ def _macro(
         "n_patients": len(np.unique(patients)),
         "note": f"mean over {len(defined)} of {len(table)} classes",
     }
-    few = too_few(len(np.unique(patients)), min_patients)
-    if resampled and few:
-        macro["note"] = f"{macro['note']}; {few}"
-    elif resampled:
-        stacked = np.stack(resampled)
-        present = ~np.isnan(stacked)
-        counts = present.sum(axis=0)
-        sums = np.where(present, stacked, 0).sum(axis=0)
-        macro |= _interval(np.where(counts, sums / np.maximum(counts, 1), np.nan), confidence)
+    if not without:
+        return macro
+    if min(known) < 2:
+        macro["note"] = f"{macro['note']}, one of which too few patients have: no interval"
+        return macro
+    stacked, present = np.stack(without), np.ones(without[0].shape[1], bool)
+    whole = _variance(stacked.mean(axis=0), present)
+    own = np.array([_variance(part, present) for part in stacked])
+    freedom = np.array(known)[:, None] - 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shared = own.sum(axis=0) ** 2 / (own**2 / freedom).sum(axis=0)
+    for place, name in enumerate(("auroc", "auprc")):
+        number = min(known) if np.isnan(shared[place]) else shared[place] + 1
+        macro |= _limits(name, macro[name], whole[place], number, settings.confidence)
     return macro
 
 
-def _interval(found: NDArray[np.float64], confidence: float) -> dict[str, float]:
-    """Return the percentile intervals of AUROC and AUPRC (2, R), where any replicate has them."""
-    if np.isnan(found[0]).all():
-        return {}
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(found, [tail, 1 - tail], axis=1)
-    return {
-        "auroc_low": float(low[0]),
-        "auroc_high": float(high[0]),
-        "auprc_low": float(low[1]),
-        "auprc_high": float(high[1]),
-    }
+def _limits(
+    name: str, estimate: Any, variance: float, patients: float, confidence: float
+) -> dict[str, object]:
+    """Return the limits of one estimate in [0, 1], named after it."""
+    mean, spread, known = (np.array([float(value)]) for value in (estimate, variance, patients))
+    low, high = limits(mean, spread, known, (np.zeros(1), np.ones(1)), confidence)
+    return {f"{name}_low": float(low[0]), f"{name}_high": float(high[0])}
 
 
 def auroc_auprc(

@@ -9,20 +9,18 @@ import numpy as np
 import pandas as pd
 
 from shamsul.evaluate.parameters import Comparison
-from shamsul.evaluate.statistics import bootstrap_interval, holm, sign_flip_test, too_few
-from shamsul.evaluate.value_matrix import NUMBERS, Column, matrices
+from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices
+from shamsul.evaluate.verdicts import TESTED, tested
 
 GROUP = ["metric", "threshold_rule", "class"]
-COMPARISONS = [
-    *(*GROUP, "method_a", "method_b", *NUMBERS),
-    *("difference", "low", "high", "p", "p_adjusted", "note"),
-]
+COMPARISONS = [*GROUP, "method_a", "method_b", *NUMBERS, *TESTED]
 
 
 def comparisons(table: pd.DataFrame, settings: Comparison, seed: int) -> pd.DataFrame:
     """Return the differences between all pairs of methods on test.
 
-    A pair is compared on the masks that both methods were scored on.
+    A pair is compared on the masks that both methods were scored on. The pairs of the same metric,
+    threshold_rule and class are one family.
 
     Parameters
     ----------
@@ -31,41 +29,56 @@ def comparisons(table: pd.DataFrame, settings: Comparison, seed: int) -> pd.Data
 
     Returns
     -------
-    metric, threshold_rule, class, method_a, method_b, n_masks, n_images, n_patients, difference
-    (mean of a - b; which way is better is in `shamsul.metrics.METRICS`), low, high (patient
-    bootstrap), p (`sign_flip_test`), p_adjusted (Holm over the pairs of the same metric,
-    threshold_rule and class), note (why there is no interval).
+    metric, threshold_rule, class, method_a, method_b, n_masks, n_images, n_patients, and what
+    `shamsul.evaluate.verdicts` tells of the mean of a - b: difference, low, high, p, p_adjusted,
+    p_least, p_equivalent, detectable, verdict, note.
     """
     parts = [pd.DataFrame(columns=COMPARISONS)]
     for matrix in matrices(table[table["split"] == "test"]):
         for name, wide in matrix.classes():
-            pairs = list(_pairs(wide.columns, settings.baseline))
-            if not pairs:
-                continue
-            first, second = np.transpose(pairs)
-            difference = wide.values[:, first] - wide.values[:, second]
-            numbers = wide.numbers(difference)
-            low, high = bootstrap_interval(difference, wide.patients, settings, seed)
-            sums = np.nansum(difference, axis=0)
-            part = wide.index([wide.columns[index] for index in first]).assign(
-                **{"class": name, **numbers, "low": low, "high": high},
-                method_b=[wide.columns[index][2] for index in second],
-                difference=sums / np.maximum(numbers["n_masks"], 1),
-                p=sign_flip_test(difference, wide.patients, settings, seed),
-                p_adjusted=np.nan,
-                note=[too_few(count, settings.min_patients) for count in numbers["n_patients"]],
-            )
-            part = part[part["n_masks"] > 0].rename(columns={"method": "method_a"})
-            parts.append(part[COMPARISONS])
+            for rule, metric, places in families(wide):
+                part = _family(wide, metric, places, settings, seed)
+                if part is not None:
+                    names = {"class": name, "threshold_rule": rule, "metric": metric}
+                    parts.append(part.assign(**names)[COMPARISONS])
     result = pd.concat(parts[1:] or parts, ignore_index=True)
-    for _, family in result.groupby(GROUP):
-        result.loc[family.index, "p_adjusted"] = holm(family["p"])
     return result.sort_values([*GROUP, "method_a", "method_b"], ignore_index=True)
 
 
-def _pairs(columns: list[Column], baseline: str) -> Iterator[tuple[int, int]]:
-    """Yield the places of pairs of methods under the same rule and metric, the baseline second."""
-    numbered = list(enumerate(columns))
-    for _, group in itertools.groupby(numbered, key=lambda item: item[1][:2]):
-        ordered = sorted(group, key=lambda item: (item[1][2] == baseline, item[1][2]))
-        yield from itertools.combinations([index for index, _ in ordered], 2)
+def families(wide: ValueMatrix) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """Yield each rule and metric of a matrix, with the places of the methods' columns by name."""
+    numbered = enumerate(wide.columns)
+    for (rule, metric), group in itertools.groupby(numbered, key=lambda item: item[1][:2]):
+        yield rule, metric, {method: place for place, (_, _, method) in group}
+
+
+def _family(
+    wide: ValueMatrix, metric: str, places: dict[str, int], settings: Comparison, seed: int
+) -> pd.DataFrame | None:
+    """Return the rows of one rule, metric and class, without these; None where no pair is."""
+    methods = sorted(places, key=lambda method: (method == settings.baseline, method))
+    pairs = list(itertools.combinations(methods, 2))
+    first, second = ([places[pair[side]] for pair in pairs] for side in (0, 1))
+    difference = wide.values[:, first] - wide.values[:, second]
+    numbers = wide.numbers(difference)
+    compared = np.flatnonzero(numbers["n_masks"] > 0)
+    if not len(compared):
+        return None
+    difference = difference[:, compared]
+    numbers = {name: number[compared] for name, number in numbers.items()}
+    return pd.DataFrame(
+        {
+            "method_a": [pairs[index][0] for index in compared],
+            "method_b": [pairs[index][1] for index in compared],
+            **numbers,
+            **tested(
+                difference,
+                wide.patients,
+                numbers["n_patients"],
+                metric,
+                settings,
+                seed,
+                wide.weights(difference),
+            ),
+        }
+    )

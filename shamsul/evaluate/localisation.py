@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from shamsul.evaluate.means import estimates
-from shamsul.evaluate.parameters import Resampling
-from shamsul.evaluate.statistics import Array
+from shamsul.evaluate.means import bounds, estimates
+from shamsul.evaluate.parameters import Inference
+from shamsul.evaluate.patients import Array
 from shamsul.evaluate.value_matrix import NUMBERS, matrices
 
 LOCALISATION = [
@@ -16,27 +16,33 @@ LOCALISATION = [
 ]
 
 
-def localisation(table: pd.DataFrame, settings: Resampling, seed: int) -> pd.DataFrame:
-    """Return means with their patient-bootstrap intervals, and quartiles over images.
+def localisation(table: pd.DataFrame, settings: Inference) -> pd.DataFrame:
+    """Return means with their intervals over patients, and quartiles over images.
 
     Parameters
     ----------
     table : table that `per_image` returns.
-    settings : settings of the resampling.
+    settings : settings of the intervals.
 
     Returns
     -------
-    split, class (`pooled`: every image x class pair counts once), method, threshold_rule, metric,
-    n_masks (image x class pairs; for `false_alarm_area` those without the finding, so without a
-    mask), n_images, n_patients, mean, low, high, median, q1, q3, note (why there is no interval).
+    split, class (`pooled`: every drawn mask counts once; `macro`: the mean over classes), method,
+    threshold_rule, metric, n_masks (image x class pairs; for `false_alarm_area` those without the
+    finding, so without a mask), n_images, n_patients, mean, low, high, median, q1, q3, note (why
+    there is no interval).
     """
     parts = [pd.DataFrame(columns=LOCALISATION)]
     for matrix in matrices(table):
         for name, wide in matrix.classes():
-            q1, median, q3 = np.nanquantile(wide.values, [0.25, 0.5, 0.75], axis=0)
+            # A mean over classes has no quartiles.
+            quartiles = np.full((3, len(wide.columns)), np.nan)
+            if not wide.macro:
+                quartiles = np.nanquantile(wide.values, [0.25, 0.5, 0.75], axis=0)
+            q1, median, q3 = quartiles
+            limits = bounds([metric for _, metric, _ in wide.columns])
             part = wide.index(wide.columns).assign(
                 **{"split": wide.split, "class": name, "median": median, "q1": q1, "q3": q3},
-                **estimates(wide.values, wide.pairs, settings, seed, _means),
+                **estimates(wide.values, wide.pairs, limits, settings, _means, macro=wide.macro),
             )
             parts.append(part[LOCALISATION])
     result = pd.concat(parts[1:] or parts)
@@ -46,4 +52,7 @@ def localisation(table: pd.DataFrame, settings: Resampling, seed: int) -> pd.Dat
 
 
 def _means(values: Array) -> Array:
-    return np.asarray(np.nanmean(values, axis=0))
+    """Return the mean of each column; NaN where it has no value."""
+    number = (~np.isnan(values)).sum(axis=0)
+    sums = np.nansum(values, axis=0)
+    return np.divide(sums, number, out=np.full(len(sums), np.nan), where=number > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from shamsul.evaluate.means import means
-from shamsul.evaluate.parameters import Resampling
+from shamsul.evaluate.parameters import Inference
 
 METRICS = ("relevance_mass", "lift", "hit_rate")
 COLUMNS = [
@@ -14,9 +14,7 @@ COLUMNS = [
 ]
 
 
-def summarise(
-    scores: pd.DataFrame, manifest: pd.DataFrame, settings: Resampling, seed: int
-) -> pd.DataFrame:
+def summarise(scores: pd.DataFrame, manifest: pd.DataFrame, settings: Inference) -> pd.DataFrame:
     """Return the relevance on the marker by split, class and the image's label.
 
     In a source with a confounder the marker goes with one class in training and tune, and with
@@ -28,7 +26,7 @@ def summarise(
     ----------
     scores : table that `shamsul.evaluate.per_image.gather` returns; rows of kind `marker` count.
     manifest : image_id and a column of labels for each class.
-    settings : settings of the resampling.
+    settings : settings of the intervals.
 
     Returns
     -------
@@ -48,4 +46,4 @@ def summarise(
         hit_rate=found["hit"],
     )
     keys = ["split", "class", "shown", "method"]
-    return means(found, METRICS, keys, settings, seed)[COLUMNS]
+    return means(found, METRICS, keys, settings)[COLUMNS]

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from shamsul.evaluate.parameters import Resampling
-from shamsul.evaluate.statistics import Array, bootstrap_interval, too_few
-from shamsul.evaluate.value_matrix import NUMBERS, POOLED, count
+from shamsul.evaluate.intervals import Bounds, Statistic, interval, mean_interval, why_none
+from shamsul.evaluate.parameters import Inference
+from shamsul.evaluate.patients import Array, patient_sums, ratio
+from shamsul.evaluate.value_matrix import MACRO, NUMBERS, POOLED, count
+from shamsul.metrics import of_table
 
 UNIT = ["patient_id", "image_id", "class"]
 """Columns that name an image x class pair, and the order in which pairs are added up."""
@@ -22,27 +25,27 @@ def means(
     table: pd.DataFrame,
     values: str | Sequence[str],
     by: Sequence[str],
-    settings: Resampling,
-    seed: int,
+    settings: Inference,
     *,
     beside: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Return the mean of each group with its patient-bootstrap interval.
+    """Return the mean of each group with its interval over patients.
 
     Parameters
     ----------
     table : one row for each image x class pair and group, with the columns of `UNIT`.
     values : column of the values, or several, which are metrics; NaN where one is missing.
-    by : columns whose values make groups that are resampled apart from each other. Without `class`
-        among them each group is divided into classes, and is itself one more, `pooled`.
-    settings : settings of the resampling.
-    beside : columns whose values make groups that are resampled together; then `values` is one.
+    by : columns whose values make groups of rows. Without `class` among them each group is divided
+        into classes, and is itself two more: `pooled`, and `macro`, the mean over classes.
+    settings : settings of the intervals.
+    beside : columns whose values make groups of the same rows; then `values` is one. It names the
+        metric where `metric` is not among them.
 
     Returns
     -------
     The columns of `by`, class where it is not among them, those of `beside` (or `metric` for
-    several values), and `MEANS`. Pooled rows come first in each group. The mean is NaN where a
-    group has no value.
+    several values), and `MEANS`. The rows of all classes come first in each group. The mean is NaN
+    where a group has no value.
     """
     parts = []
     for key, group in groups(table, by):
@@ -50,14 +53,17 @@ def means(
             matrix = group.pivot(index=UNIT, columns=list(beside), values=values).sort_index()
         else:
             matrix = group.set_index(UNIT)[list(values)].sort_index().rename_axis(columns="metric")
-        found = estimates(matrix.to_numpy(float), matrix.index.to_frame(), settings, seed)
-        parts.append(matrix.columns.to_frame(index=False).assign(**key, **found))
+        names = matrix.columns.to_frame(index=False)
+        metrics = names["metric"] if "metric" in names else [str(values)] * len(names)
+        pairs, macro = matrix.index.to_frame(), key["class"] == MACRO
+        found = estimates(matrix.to_numpy(float), pairs, bounds(metrics), settings, macro=macro)
+        parts.append(names.assign(**key, **found))
     columns = [*dict.fromkeys([*by, "class"]), *(beside or ["metric"]), *MEANS]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def groups(table: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Yield the names and rows of each group and class, `pooled` first in a group; see `means`."""
+    """Yield the names and rows of each group and class, `pooled` and `macro` first; see `means`."""
     for key, group in table.groupby(list(by)) if by else [((), table)]:
         names = dict(zip(by, key, strict=True))
         if "class" in names:
@@ -65,6 +71,7 @@ def groups(table: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, A
             continue
         if len(group):
             yield names | {"class": POOLED}, group
+            yield names | {"class": MACRO}, group
         for name, part in group.groupby("class"):
             yield names | {"class": str(name)}, part
 
@@ -72,33 +79,83 @@ def groups(table: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, A
 def estimates(
     values: Array,
     pairs: pd.DataFrame,
-    settings: Resampling,
-    seed: int,
+    limits: Bounds,
+    settings: Inference,
     mean: Callable[[Array], Array] | None = None,
+    *,
+    macro: bool = False,
 ) -> dict[str, Any]:
-    """Return the mean of each of K columns with its interval, all on the same resamples.
+    """Return the mean of each of K columns with its interval.
 
     Parameters
     ----------
     values : (N, K), NaN where one is missing.
-    pairs : (N rows) patient_id and image_id.
-    settings : settings of the resampling.
+    pairs : (N rows) patient_id, image_id and class.
+    limits : smallest and largest possible values.
+    settings : settings of the intervals.
     mean : function from values to their means (K,); by default that of each column by itself. It
         decides on the order in which numbers are added, and so on the last bits.
+    macro : True where the mean is that over classes of their means.
 
     Returns
     -------
     `MEANS` by name, K values each. `note` tells why there is no interval, and is empty otherwise.
     """
-    numbers = count(values, pairs)
-    low, high = bootstrap_interval(values, pairs["patient_id"], settings, seed)
-    return {
-        **numbers,
-        "mean": (mean or column_means)(values),
-        "low": low,
-        "high": high,
-        "note": [too_few(patients, settings.min_patients) for patients in numbers["n_patients"]],
-    }
+    numbers, mean = count(values, pairs), mean or column_means
+    patients = pairs["patient_id"].to_numpy(object)
+    if macro:
+        codes, names = pd.factorize(pairs["class"])
+        parts = [np.where((codes == code)[:, None], values, np.nan) for code in range(len(names))]
+        found = over_classes(np.array([mean(part) for part in parts]))
+        low, high = _macro_interval(parts, patients, limits, settings)
+    else:
+        found = mean(values)
+        low, high = mean_interval(values, patients, limits, settings)
+    bounded = np.isfinite(limits[0]) & np.isfinite(limits[1])
+    why = zip(numbers["n_patients"], bounded, low, strict=True)
+    notes = [why_none(patients, settings.min_patients, known, end) for patients, known, end in why]
+    return {**numbers, "mean": found, "low": low, "high": high, "note": notes}
+
+
+def _macro_interval(
+    parts: list[Array], patients: Array, limits: Bounds, settings: Inference
+) -> tuple[Array, Array]:
+    """Return intervals of the mean over classes, of values (N, K) by class."""
+    totals = [patient_sums(part, patients) for part in parts]
+    sums = np.stack([array for pair in totals for array in pair], axis=1)
+    number = np.array([counts.sum(axis=0) for _, counts in totals])
+    weights = sum(
+        counts / np.maximum(total, 1) for (_, counts), total in zip(totals, number, strict=True)
+    )
+    return interval(sums, _macro(number > 0), [np.asarray(weights)], limits, settings)
+
+
+def _macro(present: NDArray[np.bool_]) -> Statistic:
+    """Return the statistic of sums and numbers of C classes in turn, (N, 2 C, K).
+
+    It is the mean over the classes that are present (C, K), NaN where one has no value left.
+    """
+
+    def statistic(totals: Array) -> Array:
+        shape = (len(totals), -1, 2, totals.shape[2])
+        by_class = totals.reshape(shape)
+        means = ratio(by_class.transpose(0, 2, 1, 3).reshape(len(totals), 2, -1))
+        means = np.where(present, means.reshape(len(totals), *present.shape), 0.0)
+        return np.asarray(means.sum(axis=1) / np.maximum(present.sum(axis=0), 1))
+
+    return statistic
+
+
+def over_classes(means: Array) -> Array:
+    """Return the mean over classes (C, K) that have one: (K,), NaN where none has."""
+    number = (~np.isnan(means)).sum(axis=0)
+    return np.where(number > 0, np.nansum(means, axis=0) / np.maximum(number, 1), np.nan)
+
+
+def bounds(metrics: Sequence[str]) -> Bounds:
+    """Return the smallest and largest possible values of metrics, by their names in a table."""
+    found = [of_table(str(name)) for name in metrics]
+    return np.array([m.low for m in found], float), np.array([m.high for m in found], float)
 
 
 def column_means(values: Array) -> Array:

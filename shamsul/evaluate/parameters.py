@@ -38,25 +38,21 @@ class Parameters:
 
 
 @dataclass(frozen=True)
-class Resampling(Parameters):
+class Inference(Parameters):
     """Settings of intervals and tests.
 
     Attributes
     ----------
-    replicates : number of patient-bootstrap replicates, at least 1.
-    interval : kind of interval, bias-corrected and accelerated or plain percentiles.
     confidence : coverage of the intervals, in (0, 1).
     min_patients : fewest patients for an interval or a test.
     """
 
-    replicates: int
-    interval: Literal["bca", "percentile"]
     confidence: float
     min_patients: int
 
 
 @dataclass(frozen=True)
-class Measurement(Resampling):
+class Measurement(Inference):
     """Settings of the values per image, and of what is summarised beside them.
 
     Attributes
@@ -72,19 +68,21 @@ class Measurement(Resampling):
 
 
 @dataclass(frozen=True)
-class Comparison(Resampling):
+class Comparison(Inference):
     """Settings of the comparison of methods.
 
     Attributes
     ----------
     baseline : method that is `method_b` in all its pairs.
+    margin : difference of a metric that does not matter.
     """
 
     baseline: str
+    margin: float
 
 
 @dataclass(frozen=True)
-class Stratification(Resampling):
+class Stratification(Inference):
     """Settings of strata and regressions.
 
     Attributes

@@ -14,18 +14,29 @@ import pandas as pd
 from shamsul.errors import InputError
 from shamsul.evaluate.histogram_metrics import LEVELS, OVERLAP, RANKING, area
 from shamsul.evaluate.parameters import Measurement
+from shamsul.evaluate.repeats import mark
 from shamsul.evaluate.thresholds import histograms, levels
 from shamsul.labels import NOT_PATHOLOGIES
 from shamsul.metrics import FALSE_ALARMS, PREFIX
 
-COLUMNS = ["image_id", "patient_id", "split", "class", "method"]
+COLUMNS = ["image_id", "patient_id", "split", "class", "method", "repeats"]
 
 
-def gather(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return scores with their images' patient and split, sorted.
+def gather(
+    scores: pd.DataFrame, manifest: pd.DataFrame, repeated: pd.DataFrame, *, abstains: bool = False
+) -> pd.DataFrame:
+    """Return scores with their images' patient and split, and what masks repeat, sorted.
 
     A method that has no map at all of a split, such as a reader who read the test set only, is not
-    judged on it. Within a split a map that was not made is scored as empty.
+    judged on it. Within a split a map that was not made is scored as empty, but that of a method
+    that abstains, such as a position prior of which no mask is known, is not judged.
+
+    Parameters
+    ----------
+    scores : table that `shamsul.evaluate.scores.score` returns, of any methods.
+    manifest : image_id, patient_id and split.
+    repeated : table that `shamsul.evaluate.repeats.repeats` returns.
+    abstains : True where the method abstains.
 
     Raises
     ------
@@ -37,7 +48,10 @@ def gather(scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     if repeated.any():
         method, _, name, image_id = scores.loc[repeated, key].iloc[0]
         raise InputError(f"{method}: image {image_id!r}, class {name!r} is scored twice")
-    return judged(scores, manifest).sort_values(key, ignore_index=True)
+    found = mark(judged(scores, manifest), repeated)
+    if abstains:
+        found = found[found["made"].astype(bool)]
+    return found.sort_values(key, ignore_index=True)
 
 
 def judged(table: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
@@ -80,10 +94,10 @@ def per_image(
 
     Returns
     -------
-    image_id, patient_id, split, class, method, threshold_rule (`none` for what needs no threshold),
-    metric (`shamsul.metrics`), value, probability of the class, n_labels (positive labels of the
-    image that are pathologies: 1 is a single-label image). The metrics of masks have a row for
-    every mask, the false alarms one for every image that is labelled negative.
+    image_id, patient_id, split, class, method, repeats, threshold_rule (`none` for what needs no
+    threshold), metric (`shamsul.metrics`), value, probability of the class, n_labels (positive
+    labels of the image that are pathologies: 1 is a single-label image). The metrics of masks have
+    a row for every mask, the false alarms one for every image that is labelled negative.
 
     Raises
     ------

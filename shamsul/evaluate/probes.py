@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from shamsul.evaluate.means import groups, means
-from shamsul.evaluate.parameters import Resampling
+from shamsul.evaluate.parameters import Inference
 from shamsul.metrics import of_group
 
 KEYS = ["method", "metric", "fill", "stage"]
@@ -16,7 +16,7 @@ COLUMNS = [
 
 
 def summarise(
-    probes: pd.DataFrame, manifest: pd.DataFrame, settings: Resampling, seed: int
+    probes: pd.DataFrame, manifest: pd.DataFrame, settings: Inference
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return means with intervals over the heatmaps that were probed.
 
@@ -24,7 +24,7 @@ def summarise(
     ----------
     probes : tables of `shamsul.probe.table.probe` of any methods and shards, joined.
     manifest : image_id, patient_id and split.
-    settings : settings of the resampling.
+    settings : settings of the intervals.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def summarise(
     """
     table = probes.merge(manifest[["image_id", "patient_id", "split"]], on="image_id")
     table = table[table.groupby(["split", "method"])["explained"].transform("any").astype(bool)]
-    rows = means(table, "value", ["split"], settings, seed, beside=KEYS)
+    rows = means(table, "value", ["split"], settings, beside=KEYS)
     rows = rows.rename(columns={"n_masks": "n_maps"}).set_index(["split", "class", *KEYS])
     more = [
         _counts(group).assign(**names).set_index(["split", "class"], append=True)

@@ -8,29 +8,32 @@ import numpy as np
 import pandas as pd
 
 from shamsul.evaluate.histogram_metrics import auprc
-from shamsul.evaluate.parameters import Resampling
-from shamsul.evaluate.statistics import patient_weights, too_few
+from shamsul.evaluate.intervals import jackknife_variance, limits
+from shamsul.evaluate.means import over_classes
+from shamsul.evaluate.parameters import Inference
+from shamsul.evaluate.patients import Array, too_few
 from shamsul.evaluate.thresholds import histograms
-from shamsul.evaluate.value_matrix import POOLED
+from shamsul.evaluate.value_matrix import MACRO, POOLED
 from shamsul.metrics import PREFIX, of_group
 
 (METRIC,) = of_group("dataset")
-ROWS = 64
-"""Number of replicates worked on at once, each of twice 1024 levels."""
+GROUPS = 100
+"""Number of groups of patients, of which one at a time is left out; at most as many as patients."""
 
 
-def pxap(scores: pd.DataFrame, settings: Resampling, seed: int) -> pd.DataFrame:
+def pxap(scores: pd.DataFrame, settings: Inference) -> pd.DataFrame:
     """Return PxAP of each class, one number where other metrics are means over images.
 
     Every pixel of every image is ranked by its level (Choe et al., CVPR 2020). Images that show
     nothing but background at a high level count against the method, which a mean of precisions
-    per image would forgive. Large images weigh more. Intervals are percentiles of patient
-    resamples, whose histograms are summed before the precision is taken.
+    per image would forgive. Large images weigh more. The variance is the jackknife's: from the
+    precision without the pixels of each patient, or of each group of patients.
 
     Parameters
     ----------
-    scores : scores of one method, as `shamsul.evaluate.per_image.gather` returns them.
-    settings : `replicates`, `confidence` and `min_patients`.
+    scores : scores of one method, as `shamsul.evaluate.per_image.gather` returns them, with the
+        column `repeats`.
+    settings : `confidence` and `min_patients`.
 
     Returns
     -------
@@ -39,42 +42,62 @@ def pxap(scores: pd.DataFrame, settings: Resampling, seed: int) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     masked = scores[scores["kind"].isin(list(PREFIX))]
     for (split, kind, method), part in masked.groupby(["split", "kind", "method"]):
-        by_class = [(str(name), group) for name, group in part.groupby("class")]
-        for name, group in [(POOLED, part), *by_class]:
-            inside, outside = histograms(group)
-            codes, patients = pd.factorize(group["patient_id"], sort=True)
-            sums = np.zeros((2, len(patients), inside.shape[1]))
-            np.add.at(sums[0], codes, inside)
-            np.add.at(sums[1], codes, outside)
-            low = high = np.nan
-            note = too_few(len(patients), settings.min_patients)
-            if not note:
-                low, high = _interval(sums, settings, seed)
-            rows.append(
-                {
-                    "split": split,
-                    "class": name,
-                    "method": method,
-                    "threshold_rule": "none",
-                    "metric": PREFIX[str(kind)] + METRIC,
-                    "n_masks": len(group),
-                    "n_images": group["image_id"].nunique(),
-                    "n_patients": len(patients),
-                    "mean": float(auprc(inside.sum(axis=0), outside.sum(axis=0))),
-                    "low": low,
-                    "high": high,
-                    "note": note,
-                }
-            )
+        names = {"split": split, "method": method, "threshold_rule": "none"}
+        names["metric"] = PREFIX[str(kind)] + METRIC
+        codes, _ = pd.factorize(part["patient_id"], sort=True)
+        groups = pd.Series(codes % GROUPS, part.index)
+        size, found = int(groups.max()) + 1, []
+        for name, group in part.groupby("class"):
+            found.append(_precisions(group, groups, size))
+            rows.append(_row(group, *found[-1], settings) | names | {"class": str(name)})
+        once = part[part["repeats"] == ""]
+        rows.append(
+            _row(once, *_precisions(once, groups, size), settings) | names | {"class": POOLED}
+        )
+        without = over_classes(np.array([left for left, _ in found]))
+        macro = _row(part, without, np.ones(size, bool), settings)
+        means = [row["mean"] for row in rows[-len(found) - 1 : -1]]
+        rows.append(macro | names | {"class": MACRO, "mean": float(np.mean(means))})
     return pd.DataFrame(rows)
 
 
-def _interval(sums: np.ndarray, settings: Resampling, seed: int) -> tuple[float, float]:
-    weights = patient_weights(sums.shape[1], settings.replicates, seed)
-    values = [
-        auprc(weights[start : start + ROWS] @ sums[0], weights[start : start + ROWS] @ sums[1])
-        for start in range(0, len(weights), ROWS)
-    ]
-    tail = (1 - settings.confidence) / 2
-    low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
-    return float(low), float(high)
+def _precisions(
+    scores: pd.DataFrame, groups: pd.Series, size: int
+) -> tuple[Array, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Return the precision without each group of patients, and whether a group has a mask."""
+    inside, outside = histograms(scores)
+    codes = groups[scores.index].to_numpy()
+    sums = np.zeros((2, size, inside.shape[1]))
+    np.add.at(sums[0], codes, inside)
+    np.add.at(sums[1], codes, outside)
+    left = sums.sum(axis=1, keepdims=True) - sums
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(auprc(left[0], left[1])), np.isin(np.arange(size), codes)
+
+
+def _row(
+    scores: pd.DataFrame,
+    without: Array,
+    present: np.ndarray[Any, np.dtype[np.bool_]],
+    settings: Inference,
+) -> dict[str, Any]:
+    """Return the numbers, the precision of all and its interval."""
+    inside, outside = histograms(scores)
+    mean = float(auprc(inside.sum(axis=0), outside.sum(axis=0)))
+    number = scores["patient_id"].nunique()
+    note = too_few(number, settings.min_patients)
+    low = high = np.array([np.nan])
+    if not note:
+        variance = jackknife_variance(without[:, None], present[:, None])
+        known = np.array([float(number)])
+        bounds = (np.zeros(1), np.ones(1))
+        low, high = limits(np.array([mean]), variance, known, bounds, settings.confidence)
+    return {
+        "n_masks": len(scores),
+        "n_images": scores["image_id"].nunique(),
+        "n_patients": number,
+        "mean": mean,
+        "low": float(low[0]),
+        "high": float(high[0]),
+        "note": note,
+    }

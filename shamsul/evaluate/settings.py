@@ -52,11 +52,9 @@ class Evaluate(Section):
     pooled over all classes."""
     min_patients: Annotated[int, Field(ge=2)] = 5
     """Fewest patients for an interval or a test. With fewer there is neither."""
-    replicates: PositiveInt = 1000
-    """Number of patient-bootstrap replicates."""
-    interval: Literal["bca", "percentile"] = "bca"
-    """Kind of confidence interval: bias-corrected and accelerated, or plain percentiles of the
-    replicates."""
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Difference of a metric between 0 and 1 that does not matter; what is shown to differ by less
+    is called equivalent."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Coverage of the confidence intervals."""
     baseline: str = "random"
@@ -73,6 +71,10 @@ class Evaluate(Section):
     """Options of that protocol."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {"rules": "thresholds"}
+    REMOVED: ClassVar[Mapping[str, str]] = {
+        "replicates": "intervals come from no bootstrap now",
+        "interval": "there is one kind of interval now",
+    }
 
     @field_validator("thresholds")
     @classmethod

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.evaluate.features import KEY
+from shamsul.evaluate.intervals import Bounds, Statistic, interval
+from shamsul.evaluate.means import bounds, estimates
 from shamsul.evaluate.parameters import Stratification
-from shamsul.evaluate.statistics import Array, interval, patient_sums, ratio, too_few
+from shamsul.evaluate.patients import Array, patient_sums, ratio, too_few
 from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices
 from shamsul.labels import CLASSES, PARENTS
 from shamsul.metrics import headlines, of_outlines
@@ -33,9 +38,10 @@ VARIABLES = {
 }
 """Variables by which images or image x class pairs are divided, in the order of the table."""
 
+DIFFERENCE = ("difference", "difference_low", "difference_high")
 STRATA = [
     *("variable", "stratum", "class", "method", "threshold_rule", "metric", *NUMBERS),
-    *("mean", "low", "high", "difference", "difference_low", "difference_high", "note"),
+    *("mean", "low", "high", *DIFFERENCE, "n_classes", "note"),
 ]
 
 
@@ -44,9 +50,8 @@ def strata(
     manifest: pd.DataFrame,
     features: pd.DataFrame,
     settings: Stratification,
-    seed: int,
 ) -> pd.DataFrame:
-    """Return the mean with its patient-bootstrap interval in each stratum of test.
+    """Return the mean with its interval over patients in each stratum of test.
 
     Strata are those of `VARIABLES`. An image or pair of which a variable is not known (such as the
     shape of what has boxes only) is in none of its strata.
@@ -56,16 +61,20 @@ def strata(
     table : table that `shamsul.evaluate.per_image.per_image` returns.
     manifest : image_id, view, projection, sex, age, and a column of labels for each class.
     features : table that `shamsul.evaluate.features.of_masks` returns.
-    settings : `true_positive`, and `replicates`, `confidence`, `interval` and `min_patients`.
+    settings : `true_positive`, `confidence` and `min_patients`.
 
     Returns
     -------
-    variable, stratum, class (or `pooled`), method, threshold_rule (`best` is left out, since nobody
-    can use it), metric (of `shamsul.metrics.headlines`), n_masks, n_images, n_patients, mean, low,
-    high.
-    difference, difference_low, difference_high : the mean less that of the variable's first
-    stratum (such as multi-label less single-label), on the same resamples of all patients of the
-    class; other images, so nothing is paired. NaN for the first stratum.
+    variable, stratum, class (or `pooled`, or `macro`), method, threshold_rule (`best` is left out,
+    since nobody can use it), metric (of `shamsul.metrics.headlines`), n_masks, n_images,
+    n_patients, mean, low, high.
+    difference, difference_low, difference_high : the stratum less the variable's first (such as
+    multi-label less single-label), within classes: strata differ in their mix of classes, and a
+    difference of their means would be owed to it. For `pooled` it is ``sum w_c d_c / sum w_c`` over
+    the n_classes classes in both strata, with ``w_c = n_c m_c / (n_c + m_c)`` of their n_c and m_c
+    masks (Mantel and Haenszel's weights; the estimate of class fixed effects), for `macro` the mean
+    of these d_c. Other images, so nothing is paired. NaN for the first stratum, and where no class
+    is in both.
     note : why there is no interval.
     """
     headline = table["metric"].map(of_outlines).isin(headlines())
@@ -75,7 +84,8 @@ def strata(
     for matrix in matrices(table):
         for name, wide in matrix.classes():
             inside = member.loc[pd.MultiIndex.from_frame(wide.pairs[KEY])]
-            parts.append(_of_class(wide, inside, settings, seed).assign(**{"class": name}))
+            for part in _of_class(wide, inside, settings):
+                parts.append(part.assign(**{"class": name}))
     result = pd.concat(parts[1:] or parts)
     place = {level: number for number, level in enumerate(member.columns)}
     levels = zip(result["variable"], result["stratum"], strict=True)
@@ -85,47 +95,98 @@ def strata(
 
 
 def _of_class(
-    wide: ValueMatrix, inside: pd.DataFrame, settings: Stratification, seed: int
-) -> pd.DataFrame:
-    """Return the rows of one class, without the class; all its strata are resampled together.
+    wide: ValueMatrix, inside: pd.DataFrame, settings: Stratification
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each stratum of one class, without the class.
 
     Parameters
     ----------
     inside : (N, L) bool, membership of N pairs in L strata.
     """
-    levels, columns = list(inside), len(wide.columns)
-    chosen = inside.to_numpy(bool)[:, :, None]
-    values = np.where(chosen, wide.values[:, None], np.nan).reshape(len(chosen), -1)
-    numbers = wide.numbers(values)
-    totals = np.stack(patient_sums(values, wide.patients), axis=1)
-    enough = numbers["n_patients"] >= settings.min_patients
-    low, high = interval(totals, ratio, enough, settings, seed)
-
-    variables = [variable for variable, _ in levels]
-    first = np.array([variables.index(variable) for variable in variables])
-    reference = (first[:, None] * columns + np.arange(columns)).ravel()
-    other = reference != np.arange(len(reference))
-    both = np.concatenate([totals, totals[:, :, reference]], axis=1)
-    difference = np.where(other, contrast(both.sum(axis=0, keepdims=True))[0], np.nan)
-    limits = interval(both, contrast, enough & enough[reference] & other, settings, seed)
-    notes = [too_few(count, settings.min_patients) for count in numbers["n_patients"]]
-    part = wide.index(wide.columns * len(levels)).assign(
-        variable=np.repeat(variables, columns),
-        stratum=np.repeat([level for _, level in levels], columns),
-        **numbers,
-        **{"mean": ratio(totals.sum(axis=0, keepdims=True))[0], "low": low, "high": high},
-        **{"difference": difference, "difference_low": limits[0], "difference_high": limits[1]},
-        note=[
-            own or (levels[at // columns][1] + ": " + notes[at] if notes[at] else "")
-            for own, at in zip(notes, reference, strict=True)
-        ],
-    )
-    return part[part["n_masks"] > 0]
+    limits = bounds([metric for _, metric, _ in wide.columns])
+    first: dict[str, tuple[str, Array]] = {}
+    for (variable, stratum), member in inside.items():
+        values = np.where(member.to_numpy(bool)[:, None], wide.values, np.nan)
+        name, reference = first.setdefault(variable, (stratum, values))
+        found = estimates(values, wide.pairs, limits, settings, macro=wide.macro)
+        notes = found.pop("note")
+        difference: dict[str, Any] = dict.fromkeys(DIFFERENCE, np.nan)
+        if name != stratum:
+            difference, notes = _difference(wide, values, reference, limits, settings, notes, name)
+        part = wide.index(wide.columns).assign(
+            variable=variable, stratum=stratum, **found, **({"n_classes": 0} | difference)
+        )
+        yield part.assign(note=notes)[part["n_masks"] > 0]
 
 
-def contrast(totals: Array) -> Array:
-    """Return a mean less another; (N, 4, K) sum and number of the one, then of the other."""
-    return ratio(totals[:, :2]) - ratio(totals[:, 2:])
+def _difference(
+    wide: ValueMatrix,
+    values: Array,
+    reference: Array,
+    limits: Bounds,
+    settings: Stratification,
+    notes: list[str],
+    name: str,
+) -> tuple[dict[str, Array], list[str]]:
+    """Return values (N, K) of a stratum less those of the first one, `name`, and the notes."""
+    codes, _ = pd.factorize(wide.pairs["class"])
+    sums, both = [], []
+    counts = [np.zeros((1, values.shape[1])), np.zeros((1, values.shape[1]))]
+    for code in range(codes.max(initial=-1) + 1):
+        here = (codes == code)[:, None]
+        own = patient_sums(np.where(here, values, np.nan), wide.patients)
+        other = patient_sums(np.where(here, reference, np.nan), wide.patients)
+        common = (own[1].sum(axis=0) > 0) & (other[1].sum(axis=0) > 0)
+        sums += [np.where(common, part, 0.0) for part in (*own, *other)]
+        both.append(common)
+        counts = [
+            total + np.where(common, part, 0.0)
+            for total, part in zip(counts, (own[1], other[1]), strict=True)
+        ]
+    present, totals = np.array(both), np.stack(sums, axis=1)
+    statistic = contrast(present, even=wide.macro)
+    span = limits[1] - limits[0]
+    low, high = interval(totals, statistic, counts, (-span, span), settings)
+    few = [(part > 0).sum(axis=0) for part in counts]
+    said = [
+        note
+        or ("" if shared.any() else f"no class is in {name} too: no difference")
+        or too_few(min(numbers), settings.min_patients)
+        for note, shared, numbers in zip(notes, present.T, zip(*few, strict=True), strict=True)
+    ]
+    estimate = statistic(totals.sum(axis=0, keepdims=True))[0]
+    found = dict(zip(DIFFERENCE, (estimate, low, high), strict=True))
+    return found | {"n_classes": present.sum(axis=0)}, said
+
+
+def contrast(present: NDArray[np.bool_], *, even: bool) -> Statistic:
+    """Return the statistic that is a mean less another within C classes.
+
+    It takes the sum and number of the one, then of the other, of class after class, (N, 4 C, K).
+
+    Parameters
+    ----------
+    present : (C, K) True for the classes in both.
+    even : True where classes weigh the same, False where they weigh what they tell.
+    """
+
+    def statistic(totals: Array) -> Array:
+        parts = totals.reshape(len(totals), *present.shape[:1], 4, -1)
+        differences = _ratio(parts[:, :, :2]) - _ratio(parts[:, :, 2:])
+        n, m = parts[:, :, 1], parts[:, :, 3]
+        weights = np.where(present, 1.0, 0.0) if even else n * m / np.maximum(n + m, 1)
+        # A class that weighs nothing has no difference.
+        weighted = np.where(weights > 0, weights * differences, 0.0).sum(axis=1)
+        whole = np.broadcast_to(weights, differences.shape).sum(axis=1)
+        return np.divide(weighted, whole, out=np.full_like(weighted, np.nan), where=whole > 0)
+
+    return statistic
+
+
+def _ratio(parts: Array) -> Array:
+    """Return sums over numbers of N sets of C classes, (N, C, 2, K)."""
+    flat = parts.transpose(0, 2, 1, 3).reshape(len(parts), 2, -1)
+    return ratio(flat).reshape(len(parts), *parts.shape[1:2], -1)
 
 
 def _membership(

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from shamsul.metrics import FALSE_ALARMS, PREFIX, of_outlines
 
 POOLED = "pooled"
-"""Name that stands for all image x class pairs where a class's name would be."""
+"""Name that stands for all image x class pairs where a class's name would be.
+
+Every pair counts once, and so does every drawn mask: see `repeats` of the matrix.
+"""
+MACRO = "macro"
+"""Name that stands for the mean over classes of their means, where a class's name would be."""
 NUMBERS = ["n_masks", "n_images", "n_patients"]
 """Numbers of image x class pairs, their images and their patients behind a row of a table."""
 
@@ -32,28 +37,50 @@ class ValueMatrix:
     Attributes
     ----------
     split : split of all its images.
-    pairs : (N rows) patient_id, image_id, class; sorted by them.
+    pairs : (N rows) patient_id, image_id, class, repeats; sorted by them. repeats : class of the
+        same image whose mask this one repeats, empty where none is.
     columns : (K) names of the columns, sorted.
     values : (N, K), NaN where one is missing.
+    macro : True where means are those over classes of their means.
     """
 
     split: str
     pairs: pd.DataFrame
     columns: list[Column]
     values: NDArray[np.float64]
+    macro: bool = False
 
     def classes(self) -> Iterator[tuple[str, ValueMatrix]]:
-        """Yield the rows of each class, then all as `pooled`; columns without a value left out."""
+        """Yield the rows of each class, then all as `pooled`, then all as `macro`.
+
+        A class's columns without a value are left out. What repeats another class's mask is not
+        pooled, since the same drawing would count twice.
+        """
         for name in sorted(set(self.pairs["class"])):
-            rows = (self.pairs["class"] == name).to_numpy()
-            values = self.values[rows]
-            kept = np.flatnonzero(~np.isnan(values).all(axis=0))
-            columns = [self.columns[index] for index in kept]
-            yield (
-                name,
-                replace(self, pairs=self.pairs[rows], columns=columns, values=values[:, kept]),
-            )
-        yield POOLED, self
+            yield name, self._rows((self.pairs["class"] == name).to_numpy())
+        yield POOLED, self._rows((self.pairs["repeats"] == "").to_numpy())
+        yield MACRO, replace(self, macro=True)
+
+    def _rows(self, chosen: NDArray[np.bool_]) -> ValueMatrix:
+        """Return some rows, and the columns that have a value in them."""
+        values = self.values[chosen]
+        kept = np.flatnonzero(~np.isnan(values).all(axis=0))
+        columns = [self.columns[index] for index in kept]
+        return replace(self, pairs=self.pairs[chosen], columns=columns, values=values[:, kept])
+
+    def weights(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weights (N, K) under which the mean of values of the same rows is taken.
+
+        They are 1, or for `macro` one over the number of values of the class, so that all classes
+        weigh the same.
+        """
+        if not self.macro:
+            return np.ones_like(values)
+        codes, _ = pd.factorize(self.pairs["class"])
+        present = ~np.isnan(values)
+        number = np.zeros((codes.max(initial=-1) + 1, values.shape[1]))
+        np.add.at(number, codes, present)
+        return 1 / np.maximum(number, 1)[codes]
 
     @property
     def patients(self) -> NDArray[Any]:
@@ -93,7 +120,7 @@ def matrices(table: pd.DataFrame) -> Iterator[ValueMatrix]:
     negatives = table["metric"].map(of_outlines) == FALSE_ALARMS
     for (split, *_), part in table.groupby(["split", boxes, negatives.rename("negatives")]):
         wide = part.pivot(
-            index=["patient_id", "image_id", "class"],
+            index=["patient_id", "image_id", "class", "repeats"],
             columns=["threshold_rule", "metric", "method"],
             values="value",
         )

@@ -54,6 +54,8 @@ class Method(BaseModel):
     cost : dominant cost of making a heatmap.
     signed : True where negative relevance means evidence against the class.
     human : True for a human reader.
+    abstains : True where a map that was not made is not judged, since the method says nothing
+        there, rather than scored as empty.
     presets : named sets of parameters, such as those of a study's published code.
     """
 
@@ -66,6 +68,7 @@ class Method(BaseModel):
     cost: ClassVar[Cost]
     signed: ClassVar[bool]
     human: ClassVar[bool] = False
+    abstains: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @classmethod

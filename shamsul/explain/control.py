@@ -8,6 +8,7 @@ the model's knowledge is `network: untrained`, an option of every method that ex
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -149,16 +150,23 @@ class MeanMask(Control):
 
     The map knows where a finding usually is and has not seen the radiograph. A patient's own masks
     are left out of the mean that the patient is scored with. Where no other patient has a mask of
-    that class and view, the mean is over all views; where no view has one, the map is zero.
+    that class and view, the mean is over all views; where no view has one, there is no map.
     """
 
     method: ClassVar[str] = "mean_mask"
     title: ClassVar[str] = "Mean mask"
+    abstains: ClassVar[bool] = True
 
     @property
     def supervised(self) -> bool:
         """Return True: the map is made of masks."""
         return True
+
+    def heatmaps(self, shard: Shard) -> Maps:
+        """Make the maps, and tell those of which no mask is known apart: they are all zero."""
+        made = super().heatmaps(shard)
+        assert isinstance(made.heatmap, np.ndarray)
+        return replace(made, explained=np.asarray(made.heatmap.any(axis=(2, 3))))
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
         """Return the share of the masks that cover each pixel of the model's frame: (N, C, S, S) in
@@ -191,13 +199,14 @@ class MeanMask(Control):
 def masks_in_frame(supervision: Supervision) -> dict[tuple[str, str], NDArray[np.float32]]:
     """Return the tune split's masks in the model's frame, (S, S) in [0, 1], by image_id and class.
 
-    Outlines only, where there is one of any image; else boxes.
+    Outlines only, where the class has one in any image; else boxes.
     """
     from shamsul.data.masks import by_image, decode
     from shamsul.geometry import to_model
 
     masks = supervision.masks
-    kind = "segmentation" if (masks["kind"] == "segmentation").any() else "box"
+    outlined = masks.loc[masks["kind"] == "segmentation", "class"].unique()
+    kind = np.where(masks["class"].isin(outlined), "segmentation", "box")
     found: dict[tuple[str, str], NDArray[np.float32]] = {}
     for (image_id, name, _), row in by_image(masks[masks["kind"] == kind]).items():
         frame: Frame = supervision.frames[image_id].at(row["height"], row["width"])

@@ -10,7 +10,7 @@ TABLES = (
         "classification",
         *("Classifier", None),
         "AUROC and AUPRC of the classifier, a row for each split and class and one for their mean "
-        "(`macro`). `low` and `high` bound the interval of a bootstrap over patients; `note` says "
+        "(`macro`). `low` and `high` bound the interval over patients; `note` says "
         "why there is none.",
         {
             "split": SPLIT,

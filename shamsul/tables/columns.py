@@ -80,7 +80,9 @@ PATIENT_ID = text("Patient, the unit that is resampled.")
 SPLIT = text("Part of the data.", "train", "tune", "test")
 TEST = text("Part of the data: always the test split.", "test")
 CLASS = text("Finding, one of `classes`.")
-CLASS_OR_POOLED = text("Finding; `pooled`: every pair of image and class counts once.")
+CLASS_OR_POOLED = text(
+    "Finding; `pooled`: every drawn mask counts once; `macro`: mean over classes."
+)
 METHOD = text("Name of the method in the run.")
 RULE = text(
     "Rule of the threshold; `none` where the metric needs no threshold.",
@@ -94,14 +96,25 @@ NUMBERS: Columns = {
     "n_patients": count("Patients behind the row."),
 }
 LIMITS: Columns = {
-    "low": number("Lower end of the interval from resampled patients."),
-    "high": number("Upper end of the interval from resampled patients."),
+    "low": number("Lower end of the interval over patients."),
+    "high": number("Upper end of the interval over patients."),
 }
 MEAN: Columns = {"mean": number("Mean of the metric over those pairs."), **LIMITS}
 """Columns of a mean with its interval."""
 TESTED: Columns = {
+    "difference": number("Mean of the first less that of the second on the same pairs."),
+    "low": number("Lower end of the interval that holds for the row's family at once."),
+    "high": number("Upper end of the interval that holds for the row's family at once."),
     "p": share("Two-sided p-value, from flipping the signs of whole patients."),
-    "p_adjusted": share("The p-value after Holm's correction within the row's family."),
+    "p_adjusted": share("The p-value for the row's family, by step-down max-T."),
+    "p_least": share("Least `p_adjusted` that the patients allow, were they all to agree."),
+    "p_equivalent": share("p-value of a difference of `evaluate.margin` or more; for the family."),
+    "detectable": number("Difference that would be found with a chance of 80 %.", 0),
+    "verdict": text(
+        "Verdict on the first method.",
+        *("better", "worse", "higher", "lower", "equivalent", "not distinguishable"),
+        *("cannot be told", "the same", ""),
+    ),
 }
 PAIR: Columns = {
     "method_a": text("First method of the pair."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shamsul.tables.columns import (
     CLASS_OR_POOLED,
-    LIMITS,
     MEAN,
     METHOD,
     METRIC,
@@ -14,6 +13,7 @@ from shamsul.tables.columns import (
     RULE,
     TEST,
     TESTED,
+    count,
     number,
     share,
     text,
@@ -28,17 +28,14 @@ TABLES = (
         "comparisons",
         *_COMPARISONS,
         "Differences between all pairs of methods (`method_a` less `method_b`) on the masks of "
-        "test that both were scored on, with the interval of a bootstrap over patients. `p` is of "
-        "a test that flips the signs of whole patients, `p_adjusted` is Holm's over the pairs of "
-        "the same metric, rule and class.",
+        "test that both were scored on. A family is all pairs of the same metric, rule and class: "
+        "`low`, `high`, `p_adjusted` and `verdict` hold for all of it at once.",
         {
             "metric": METRIC,
             "threshold_rule": RULE,
             "class": CLASS_OR_POOLED,
             **PAIR,
             **NUMBERS,
-            "difference": number("Mean of the first method less the second's on the same pairs."),
-            **LIMITS,
             **TESTED,
             "note": NOTE,
         },
@@ -47,9 +44,9 @@ TABLES = (
         "gains",
         *_COMPARISONS,
         "Each method less what it has to beat, on the same masks of test: the baseline (chance), "
-        "the prior (position alone) and the radiologist, as far as the run has them. `p` is of a "
-        "test that flips the signs of whole patients, `p_adjusted` is Holm's. `percent` is how "
-        "far a method falls short of the radiologist.",
+        "the prior (position alone) and the radiologist, as far as the run has them. A family is "
+        "all methods against the same reference by the same metric, rule and class. `percent` is "
+        "how far a method falls short of the radiologist.",
         {
             "split": TEST,
             "reference": text("Role of the reference.", "baseline", "prior", "radiologist"),
@@ -61,8 +58,6 @@ TABLES = (
             **NUMBERS,
             "mean": number("Mean of the method on the pairs that both have."),
             "reference_mean": number("Mean of the reference on the same pairs."),
-            "difference": number("`mean` less `reference_mean`."),
-            **LIMITS,
             **TESTED,
             "percent": number("Shortfall from the radiologist's mean.", unit="%"),
             "percent_low": number("Lower end of its interval.", unit="%"),
@@ -76,7 +71,7 @@ TABLES = (
         *_PARTS,
         "Means in parts of the test set: single- and multi-label images, true positives, size and "
         "shape of the finding, the model's probability, view, sex and age. `difference` is that "
-        "to the variable's first stratum.",
+        "to the variable's first stratum, within classes.",
         {
             "variable": text("Variable that divides the test set."),
             "stratum": text("Part of the test set."),
@@ -86,9 +81,12 @@ TABLES = (
             "metric": METRIC,
             **NUMBERS,
             **MEAN,
-            "difference": number("Mean less that of the variable's first stratum."),
+            "difference": number(
+                "Difference to the variable's first stratum within classes, not that of the means."
+            ),
             "difference_low": number("Lower end of its interval."),
             "difference_high": number("Upper end of its interval."),
+            "n_classes": count("Classes in both strata, within which the difference is taken."),
             "note": NOTE,
         },
     ),
@@ -96,9 +94,9 @@ TABLES = (
         "regressions",
         *_PARTS,
         "Regressions of localisation on test: lines of IoU and hit rate on one predictor at a "
-        "time, which is the shape of a finding or the model's probability. `low` and `high` take "
-        "images as independent, as CheXlocalize does; `patient_low` and `patient_high` resample "
-        "patients.",
+        "time, which is the shape of a finding or the model's probability. Lines of `pooled` have "
+        "an intercept for each class; the patient is the unit. The columns `images_...` are as "
+        "CheXlocalize has it: one line through all classes, images taken as independent.",
         {
             "outcome": text(
                 "`iou` or `hit_rate`; with `_gap` the radiologist's less the method's."
@@ -113,17 +111,19 @@ TABLES = (
             "minimum": number("Value of the predictor that counts as 0."),
             "maximum": number("Value of the predictor that counts as 1."),
             **NUMBERS,
-            "slope": number("Change of the outcome from predictor 0 to predictor 1."),
-            "low": number("Lower end of the slope's t interval over images."),
-            "high": number("Upper end of the slope's t interval over images."),
-            "p": share("p-value of the slope's t test over images."),
-            "p_adjusted": share("The p-value after Bonferroni's correction over the features."),
-            "patient_low": number("Lower end of the slope's interval from resampled patients."),
-            "patient_high": number("Upper end of the slope's interval from resampled patients."),
-            "spearman": number("Spearman's rank correlation.", -1, 1),
-            "spearman_low": number("Lower end of its interval, by Fisher's transformation.", -1, 1),
-            "spearman_high": number("Upper end of its interval.", -1, 1),
-            "spearman_p": share("p-value of the rank correlation."),
+            "slope": number("Change of the outcome from predictor 0 to 1 within a class."),
+            "low": number("Lower end of the slope's interval over patients."),
+            "high": number("Upper end of the slope's interval over patients."),
+            "p": share("p-value of no slope, from flipping the signs of patients' scores."),
+            "p_adjusted": share("The p-value for all methods, and features, of the outcome."),
+            "spearman": number("Correlation of the ranks within classes.", -1, 1),
+            "spearman_low": number("Lower end of its interval over patients.", -1, 1),
+            "spearman_high": number("Upper end of its interval over patients.", -1, 1),
+            "spearman_p": share("p-value of the rank correlation, over patients."),
+            "images_slope": number("Slope through all classes, as CheXlocalize has it."),
+            "images_low": number("Lower end of its t interval over images."),
+            "images_high": number("Upper end of its t interval over images."),
+            "images_p": share("p-value of its t test over images."),
             "note": text("Reason why there is no interval or no slope."),
         },
     ),

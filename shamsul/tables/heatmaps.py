@@ -31,7 +31,7 @@ TABLES = (
         "agreement",
         *("Heatmaps", None),
         "Agreement of the maps of two methods: mean rank correlation over the images of test, "
-        "with the interval of a bootstrap over patients.",
+        "with its interval over patients.",
         {
             "class": CLASS_OR_POOLED,
             **PAIR,

@@ -43,6 +43,7 @@ TABLES = (
             "split": SPLIT,
             "class": CLASS,
             "method": METHOD,
+            "repeats": text("Class of the image whose mask this one repeats; empty: none."),
             "threshold_rule": RULE,
             "metric": METRIC,
             "value": number("Value of the metric, in the range of `shamsul.metrics`."),
@@ -54,7 +55,7 @@ TABLES = (
         "localisation",
         *_MEASURES,
         "Localisation of the findings that experts outlined: mean of each metric over the masks of "
-        "a split and class, with the interval of a bootstrap over patients, median and quartiles. "
+        "a split and class, with its interval over patients, median and quartiles. "
         "`n_masks`, `n_images` and `n_patients` stand behind each; `note` says why there is no "
         "interval.",
         {
@@ -65,7 +66,7 @@ TABLES = (
             "metric": METRIC,
             **NUMBERS,
             **MEAN,
-            "median": number("Median over pairs; NaN for `pxap`, which is one number."),
+            "median": number("Median over pairs; NaN for `macro` and for `pxap`, one number."),
             "q1": number("First quartile over pairs."),
             "q3": number("Third quartile over pairs."),
             "note": NOTE,

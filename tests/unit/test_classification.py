@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shamsul.evaluate.statistics import patient_weights
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from shamsul.errors import InputError
 from shamsul.evaluate.classification import COLUMNS, auroc_auprc, classification_table
-from shamsul.evaluate.statistics import patient_weights
 from shamsul.storage.tables import read_table, write_table
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from shamsul.evaluate.statistics import holm, patient_weights
 
 from shamsul.evaluate.gains import GAINS, gains
 from shamsul.evaluate.parameters import Resampling
-from shamsul.evaluate.statistics import holm, patient_weights
 
 SETTINGS = Resampling(
     **{"replicates": 400, "confidence": 0.9, "interval": "percentile", "min_patients": 5}

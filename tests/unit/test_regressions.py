@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from shamsul.evaluate.statistics import patient_weights
 
 from shamsul.evaluate.features import FEATURES
 from shamsul.evaluate.parameters import Stratification
 from shamsul.evaluate.regressions import REGRESSIONS, regressions, slope
-from shamsul.evaluate.statistics import patient_weights
 
 SETTINGS = Stratification(
     **{

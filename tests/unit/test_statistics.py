@@ -10,10 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
-
-from shamsul.evaluate.comparisons import comparisons
-from shamsul.evaluate.localisation import localisation
-from shamsul.evaluate.parameters import Comparison, Resampling
 from shamsul.evaluate.statistics import (
     PERMUTATIONS,
     bca_levels,
@@ -26,6 +22,10 @@ from shamsul.evaluate.statistics import (
     sign_flip_test,
     too_few,
 )
+
+from shamsul.evaluate.comparisons import comparisons
+from shamsul.evaluate.localisation import localisation
+from shamsul.evaluate.parameters import Comparison, Resampling
 
 
 def percentile(replicates=1000, confidence=0.95, least=5):

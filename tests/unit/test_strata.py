@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from shamsul.evaluate.statistics import patient_weights
 
 from shamsul.evaluate.parameters import Stratification
-from shamsul.evaluate.statistics import patient_weights
 from shamsul.evaluate.strata import STRATA, VARIABLES, strata
 
 SETTINGS = Stratification(
