@@ -49,7 +49,7 @@ class Family:
     p : two-sided p-value of the difference alone, in (0, 1].
     p_adjusted : p-value that holds for the family, step-down.
     p_least : least `p_adjusted` that the patients allow: that of differences of the same size which
-        all have the same sign, the rest of the family as it is.
+        all have the same sign, the rest of the family as it is; at most `p_adjusted`.
     p_equivalent : p-value, for the family, of the hypothesis that the difference is `margin` or
         more (two one-sided tests; Schuirmann 1987); NaN without a margin.
     detectable : difference that would be found with a chance of `POWER`, NaN where none would.
@@ -143,7 +143,7 @@ def _test(
     return {
         "p": p,
         "p_adjusted": p_adjusted,
-        "p_least": p_least,
+        "p_least": np.minimum(p_least, p_adjusted),
         **_agreeing(*bound, sums.sum(axis=0), p_adjusted < alpha),
         "p_equivalent": _equivalence(sums, counts, level, margin, extra),
         "detectable": _detectable(residuals, counts, _critical(level, alpha)),
