@@ -28,6 +28,7 @@ def means(
     settings: Inference,
     *,
     beside: Sequence[str] = (),
+    limits: tuple[float, float] | None = None,
 ) -> pd.DataFrame:
     """Return the mean of each group with its interval over patients.
 
@@ -40,6 +41,7 @@ def means(
     settings : settings of the intervals.
     beside : columns whose values make groups of the same rows; then `values` is one. It names the
         metric where `metric` is not among them.
+    limits : smallest and largest possible value, where the values are of no registered metric.
 
     Returns
     -------
@@ -55,8 +57,9 @@ def means(
             matrix = group.set_index(UNIT)[list(values)].sort_index().rename_axis(columns="metric")
         names = matrix.columns.to_frame(index=False)
         metrics = names["metric"] if "metric" in names else [str(values)] * len(names)
+        ends = bounds(metrics) if limits is None else _repeated(limits, len(names))
         pairs, macro = matrix.index.to_frame(), key["class"] == MACRO
-        found = estimates(matrix.to_numpy(float), pairs, bounds(metrics), settings, macro=macro)
+        found = estimates(matrix.to_numpy(float), pairs, ends, settings, macro=macro)
         parts.append(names.assign(**key, **found))
     columns = [*dict.fromkeys([*by, "class"]), *(beside or ["metric"]), *MEANS]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
@@ -156,6 +159,11 @@ def bounds(metrics: Sequence[str]) -> Bounds:
     """Return the smallest and largest possible values of metrics, by their names in a table."""
     found = [of_table(str(name)) for name in metrics]
     return np.array([m.low for m in found], float), np.array([m.high for m in found], float)
+
+
+def _repeated(limits: tuple[float, float], count: int) -> Bounds:
+    """Return the same smallest and largest possible value for each of `count` quantities."""
+    return np.full(count, limits[0]), np.full(count, limits[1])
 
 
 def column_means(values: Array) -> Array:

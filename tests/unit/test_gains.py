@@ -4,26 +4,25 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from shamsul.evaluate.statistics import holm, patient_weights
 
 from shamsul.evaluate.gains import GAINS, gains
-from shamsul.evaluate.parameters import Resampling
+from shamsul.evaluate.parameters import Comparison
+from shamsul.evaluate.sign_flips import sign_flips
 
-SETTINGS = Resampling(
-    **{"replicates": 400, "confidence": 0.9, "interval": "percentile", "min_patients": 5}
-)
+SETTINGS = Comparison(confidence=0.9, min_patients=5, baseline="random", margin=0.05)
 ROLES = {"baseline": "random", "prior": None, "radiologist": "reader"}
 
 
 def made(methods, count=40, metric="iou", rule="otsu", name="Edema", seed=0, split="test"):
     generator = np.random.default_rng(seed)
     rows = [
-        (f"i{i}", f"p{i // 2}", split, name, method, rule, metric, generator.random(), 0.5, 1)
+        (f"i{i}", f"p{i // 2}", split, name, method, "", rule, metric, generator.random(), 0.5, 1)
         for i in range(count)
         for method in methods
     ]
     names = (
-        "image_id patient_id split class method threshold_rule metric value probability n_labels"
+        "image_id patient_id split class method repeats threshold_rule metric value probability"
+        " n_labels"
     )
     return pd.DataFrame(rows, columns=names.split())
 
@@ -48,24 +47,31 @@ def test_paired_differences_by_hand():
     assert row["reference_method"] == "random" and np.isnan(row["percent"])
 
 
-def test_percent_decrease_against_replicates_one_by_one():
-    table = made(["cam", "reader"])
+def test_percent_decrease_with_the_jackknife_one_patient_at_a_time():
+    table = made(["cam", "reader"], count=50)
     table.loc[table["method"] == "reader", "value"] += 1
     row = found(table).loc[("radiologist", "Edema", "iou", "cam")]
-    wide = table.assign(number=table["image_id"].str[1:].astype(int)).pivot(
-        index="number", columns="method", values="value"
-    )
-    patients = sorted({f"p{i // 2}" for i in range(40)})
-    order = np.array([int(name[1:]) for name in patients])
-    shares = []
-    for weights in patient_weights(20, 400, 0):
-        images = np.repeat(wide.index, weights[np.argsort(order)][wide.index // 2].astype(int))
-        drawn = wide.loc[images]
-        shares.append(100 * (drawn["reader"].mean() - drawn["cam"].mean()) / drawn["reader"].mean())
-    means = wide.mean()
-    assert row["percent"] == pytest.approx(100 * (1 - means["cam"] / means["reader"]))
-    limits = np.quantile(shares, [0.05, 0.95])
+    sums = table.groupby(["patient_id", "method"])["value"].sum().unstack()
+
+    def shortfall(chosen):
+        return 100 * (1 - chosen["cam"].sum() / chosen["reader"].sum())
+
+    left = [shortfall(sums.drop(name)) for name in sums.index]
+    variance = 24 / 25 * ((left - np.mean(left)) ** 2).sum()
+    reach = stats.t.ppf(0.95, 24) * np.sqrt(variance)
+    assert row["percent"] == pytest.approx(shortfall(sums))
+    limits = [row["percent"] - reach, row["percent"] + reach]
     assert [row["percent_low"], row["percent_high"]] == pytest.approx(limits)
+
+
+def test_percent_of_fewer_than_twenty_patients_or_over_classes_has_no_interval():
+    rows = found(made(["cam", "reader"], count=38)).loc["radiologist"]
+    assert np.isnan(
+        rows.loc[("Edema", "iou", "cam"), ["percent_low", "percent_high"]].astype(float)
+    ).all()
+    assert rows["percent"].notna().all() and rows["low"].notna().all()
+    rows = found(made(["cam", "reader"], count=40)).loc["radiologist"]["percent_low"]
+    assert not np.isnan(rows["Edema", "iou", "cam"]) and np.isnan(rows["macro", "iou", "cam"])
 
 
 def test_percent_has_the_sign_that_is_to_the_methods_disadvantage():
@@ -84,24 +90,50 @@ def test_radiologist_is_paired_under_each_rule_and_negatives_apart():
     result = gains(pd.concat(parts), SETTINGS, ROLES, 0)
     assert list(result.columns) == GAINS and set(result["reference"]) == {"radiologist"}
     assert set(result["threshold_rule"]) == {"otsu", "tuned"}
-    assert result.groupby("metric").size().to_dict() == {"iou": 8, "false_alarm_area": 2}
+    assert result.groupby("metric").size().to_dict() == {"iou": 12, "false_alarm_area": 3}
     assert "reader" not in set(result["method"])
 
 
-def test_holm_is_over_the_methods_of_one_reference_and_p_agrees_with_all_flips():
+def test_family_is_the_methods_of_one_reference_and_p_agrees_with_all_flips():
     methods = ["a", "b", "c", "random"]
     table = pd.concat([made(methods, 20), made(methods, 20, name="Fracture", seed=1)])
     rows = found(table).loc[("baseline", "Edema", "iou")]
-    assert rows["p_adjusted"].to_numpy() == pytest.approx(holm(rows["p"]))
     wide = table[table["class"] == "Edema"].pivot(
         index=["patient_id", "image_id"], columns="method", values="value"
     )
+    differences = wide[list("abc")].sub(wide["random"], axis=0)
+    names = differences.index.get_level_values("patient_id")
+    family = sign_flips(differences.to_numpy(), names, SETTINGS, 0, 0.05)
+    for name in ("p_adjusted", "p_least", "p_equivalent", "low", "high", "detectable"):
+        assert rows[name].to_numpy() == pytest.approx(getattr(family, name))
     for method in "abc":
-        sums = (wide[method] - wide["random"]).groupby("patient_id").sum().to_numpy()
+        sums = differences[method].groupby("patient_id").sum().to_numpy()
         theirs = stats.permutation_test(
             (sums,), np.sum, permutation_type="samples", n_resamples=np.inf
         )
         assert rows.loc[method, "p"] == pytest.approx(theirs.pvalue)
+
+
+def test_mean_over_classes_by_hand_and_repeated_masks_once_pooled():
+    many, few = made(["cam", "random"], 30), made(["cam", "random"], 6, name="Lung Opacity")
+    table = pd.concat([many, few.assign(repeats="Edema")])
+    rows = found(table).loc["baseline"].reset_index().set_index("class")
+    by_class = table.groupby(["class", "method"])["value"].mean().unstack()
+    own = (by_class["cam"] - by_class["random"]).to_dict()
+    assert rows.loc["macro", "difference"] == pytest.approx(np.mean(list(own.values())))
+    assert rows.loc["macro", "mean"] == pytest.approx(by_class["cam"].mean())
+    assert rows.loc["macro", "reference_mean"] == pytest.approx(by_class["random"].mean())
+    assert rows.loc["pooled", "difference"] == pytest.approx(own["Edema"])
+    assert rows["n_masks"].to_dict() == {"Edema": 30, "Lung Opacity": 6, "macro": 36, "pooled": 30}
+
+
+def test_a_reference_that_abstains_from_a_class_is_not_compared_there():
+    table = pd.concat([made(["cam", "prior"]), made(["cam"], name="Fracture")])
+    rows = found(table, {"baseline": None, "prior": "prior", "radiologist": None})
+    names = rows.index.get_level_values("class")
+    assert sorted(names) == ["Edema", "macro", "pooled"]
+    assert (rows["n_masks"] == 40).all()
+    assert rows["difference"].to_numpy() == pytest.approx(np.full(3, rows["difference"].iloc[0]))
 
 
 def test_few_patients_have_a_difference_and_a_note_but_no_interval():

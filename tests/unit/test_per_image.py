@@ -12,16 +12,15 @@ from sklearn.metrics import average_precision_score
 from shamsul.data.masks import encode
 from shamsul.evaluate import agreement, markers, sign_treatments
 from shamsul.evaluate.histogram_metrics import LEVELS
-from shamsul.evaluate.parameters import Resampling
+from shamsul.evaluate.intervals import limits
+from shamsul.evaluate.parameters import Inference
 from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS
-from shamsul.evaluate.value_matrix import POOLED
+from shamsul.evaluate.value_matrix import MACRO, POOLED
 from shamsul.geometry import Frame
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
 
-SETTINGS = Resampling(
-    **{"replicates": 200, "confidence": 0.9, "interval": "percentile", "min_patients": 3}
-)
+SETTINGS = Inference(0.9, 3)
 NAMES = [f"i{number}" for number in range(4)]
 
 
@@ -165,17 +164,24 @@ def test_agreement_is_summarised_by_class_and_pooled():
         ]
     ]
     table = pd.DataFrame(rows, columns=agreement.COLUMNS)
-    found = agreement.summarise(table, manifest(), SETTINGS, 0).set_index("class")
-    assert found["mean"].to_dict() == pytest.approx({"Edema": 0.4, "Fracture": 0, POOLED: 0.3})
-    assert found["n_patients"].to_dict() == {"Edema": 2, "Fracture": 1, POOLED: 3}
-    assert found["low"].notna().to_dict() == {"Edema": False, "Fracture": False, POOLED: True}
+    found = agreement.summarise(table, manifest(), SETTINGS).set_index("class")
+    assert found["mean"].to_dict() == pytest.approx(
+        {"Edema": 0.4, "Fracture": 0, POOLED: 0.3, MACRO: 0.2}
+    )
+    assert found["n_patients"].to_dict() == {"Edema": 2, "Fracture": 1, POOLED: 3, MACRO: 3}
+    # Fracture is of one patient, without whom there is no mean over both classes.
+    assert found["low"].notna().to_dict() == {
+        **{"Edema": False, "Fracture": False},
+        **{POOLED: True, MACRO: False},
+    }
+    assert -1 <= found.loc[POOLED, "low"] < 0.3 < found.loc[POOLED, "high"] <= 1
     assert "2 patients, fewer than 3" in found.loc["Edema", "note"]
 
 
 def test_one_method_agrees_with_nobody():
     alone = shard("alone", np.random.default_rng(0).random((4, 1, 8, 8)).astype(np.float32))
     table = agreement.agree([alone], frames(), ["Edema"])
-    assert table.empty and agreement.summarise(table, manifest(), SETTINGS, 0).empty
+    assert table.empty and agreement.summarise(table, manifest(), SETTINGS).empty
 
 
 def scores(kind="segmentation"):
@@ -187,30 +193,66 @@ def scores(kind="segmentation"):
         np.add.at(outside, generator.integers(0, 800, 200), 1)
         rows.append((name, "Edema", "cam", kind, True, inside, outside, 0.5, 0.25, 40, 12, 20))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.merge(manifest()[["image_id", "patient_id", "split"]], on="image_id")
+    return table.merge(manifest()[["image_id", "patient_id", "split"]], on="image_id").assign(
+        repeats=""
+    )
 
 
 def test_pxap_is_the_average_precision_of_all_pixels_together():
     table = scores()
-    found = pxap(table, SETTINGS, 0)
+    found = pxap(table, SETTINGS)
     level, truth = [], []
     for row in table.itertuples():
         for histogram, label in ((row.inside, 1), (row.outside, 0)):
             level.append(np.repeat(np.arange(LEVELS), histogram))
             truth.append(np.full(histogram.sum(), label))
     expected = average_precision_score(np.concatenate(truth), np.concatenate(level))
-    assert found["class"].tolist() == [POOLED, "Edema"]
-    assert found["mean"].tolist() == pytest.approx([expected, expected])
+    assert found["class"].tolist() == ["Edema", POOLED, MACRO]
+    assert found["mean"].tolist() == pytest.approx([expected] * 3)
     assert (found["low"] < expected).all() and (found["high"] > expected).all()
-    assert found["n_patients"].tolist() == [3, 3]
-    few = pxap(table, replace(SETTINGS, min_patients=4), 0)
+    assert found["n_patients"].tolist() == [3, 3, 3]
+    few = pxap(table, replace(SETTINGS, min_patients=4))
     assert few["low"].isna().all() and few["note"][0] == "3 patients, fewer than 4: no interval"
-    assert found["note"].tolist() == ["", ""]
+    assert found["note"].tolist() == ["", "", ""]
+
+
+def precision(table):
+    """Average precision of the pixels of some rows, counted one by one."""
+    level, truth = [], []
+    for row in table.itertuples():
+        for histogram, label in ((row.inside, 1), (row.outside, 0)):
+            level.append(np.repeat(np.arange(LEVELS), histogram))
+            truth.append(np.full(histogram.sum(), label))
+    return average_precision_score(np.concatenate(truth), np.concatenate(level))
+
+
+def test_pxap_leaves_out_patients_one_by_one_and_counts_a_drawn_mask_once():
+    edema, opacity = scores(), scores().assign(**{"class": "Lung Opacity"})
+    opacity["inside"] = opacity["inside"].map(lambda counts: np.roll(counts, -150))
+    opacity["repeats"] = ["Edema", "", "Edema", "Edema"]
+    found = pxap(pd.concat([edema, opacity], ignore_index=True), SETTINGS).set_index("class")
+    both = precision(edema), precision(opacity)
+    assert found.loc["Lung Opacity", "mean"] == pytest.approx(both[1])
+    assert found.loc[MACRO, "mean"] == pytest.approx(np.mean(both))
+    once = pd.concat([edema, opacity[opacity["repeats"] == ""]])
+    assert found.loc[POOLED, ["mean", "n_masks"]].tolist() == pytest.approx([precision(once), 5])
+    for name, tables in (("Edema", [edema]), (POOLED, [once]), (MACRO, [edema, opacity])):
+        left = [
+            np.mean([precision(table[table["patient_id"] != patient]) for table in tables])
+            for patient in ("p0", "p1", "p2")
+        ]
+        row, variance = found.loc[name], 2 / 3 * ((left - np.mean(left)) ** 2).sum()
+        limits_of = limits(
+            *(np.array([value]) for value in (row["mean"], variance, 3.0)),
+            (np.zeros(1), np.ones(1)),
+            SETTINGS.confidence,
+        )
+        assert [row["low"], row["high"]] == pytest.approx(np.ravel(limits_of), abs=1e-9)
 
 
 def test_markers_part_images_that_show_the_class_from_those_that_do_not():
     table = scores("marker").assign(mass=[0.1, 0.8, 0.3, 0.5])
-    found = markers.summarise(table, manifest(), SETTINGS, 0)
+    found = markers.summarise(table, manifest(), SETTINGS)
     value = found.set_index(["shown", "metric"])["mean"]
     assert value["yes", "relevance_mass"] == pytest.approx(0.3)
     assert value["no", "relevance_mass"] == pytest.approx(0.8)
@@ -218,8 +260,11 @@ def test_markers_part_images_that_show_the_class_from_those_that_do_not():
     assert value["no", "lift"] == pytest.approx(0.8 * 6)
     assert found.set_index(["shown", "metric"])["n_images"]["yes", "hit_rate"] == 3
     note = found.set_index(["shown", "metric"])["note"]
-    assert note["no", "lift"] == "1 patient, fewer than 3: no interval" and not note["yes", "lift"]
-    assert markers.summarise(scores(), manifest(), SETTINGS, 0).empty
+    assert note["no", "hit_rate"] == "1 patient, fewer than 3: no interval"
+    assert not note["yes", "hit_rate"]
+    # A lift has no upper bound, and so no interval that would hold for three patients.
+    assert note["yes", "lift"] == "3 patients, fewer than 20: no interval"
+    assert markers.summarise(scores(), manifest(), SETTINGS).empty
 
 
 def test_signs_are_summarised_by_treatment():
@@ -229,12 +274,12 @@ def test_signs_are_summarised_by_treatment():
         for sign, area in (("positive", 0.1), ("minmax", 0.9))
     ]
     table = pd.DataFrame(rows, columns=list(SIGN_COLUMNS))
-    found = sign_treatments.summarise(table, manifest(), SETTINGS, 0)
+    found = sign_treatments.summarise(table, manifest(), SETTINGS)
     value = found[found["class"] == "Edema"].set_index(["sign", "metric"])["mean"]
     assert value["minmax", "otsu_area"] == pytest.approx(0.9)
     assert value["positive", "iou"] == pytest.approx(0.05)
     assert set(found["n_masks"]) == {4}
     assert set(found["note"]) == {""}
-    few = sign_treatments.summarise(table, manifest(), replace(SETTINGS, min_patients=4), 0)
+    few = sign_treatments.summarise(table, manifest(), replace(SETTINGS, min_patients=4))
     assert few["low"].isna().all()
     assert set(few["note"]) == {"3 patients, fewer than 4: no interval"}
