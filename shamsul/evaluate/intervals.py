@@ -107,8 +107,8 @@ def jackknife_variance(without: Array, present: NDArray[np.bool_]) -> Array:
     number = present.sum(axis=0)
     kept = np.where(present, without, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        deviation = np.where(present, without - kept.sum(axis=0) / number, 0.0)
-        found = (number - 1) / number * (deviation**2).sum(axis=0)
+        deviation = np.where(present, without - summable(kept).sum(axis=0) / number, 0.0)
+        found = (number - 1) / number * summable(deviation**2).sum(axis=0)
     return np.where(number > 1, found, np.nan)
 
 

@@ -56,7 +56,7 @@ def effective(counts: Array) -> Array:
     -------
     (K,) ``(sum n)^2 / sum n^2``, from 1 to the number of patients with a value; 0 where none has.
     """
-    above, below = counts.sum(axis=0) ** 2, (counts**2).sum(axis=0)
+    above, below = summable(counts).sum(axis=0) ** 2, summable(counts**2).sum(axis=0)
     return np.divide(above, below, out=np.zeros_like(below), where=below > 0)
 
 

@@ -44,9 +44,9 @@ def gather(
         A score's image is not in the manifest, or an image, class and method is scored twice.
     """
     key = ["method", "kind", "class", "image_id"]
-    repeated = scores.duplicated(key)
-    if repeated.any():
-        method, _, name, image_id = scores.loc[repeated, key].iloc[0]
+    twice = scores.duplicated(key)
+    if twice.any():
+        method, _, name, image_id = scores.loc[twice, key].iloc[0]
         raise InputError(f"{method}: image {image_id!r}, class {name!r} is scored twice")
     found = mark(judged(scores, manifest), repeated)
     if abstains:

@@ -97,13 +97,14 @@ def sign_flips(
     """
     own = np.where(np.isnan(differences), np.nan, 1.0 if weights is None else weights)
     sums, counts = patient_sums(differences * own, patients)[0], patient_sums(own, patients)[0]
+    sums, counts = summable(sums), summable(counts)
     total = counts.sum(axis=0)
     mean = np.divide(sums.sum(axis=0), total, out=np.zeros_like(total), where=total != 0)
     found = {name: np.full(len(total), np.nan) for name in Family.__dataclass_fields__}
     found["difference"] = mean
     wanted = (counts > 0).sum(axis=0) >= settings.min_patients
     if wanted.any():
-        tested = _test(summable(sums[:, wanted]), counts[:, wanted], settings, seed, margin)
+        tested = _test(sums[:, wanted], counts[:, wanted], settings, seed, margin)
         for name, values in tested.items():
             found[name][wanted] = values
     return Family(**found)
@@ -152,7 +153,7 @@ def _test(
 
 def _lengths(sums: Array) -> Array:
     """Return the root of each column's sum of squares (P, K); 1 where all are 0."""
-    size = np.sqrt((sums**2).sum(axis=0))
+    size = np.sqrt(summable(sums**2).sum(axis=0))
     return np.where(size > 0, size, 1.0)
 
 
