@@ -12,6 +12,7 @@ import pandas as pd
 from pycocotools import mask as coco
 
 from shamsul.data.masks import by_image, run_lengths
+from shamsul.errors import InputError
 from shamsul.labels import PARENTS
 
 SAME = 0.95
@@ -44,11 +45,14 @@ def repeats(masks: pd.DataFrame) -> pd.DataFrame:
     for image_id, name, kind in united:
         images.setdefault((image_id, kind), []).append(name)
     for (image_id, kind), names in images.items():
+        drawn = {name: _coco(united[image_id, name, kind]) for name in names}
+        if len(sizes := sorted({tuple(mask["size"]) for mask in drawn.values()})) > 1:
+            found = " and ".join(f"{height} x {width}" for height, width in sizes)
+            raise InputError(f"{image_id}: masks of the same image have sizes {found}")
         kept: list[str] = []
         for name in sorted(names, key=lambda name: (-_depth(name), name)):
-            own = _coco(united[image_id, name, kind])
-            others = [_coco(united[image_id, other, kind]) for other in kept]
-            shared = coco.iou([own], others, [0] * len(others)) if others else []
+            others = [drawn[other] for other in kept]
+            shared = coco.iou([drawn[name]], others, [0] * len(others)) if others else []
             same = [other for other, iou in zip(kept, *shared, strict=True) if iou >= SAME]
             if same:
                 rows.append((image_id, name, kind, same[0]))

@@ -140,14 +140,17 @@ def _test(
     # A more extreme difference has no larger p.
     p_adjusted[order] = np.maximum.accumulate(stepped[::-1])[::-1]
     level = np.sort(np.concatenate(largest))
-    bound = _bounds(sums, counts, _critical(level, alpha))
+    critical = _critical(level, alpha)
+    bound = _bounds(sums, counts, critical)
+    detectable = _detectable(residuals, counts, critical)
+    p_least = np.minimum(p_least, p_adjusted)
     return {
         "p": p,
         "p_adjusted": p_adjusted,
-        "p_least": np.minimum(p_least, p_adjusted),
+        "p_least": p_least,
         **_agreeing(*bound, sums.sum(axis=0), p_adjusted < alpha),
         "p_equivalent": _equivalence(sums, counts, level, margin, extra),
-        "detectable": _detectable(residuals, counts, _critical(level, alpha)),
+        "detectable": np.where(p_least < alpha, detectable, np.nan),
     }
 
 
