@@ -76,7 +76,7 @@ def share(meaning: str) -> Column:
 
 
 IMAGE_ID = text("Image, by its path without ending or its file name.")
-PATIENT_ID = text("Patient, the unit that is resampled.")
+PATIENT_ID = text("Patient, the unit of intervals and tests.")
 SPLIT = text("Part of the data.", "train", "tune", "test")
 TEST = text("Part of the data: always the test split.", "test")
 CLASS = text("Finding, one of `classes`.")
