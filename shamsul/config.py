@@ -55,7 +55,7 @@ class Config(Section):
     run: Name
     """Name of the run; everything it makes is in `results/<run>`."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 2023
-    """Seed of training, of resampling and of every random method; each image has its own seed,
+    """Seed of training, of sign flips and of every random method; each image has its own seed,
     derived from it."""
     classes: tuple[str, ...] = CLASSES
     """Names of the classes that the model predicts, in order."""

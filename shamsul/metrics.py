@@ -59,7 +59,8 @@ class Metric:
     group : kind of metric, see `Group`.
     low, high : smallest and largest possible value.
     headline : True where it is also reported for each stratum of the test set.
-    gate : True where methods pass or fail it, and none of those that pass is the best.
+    gate : largest value with which a method passes; None where it is no gate. A method that fails
+        is not called best, and none of those that pass is the best by this metric.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Metric:
     low: float = 0.0
     high: float = 1.0
     headline: bool = False
-    gate: bool = False
+    gate: float | None = None
 
 
 _CHEXLOCALIZE = "Saporta et al., Nature Machine Intelligence 2022"
@@ -140,6 +141,11 @@ _ALL = (
         "Otsu, IEEE Transactions on Systems, Man, and Cybernetics 1979", "neither", "description",
     ),
     Metric(
+        "rank_correlation", "Rank correlation",
+        "Rank correlation of the maps of two methods.",
+        "Spearman, American Journal of Psychology 1904", "neither", "description", low=-1.0,
+    ),
+    Metric(
         "lift", "Lift on the marker",
         "Share of the relevance on the marker over the marker's share of the radiograph.",
         "as lift in information retrieval", "neither", "description", high=math.inf,
@@ -175,17 +181,17 @@ _ALL = (
     Metric(
         "mprt", "Randomisation",
         "Rank correlation with the map after the network's weights are randomised.",
-        "Adebayo et al., NeurIPS 2018", "lower", "randomisation", low=-1.0, gate=True,
+        "Adebayo et al., NeurIPS 2018", "lower", "randomisation", low=-1.0, gate=0.5,
     ),
     Metric(
         "efficient_mprt", "Randomisation (complexity)",
         "Relative rise of the map's entropy when the network's weights are randomised.",
-        "Hedström et al., 2024", "higher", "randomisation", low=-1.0, high=math.inf, gate=True,
+        "Hedström et al., 2024", "neither", "randomisation", low=-1.0, high=math.inf,
     ),
     Metric(
         "random_logit", "Other classes",
         "Rank correlation with the maps of the image's other classes, on average.",
-        "Sixt et al., ICML 2020", "lower", "class_specificity", low=-1.0,
+        "Sixt et al., ICML 2020", "lower", "class_specificity", low=-1.0, gate=0.5,
     ),
 )  # fmt: skip
 

@@ -12,9 +12,9 @@ from shamsul.evaluate.comparisons import families
 from shamsul.evaluate.intervals import interval
 from shamsul.evaluate.parameters import Comparison
 from shamsul.evaluate.patients import Array, patient_sums, ratio
-from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices
+from shamsul.evaluate.value_matrix import MACRO, NUMBERS, POOLED, ValueMatrix, matrices
 from shamsul.evaluate.verdicts import TESTED, tested
-from shamsul.metrics import of_table
+from shamsul.metrics import FALSE_ALARMS, PREFIX, of_outlines, of_table
 
 ROLES = ("baseline", "prior", "radiologist")
 """Roles of the methods with which others are compared."""
@@ -24,7 +24,7 @@ Roles = Mapping[str, str | None]
 FAMILY = ["reference", "class", "threshold_rule", "metric"]
 GAINS = [
     *("split", "reference", "reference_method", "class", "method", "threshold_rule", "metric"),
-    *(*NUMBERS, "mean", "reference_mean", *TESTED[:-1]),
+    *(*NUMBERS, "prior_masks", "mean", "reference_mean", *TESTED[:-1]),
     *("percent", "percent_low", "percent_high", "note"),
 ]
 
@@ -44,8 +44,9 @@ def gains(table: pd.DataFrame, settings: Comparison, roles: Roles, seed: int) ->
     Returns
     -------
     split, reference (one of `ROLES`), reference_method, class (or `pooled` or `macro`), method,
-    threshold_rule, metric, n_masks, n_images, n_patients, mean, reference_mean (on the same image
-    x class pairs), and what `shamsul.evaluate.verdicts` tells of the first less the second.
+    threshold_rule, metric, n_masks, n_images, n_patients, prior_masks (masks of tune that a
+    position prior of the class is made of), mean, reference_mean (on the same image x class
+    pairs), and what `shamsul.evaluate.verdicts` tells of the first less the second.
     percent, percent_low, percent_high : shortfall of the method from the radiologist, in percent of
     the radiologist's mean (CheXlocalize's percent decrease): 100 where it finds nothing, negative
     where it is better. For a metric that is better when lower it is the excess. NaN for other
@@ -53,16 +54,27 @@ def gains(table: pd.DataFrame, settings: Comparison, roles: Roles, seed: int) ->
     fewer than 20 patients, and for `macro`.
     """
     parts = [pd.DataFrame(columns=GAINS)]
+    masks = tune_masks(table)
     for matrix in matrices(table[table["split"] == "test"]):
         for name, wide in matrix.classes():
+            of_prior = sum(masks.values()) if name in (POOLED, MACRO) else masks.get(name, 0)
             for rule, metric, places in families(wide):
                 for role in ROLES:
                     part = _against(wide, metric, places, role, roles.get(role), settings, seed)
                     if part is not None:
+                        part["prior_masks"] = of_prior if role == "prior" else 0
                         names = {"class": name, "threshold_rule": rule, "metric": metric}
                         parts.append(part.assign(**names)[GAINS])
     result = pd.concat(parts[1:] or parts, ignore_index=True)
     return result.sort_values([*FAMILY, "method"], ignore_index=True)
+
+
+def tune_masks(table: pd.DataFrame) -> dict[str, int]:
+    """Return the number of masks on tune by class: outlines, or boxes where a class has none."""
+    tune = table[(table["split"] == "tune") & (table["metric"].map(of_outlines) != FALSE_ALARMS)]
+    boxes = tune["metric"].str.startswith(PREFIX["box"])
+    numbers = [part.groupby("class")["image_id"].nunique() for part in (tune[~boxes], tune[boxes])]
+    return {str(name): int(n) for name, n in numbers[0].combine_first(numbers[1]).items()}
 
 
 def _against(

@@ -87,7 +87,7 @@ class Stratification(Inference):
 
     Attributes
     ----------
-    thresholds : rules by which a map is cut; the IoU under the first is regressed.
+    thresholds : rules by which a map is cut; the first leads.
     true_positive : probability from which a positive image is a true positive, in [0, 1].
     """
 

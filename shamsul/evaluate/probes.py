@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from shamsul.evaluate.means import groups, means
 from shamsul.evaluate.parameters import Inference
-from shamsul.metrics import of_group
+from shamsul.metrics import METRICS, of_group
 
 KEYS = ["method", "metric", "fill", "stage"]
 COLUMNS = [
     *("split", "class", *KEYS, "n_maps", "n_missing", "n_undefined", "n_images", "n_patients"),
-    *("mean", "low", "high", "note"),
+    *("mean", "low", "high", "verdict", "note"),
 ]
 
 
@@ -33,8 +35,12 @@ def summarise(
     metric, n_maps (image x class pairs with a value), n_missing (those of them without a map,
     which count as maps of zeros), n_undefined (pairs for which the metric is not defined, such as
     where the fill takes no evidence away), n_images, n_patients, mean, low, high, note (why there
-    is no interval). All methods have the same images, classes and resamples; one without any map
-    among those that were probed in a split is left out there.
+    is no interval).
+    verdict : of `sanity`, whether the method passes a metric that is a gate: `passes` where the
+        whole interval lies below its limit, `fails` where it lies above, else `cannot be told`;
+        empty for other metrics.
+    All methods have the same images and classes; one without any map among those that were probed
+    in a split is left out there.
     """
     table = probes.merge(manifest[["image_id", "patient_id", "split"]], on="image_id")
     table = table[table.groupby(["split", "method"])["explained"].transform("any").astype(bool)]
@@ -46,13 +52,22 @@ def summarise(
     ]
     if more:
         rows[list(more[0])] = pd.concat(more).reorder_levels(rows.index.names)
+    rows["verdict"] = _verdicts(rows)
     result = rows.reset_index().reindex(columns=COLUMNS)
     result = result.sort_values(["split", "metric", "fill", "stage", "class", "method"])
     faithful = result["metric"].isin(of_group("faithfulness"))
     return (
-        result[faithful].drop(columns="stage").reset_index(drop=True),
+        result[faithful].drop(columns=["stage", "verdict"]).reset_index(drop=True),
         result[~faithful].drop(columns="fill").reset_index(drop=True),
     )
+
+
+def _verdicts(rows: pd.DataFrame) -> NDArray[np.str_]:
+    """Return whether each mean with its interval passes its metric's gate."""
+    limits = {name: metric.gate for name, metric in METRICS.items()}
+    limit = rows.index.get_level_values("metric").map(limits).to_numpy(float)
+    words = [rows["high"] < limit, rows["low"] > limit, ~np.isnan(limit)]
+    return np.select(words, ["passes", "fails", "cannot be told"], default="")
 
 
 def _counts(part: pd.DataFrame) -> pd.DataFrame:

@@ -35,13 +35,14 @@ class Evaluate(Section):
     classes: tuple[str, ...] = LOCALISED
     """Classes that are scored, where they have masks."""
     thresholds: Annotated[tuple[Rule, ...], Field(min_length=1)] = (
-        "otsu",
         "tuned",
+        "otsu",
         "fixed",
         "best",
     )
-    """Rules by which a heatmap is cut into a segmentation. `best` is the best possible threshold of
-    each map, which nobody knows beforehand."""
+    """Rules by which a heatmap is cut into a segmentation. The IoU under the first leads the report
+    and is what strata and regressions are of. `best` is the best possible threshold of each map,
+    which nobody knows beforehand."""
     sign: Sign = "positive"
     """Treatment of negative relevance: keep the positive part, take the absolute value, or count
     from the lowest value (`minmax`)."""

@@ -1,6 +1,6 @@
 """Matrix of the values of several metrics: image x class pairs by rule, metric and method.
 
-What is resampled together lies in one matrix. Metrics of outlines, of boxes, and of radiographs
+What is compared lies in one matrix. Metrics of outlines, of boxes, and of radiographs
 without the finding have matrices of their own, since each is of other image x class pairs.
 """
 

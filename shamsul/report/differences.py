@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from shamsul.report.formatting import metric_of
+OPPOSITE = {"better": "worse", "worse": "better", "higher": "lower", "lower": "higher"}
+"""Verdict on the second method, by that on the first; the others hold for both."""
+UNTESTED = "not tested"
 
 
 @dataclass(frozen=True)
@@ -18,41 +19,33 @@ class Difference:
 
     Attributes
     ----------
-    value, low, high : the difference and its interval.
-    p_adjusted : p-value, corrected for multiple comparisons; NaN where nothing was tested.
-    alpha : level in (0, 1) below which the p-value is said to distinguish.
-    better : sign that speaks for the method, `higher` or `lower`.
+    value, low, high : the difference and its interval, which holds for the whole family at once.
+    p_adjusted : p-value for the family; NaN where nothing was tested.
+    detectable : difference that would have been found with a chance of 80 %.
+    verdict : verdict of `shamsul.evaluate.verdicts`, or `not tested`.
     """
 
     value: float
     low: float
     high: float
     p_adjusted: float
-    alpha: float
-    better: str = "higher"
+    detectable: float
+    verdict: str
 
     @classmethod
-    def of(cls, row: Mapping[Any, Any], alpha: float, sign: int = 1) -> Difference:
+    def of(cls, row: Mapping[Any, Any], sign: int = 1) -> Difference:
         """Return the difference of a row of `comparisons` or `gains`, negated for sign -1."""
-        low, high = (row["low"], row["high"]) if sign > 0 else (-row["high"], -row["low"])
-        better = metric_of(row["metric"]).better
-        return cls(sign * row["difference"], low, high, row["p_adjusted"], alpha, better)
-
-    @property
-    def verdict(self) -> str:
-        """Verdict after the correction for multiple comparisons, in words."""
-        if math.isnan(self.p_adjusted):
-            return "not tested"
-        if self.p_adjusted >= self.alpha:
-            return "not distinguishable"
-        return "better" if (self.value > 0) == (self.better == "higher") else "worse"
+        low, high, verdict = row["low"], row["high"], row["verdict"] or UNTESTED
+        if sign < 0:
+            low, high, verdict = -high, -low, OPPOSITE.get(verdict, verdict)
+        rest = row["p_adjusted"], row["detectable"]
+        return cls(sign * row["difference"], low, high, *rest, verdict)
 
 
 class Lookup:
     """Differences of pairs of methods, whichever of the two the table names first."""
 
-    def __init__(self, comparisons: pd.DataFrame, alpha: float) -> None:
-        self.alpha = alpha
+    def __init__(self, comparisons: pd.DataFrame) -> None:
         self.rows = {
             (row["class"], row["method_a"], row["method_b"]): row
             for row in comparisons.to_dict("records")
@@ -61,7 +54,7 @@ class Lookup:
     def __call__(self, name: str, method: str, other: str | None) -> Difference | None:
         """Return `method` less `other` on a class, None where the table has none."""
         if row := self.rows.get((name, method, other)):
-            return Difference.of(row, self.alpha)
+            return Difference.of(row)
         if row := self.rows.get((name, other, method)):
-            return Difference.of(row, self.alpha, -1)
+            return Difference.of(row, -1)
         return None

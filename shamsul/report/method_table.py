@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.report.differences import Difference
+from shamsul.report.differences import UNTESTED, Difference
 from shamsul.report.formatting import number, p_says, signed
 from shamsul.report.methods import Methods
 
@@ -22,7 +22,7 @@ class Cell:
     ----------
     text : the value itself.
     lines : small print below it, such as its interval.
-    verdict : `better`, `worse`, `not distinguishable` or `not tested`; empty where nothing is said.
+    verdict : verdict of `shamsul.evaluate.verdicts` or `not tested`; empty where nothing is said.
     best : true where no explanation method has a better value in the column.
     background, text_colour : colours of the cell; empty where the table has none.
     """
@@ -68,15 +68,13 @@ def estimate(row: Mapping[Any, Any]) -> Cell:
     return Cell(number(row["mean"]), _between(row["low"], row["high"], number))
 
 
-def difference(row: Mapping[Any, Any], alpha: float) -> Cell:
-    """Return the cell of a row of `gains`: interval, adjusted p and verdict."""
-    found = Difference.of(row, alpha)
+def difference(row: Mapping[Any, Any]) -> Cell:
+    """Return the cell of a row of `gains`: interval, verdict and adjusted p."""
+    found = Difference.of(row)
     lines = _between(found.low, found.high, signed)
-    if found.verdict in ("better", "worse"):
+    if found.verdict != UNTESTED:
         # In words too, for whoever does not see the colour.
         lines += (f"{found.verdict}, {p_says(found.p_adjusted)}",)
-    elif found.verdict != "not tested":
-        lines += (p_says(found.p_adjusted),)
     return Cell(signed(found.value), lines, found.verdict)
 
 
@@ -102,8 +100,8 @@ def lay(
     key : columns of the table that name a column of the grid.
     columns : values of the key, one tuple for each column of the grid.
     cell : function that makes a cell of a row of the table.
-    better : better direction of each column of the grid; the best mean of an explanation
-        method is marked. Nothing is marked where it is left out.
+    better : better direction of each column of the grid; the best mean of a method that competes
+        is marked. Nothing is marked where it is left out.
     enters : true for a row that may be the best; any may where it is left out.
     """
     found = {(row["method"], *(row[k] for k in key)): row for row in table.to_dict("records")}
@@ -115,7 +113,7 @@ def lay(
         means = {
             name: found[name, *column]["mean"]
             for name in names
-            if methods.explains(name)
+            if methods.competes(name)
             and (name, *column) in cells
             and (enters is None or enters(found[name, *column]))
         }

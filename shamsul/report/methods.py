@@ -30,12 +30,14 @@ class Methods:
     kinds : kind of each; a method that is not named here is an explanation.
     baseline : the method that the others are compared with first.
     foreign : origin of the methods that do not explain the run's own network, by name.
+    failing : reason of each explanation that fails the sanity gate, by name.
     """
 
     names: Sequence[str]
     kinds: Mapping[str, Kind]
     baseline: str
     foreign: Mapping[str, Origin] = field(default_factory=dict)
+    failing: Mapping[str, str] = field(default_factory=dict)
 
     def kind(self, method: str) -> Kind:
         """Return the kind of a method."""
@@ -44,6 +46,10 @@ class Methods:
     def explains(self, method: str) -> bool:
         """Return true for an explanation, false for a control or a reader."""
         return self.kind(method) == "explanation"
+
+    def competes(self, method: str) -> bool:
+        """Return true for an explanation that may be called best: the gate lets it pass."""
+        return self.explains(method) and method not in self.failing
 
     def of(self, origin: Origin) -> list[str]:
         """Return the explanations of that origin."""

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from shamsul.metrics import FALSE_ALARMS
 from shamsul.report import formatting
+from shamsul.report.gate import failures
 from shamsul.report.methods import Kind, Methods, Origin
 from shamsul.report.run import Results, Run
 from shamsul.report.sections import SECTIONS, Section
@@ -46,7 +47,8 @@ def render(
         A radiograph or shard that the gallery shows cannot be read.
     """
     names = [entry.get("name", entry["method"]) for entry in config["explain"]["methods"]]
-    methods = Methods(names, kinds, config["evaluate"]["baseline"], foreign or {})
+    failing = failures(results.tables.get("sanity"))
+    methods = Methods(names, kinds, config["evaluate"]["baseline"], foreign or {}, failing)
     run = Run(results, config, methods)
     environment = _environment(run)
     written = [

@@ -124,14 +124,30 @@ class Run:
         names = ("localisation", "comparisons", "per_image")
         localisation, comparisons, per_image = map(self.table, names)
         tables = localisation, comparisons, per_image, kind, alarms
-        return views(*tables, self.methods, self.classes, self.evaluate["thresholds"], self.alpha)
+        return views(*tables, self.methods, self.classes, self.evaluate["thresholds"])
+
+    @property
+    def reader(self) -> str:
+        """Name of the human reader in a sentence; that of phantoms is simulated."""
+        sources = self.config["data"]["sources"]
+        simulated = all(source["adapter"] == "phantom" for source in sources)
+        return "the simulated reader" if simulated else "the radiologist"
+
+    @cached_property
+    def leading(self) -> Localised | None:
+        """Localisation against the first kind of mask that has an IoU; None without masks."""
+        return next((part for part in self.localised if _overlap(part)), None)
 
     @cached_property
     def main(self) -> View | None:
         """IoU under the first rule that can be used, outlines before boxes; None without masks."""
-        for part in self.localised:
-            overlap = {v.rule: v for v in part.views if v.metric == PREFIX[part.kind] + "iou"}
-            for rule in sorted(self.evaluate["thresholds"], key=lambda rule: rule == "best"):
-                if rule in overlap:
-                    return overlap[rule]
-        return None
+        if self.leading is None:
+            return None
+        overlap = _overlap(self.leading)
+        rules = sorted(self.evaluate["thresholds"], key=lambda rule: rule == "best")
+        return next(overlap[rule] for rule in rules if rule in overlap)
+
+
+def _overlap(part: Localised) -> dict[str, View]:
+    """Return the views of the IoU by threshold rule."""
+    return {view.rule: view for view in part.views if view.metric == PREFIX[part.kind] + "iou"}

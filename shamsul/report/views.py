@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from shamsul.evaluate.value_matrix import POOLED
+from shamsul.evaluate.value_matrix import MACRO, POOLED
 from shamsul.metrics import FALSE_ALARMS, PREFIX
 from shamsul.report.differences import Difference, Lookup
 from shamsul.report.figures import box_plot, ramp
 from shamsul.report.filters import only
-from shamsul.report.formatting import RULES, metric_of, view_name
+from shamsul.report.formatting import metric_of, view_name
 from shamsul.report.methods import Methods, ordered
 
 Rules = Sequence[str]
@@ -37,7 +37,7 @@ class Shade:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the matrix: a class, or (first) all of them pooled."""
+    """A column of the matrix: a class, or (first) all of them pooled, and their mean."""
 
     name: str
     n_masks: int
@@ -66,7 +66,7 @@ class View:
     columns, rows : columns and rows of the matrix of classes and methods.
     extreme : the best mean in the matrix, which is the darkest.
     standings : standings of all methods, best first.
-    best, runner_up : the first two explanation methods; controls and readers do not compete.
+    best, runner_up : the first two methods that compete: explanations that pass the gate.
     to_runner_up : difference of the best to the runner-up, on the pairs that both were scored on;
         None where not compared.
     control : the baseline, if it is there.
@@ -113,7 +113,6 @@ def views(
     methods: Methods,
     classes: Sequence[str],
     rules: Rules,
-    alpha: float,
 ) -> list[View]:
     """Return the views of one kind of mask that have any value on test.
 
@@ -125,7 +124,6 @@ def views(
     methods : the methods of the run.
     classes : classes in the order of the report; others follow by name.
     rules : threshold rules of the configuration.
-    alpha : level below which an adjusted p-value is said to distinguish.
     """
     summary = localisation[localisation["split"] == "test"]
     values = per_image[per_image["split"] == "test"]
@@ -134,7 +132,7 @@ def views(
         key = {"metric": metric, "threshold_rule": rule}
         own = only(summary, **key)
         if len(own):
-            against = Lookup(only(comparisons, **key), alpha)
+            against = Lookup(only(comparisons, **key))
             found.append(_view(metric, rule, own, against, only(values, **key), methods, classes))
     return found
 
@@ -142,8 +140,8 @@ def views(
 def _headline(kind: str, alarms: bool, rules: Rules) -> list[tuple[str, str]]:
     """Return metrics and rules that have a view; the other metrics share one table."""
     prefix = PREFIX[kind]
-    overlap = [(prefix + "iou", rule) for rule in RULES if rule in rules]
-    free = [(prefix + name, "none") for name in ("hit_rate", "relevance_mass", "pxap")]
+    overlap = [(prefix + "iou", rule) for rule in rules]
+    free = [(prefix + name, "none") for name in ("auprc", "hit_rate", "relevance_mass", "pxap")]
     negative = [(FALSE_ALARMS, rule) for rule in rules if rule != "best"][:1]
     return overlap + free + (negative if alarms else [])
 
@@ -160,13 +158,14 @@ def _view(
     names, better = methods.ordered(set(summary["method"])), metric_of(metric).better
     cells = {(row["class"], row["method"]): row for row in summary.to_dict("records")}
     columns = []
-    for name in [POOLED, *ordered(set(summary["class"]) - {POOLED}, classes)]:
+    whole = [POOLED, MACRO]
+    for name in [*whole, *ordered(set(summary["class"]) - set(whole), classes)]:
         own = [cells[name, method] for method in names if (name, method) in cells]
         most = [max(row[key] for row in own) for key in ("n_masks", "n_patients")]
         columns.append(Column(name, *most))
     control = methods.baseline if methods.baseline in names else None
     standings = _standings(cells, names, better, methods, control, against)
-    contest = [row for row in standings if methods.explains(row.method)]
+    contest = [row for row in standings if methods.competes(row.method)]
     first, second = [*contest[:2], None, None][:2]
     title = view_name(metric, rule)
     muted = {name for name in names if methods.kind(name) == "control"}
@@ -190,7 +189,7 @@ def _view(
         pooled_plot=plot(values, "all classes"),
         class_plots=[
             (column, drawn)
-            for column in columns[1:]
+            for column in columns[2:]
             if (drawn := plot(only(values, **{"class": column.name}), column.name))
         ],
     )
@@ -214,7 +213,7 @@ def _standings(
         (name for name in names if (POOLED, name) in cells),
         key=lambda name: sign * cells[POOLED, name]["mean"],
     )
-    best = next(filter(methods.explains, order), None)
+    best = next(filter(methods.competes, order), None)
     rows = [cells[POOLED, name] for name in order]
     return [
         Standing(
@@ -244,12 +243,12 @@ def _matrix(
         share = row["mean"] / largest if largest > 0 else 0
         colours = ramp(1 - share if better == "lower" else share)
         means = [
-            cells[name, m]["mean"] for m in names if methods.explains(m) and (name, m) in cells
+            cells[name, m]["mean"] for m in names if methods.competes(m) and (name, m) in cells
         ]
         top = bool(means) and row["mean"] == (min if better == "lower" else max)(means)
         found = against(name, method, control)
         mark = found.verdict if found and found.verdict in ("better", "worse") else ""
-        best = top and methods.explains(method)
+        best = top and methods.competes(method)
         return Shade(row["mean"], row["low"], row["high"], *colours, best, mark)
 
     return [(method, [shade(column.name, method) for column in columns]) for method in names]

@@ -24,7 +24,7 @@ TABLES = (
             "n_positive": count("Images with the finding; for `macro` labels."),
             "n": count("Images with a certain label; for `macro` labels."),
             "n_patients": NUMBERS["n_patients"],
-            "note": text("Reason why a value or interval is missing, or resamples left out."),
+            "note": text("Reason why a value or interval is missing."),
         },
     ),
     Table(

@@ -76,7 +76,7 @@ def share(meaning: str) -> Column:
 
 
 IMAGE_ID = text("Image, by its path without ending or its file name.")
-PATIENT_ID = text("Patient, the unit that is resampled.")
+PATIENT_ID = text("Patient, the unit of intervals and tests.")
 SPLIT = text("Part of the data.", "train", "tune", "test")
 TEST = text("Part of the data: always the test split.", "test")
 CLASS = text("Finding, one of `classes`.")
@@ -120,13 +120,14 @@ PAIR: Columns = {
     "method_a": text("First method of the pair."),
     "method_b": text("Second method of the pair."),
 }
-PROBED: Columns = {
+PROBED_MEAN: Columns = {
     "n_maps": count("Pairs of image and class with a value."),
     "n_missing": count("Pairs of `n_maps` without a map, which count as maps of zeros."),
     "n_undefined": count("Pairs for which the metric is not defined."),
     "n_images": NUMBERS["n_images"],
     "n_patients": NUMBERS["n_patients"],
     **MEAN,
-    "note": NOTE,
 }
 """Columns of the numbers and the mean of a metric for which the model was asked again."""
+PROBED: Columns = {**PROBED_MEAN, "note": NOTE}
+"""The same with the note."""

@@ -56,6 +56,7 @@ TABLES = (
             "threshold_rule": RULE,
             "metric": METRIC,
             **NUMBERS,
+            "prior_masks": count("Masks of tune that the position prior is made of; else 0."),
             "mean": number("Mean of the method on the pairs that both have."),
             "reference_mean": number("Mean of the reference on the same pairs."),
             **TESTED,

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from shamsul.evaluate.chexlocalize.summary import AVERAGE
-from shamsul.evaluate.value_matrix import POOLED
+from shamsul.evaluate.value_matrix import MACRO, POOLED
 from shamsul.report.filters import only
 from shamsul.report.formatting import interval, number
 from shamsul.report.method_table import Cell, Grid, Heading, lay
@@ -94,7 +94,9 @@ def by_class(
 def _both(theirs: pd.DataFrame, localisation: pd.DataFrame, rule: str) -> pd.DataFrame:
     """Return method, metric, class, side, mean, low, high, n: all of theirs, and ours of these."""
     own = theirs[theirs["class"] != AVERAGE].rename(columns={"lower": "low", "upper": "high"})
-    here = localisation[(localisation["split"] == "test") & (localisation["class"] != POOLED)]
+    here = localisation[
+        (localisation["split"] == "test") & (~localisation["class"].isin([POOLED, MACRO]))
+    ]
     wanted = ((here["metric"] == "iou") & (here["threshold_rule"] == rule)) | (
         here["metric"] == "hit_rate"
     )

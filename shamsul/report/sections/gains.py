@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.value_matrix import POOLED
+from shamsul.evaluate.value_matrix import MACRO, POOLED
 from shamsul.metrics import PREFIX
 from shamsul.report.filters import only
 from shamsul.report.formatting import interval, number
@@ -34,21 +34,21 @@ def context(run: Run) -> dict[str, Any]:
     ]
     return {
         "gains": [
-            (view.name, grid, class_gains(gains, view, run.methods, run.classes, run.alpha))
+            (view.name, grid, class_gains(gains, view, run.methods, run.classes))
             for view in (main, *hits)
-            if (grid := pooled_gains(gains, view, run.methods, run.alpha))
+            if (grid := pooled_gains(gains, view, run.methods))
         ]
     }
 
 
-def pooled_gains(gains: pd.DataFrame, view: View, methods: Methods, alpha: float) -> Grid | None:
+def pooled_gains(gains: pd.DataFrame, view: View, methods: Methods) -> Grid | None:
     """Return differences, methods by references, and the distance to the radiologist in percent."""
     own = view.pooled(gains)
     if own.empty:
         return None
     names = {row["reference"]: row["reference_method"] for row in own.to_dict("records")}
     columns = [(reference,) for reference in REFERENCES if reference in names]
-    rows = lay(own, methods, ["reference"], columns, lambda row: difference(row, alpha))
+    rows = lay(own, methods, ["reference"], columns, difference)
     headings = [Heading(f"minus {names[key]}", REFERENCES[key]) for (key,) in columns]
     if "radiologist" in names:
         headings.append(Heading("Missing to the radiologist", "percent of the radiologist's mean"))
@@ -63,20 +63,20 @@ def _percent(row: Mapping[Any, Any]) -> Cell:
 
 
 def class_gains(
-    gains: pd.DataFrame, view: View, methods: Methods, classes: Sequence[str], alpha: float
+    gains: pd.DataFrame, view: View, methods: Methods, classes: Sequence[str]
 ) -> list[tuple[str, Grid]]:
     """Return for each reference its name and the differences of methods by classes."""
     table = only(gains, metric=view.metric, threshold_rule=view.rule)
     found = []
     for reference, called in REFERENCES.items():
         own = only(table, reference=reference)
-        own = own[own["class"] != POOLED]
+        own = own[~own["class"].isin([POOLED, MACRO])]
         if own.empty:
             continue
         columns = [(name,) for name in ordered(set(own["class"]), classes)]
         n = own.groupby("class")["n_masks"].max()
         headings = [Heading(name, f"{n[name]} masks") for (name,) in columns]
-        rows = lay(own, methods, ["class"], columns, lambda row: difference(row, alpha))
+        rows = lay(own, methods, ["class"], columns, difference)
         title = f"minus {own['reference_method'].iloc[0]} ({called})"
         found.append((title, Grid(headings, rows)))
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.statistics import ENUMERATED, PERMUTATIONS
+from shamsul.evaluate.sign_flips import ENUMERATED, PERMUTATIONS
 from shamsul.metrics import FALSE_ALARMS, METRICS, PREFIX
 from shamsul.report.filters import pooled_test
 from shamsul.report.formatting import RULES, definitions, metric_of, title

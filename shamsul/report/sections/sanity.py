@@ -40,7 +40,7 @@ def sanity(table: pd.DataFrame, methods: Methods) -> Grid | None:
     headings = [Heading(arrow(name)) for (name,) in columns]
     # Randomisation is a gate: no method is the best of those that pass.
     ways = [
-        "neither" if METRICS[name].gate else way
+        "neither" if METRICS[name].gate is not None else way
         for (name,), way in zip(columns, better(columns), strict=True)
     ]
     return Grid(headings, rows(own, methods, ["metric"], columns, ways))

@@ -139,9 +139,6 @@ def _slope(row: Mapping[Any, Any]) -> Cell:
     below = []
     if row["low"] == row["low"]:
         below.append(f"{signed(row['low'], 2)} to {signed(row['high'], 2)}")
-    if row["patient_low"] == row["patient_low"]:
-        ends = signed(row["patient_low"], 2), signed(row["patient_high"], 2)
-        below.append("patients {} to {}".format(*ends))
     said = [p_says(row["p_adjusted"])] if row["p_adjusted"] == row["p_adjusted"] else []
     if row["spearman"] == row["spearman"]:
         said.append(f"ρ = {number(row['spearman'])}")

@@ -1,111 +1,240 @@
-"""The summary: what may be said of the best explanation method, and the headline tables."""
+"""The summary: what may be said of the methods, overall and for each finding."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
+from shamsul.evaluate.value_matrix import MACRO, POOLED
 from shamsul.report.differences import Difference
 from shamsul.report.filters import only
 from shamsul.report.formatting import interval, number, p_says, signed
+from shamsul.report.gate import untold
 from shamsul.report.methods import REFERENCES, Methods
-from shamsul.report.run import Run
+from shamsul.report.run import Localised, Run
 from shamsul.report.views import View
 
 TITLE = "Summary"
 AFTER = None
-NEEDS = ("gains", "localisation", "comparisons", "per_image")
+NEEDS = ("gains", "localisation", "comparisons", "per_image", "sanity")
+AGAINST = {
+    "better": "better than",
+    "worse": "worse than",
+    "equivalent": "within the margin of",
+    "not distinguishable": "not distinguishable from",
+    "cannot be told": "not to be told, with so few patients, from",
+    "the same": "on every mask the same as",
+    "not tested": "not tested against",
+}
+"""Words of a verdict before the name of what a method is compared with."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of one class under the leading metric.
+
+    Attributes
+    ----------
+    name : the class.
+    n_masks, n_patients : numbers of test.
+    best : method that competes with the highest mean, and that mean with its limits.
+    prior, reader : difference of that method to the position prior and to the radiologist, None
+        where there is none.
+    prior_mean, prior_masks : mean of the position prior, and the masks that it is made of.
+    better : explanation methods that compete and are better than the prior.
+    verdict : verdict on all of them together, see `over_prior`.
+    """
+
+    name: str
+    n_masks: int
+    n_patients: int
+    best: tuple[str, float, float, float] | None
+    prior: Difference | None
+    reader: Difference | None
+    prior_mean: float
+    prior_masks: int
+    better: list[str]
+    verdict: str
 
 
 def context(run: Run) -> dict[str, Any]:
-    """Return the sentences on the best method and the views of each kind of mask."""
-    main, gains = run.main, run.table("gains")
-    said = sentences(gains, main, run.methods, run.alpha) if main else []
-    return {"parts": run.localised, "sentences": said, "alpha": run.alpha}
+    """Return the sentences on the methods, the findings, and the views of each kind of mask."""
+    main, part = run.main, run.leading
+    found = findings(run.table("gains"), run.table("localisation"), main, run) if main else []
+    said = sentences(run, main, part, found) if main and part else []
+    return {
+        "parts": run.localised,
+        "sentences": said,
+        "findings": found,
+        "alpha": run.alpha,
+        "reader": run.reader,
+    }
 
 
-def sentences(gains: pd.DataFrame, view: View, methods: Methods, alpha: float) -> list[Markup]:
-    """Return what may be said of the best explanation method on the main metric.
-
-    Parameters
-    ----------
-    gains : table `gains`.
-    view : the view of the main metric.
-    methods : the methods of the run.
-    alpha : level below which an adjusted p-value is said to distinguish.
-    """
-    own = view.pooled(gains)
+def sentences(run: Run, view: View, part: Localised, found: Sequence[Finding]) -> list[Markup]:
+    """Return what may be said of the explanation methods on the leading metric."""
+    methods = run.methods
+    failing = [name for name in methods.names if name in methods.failing]
+    said = [*_gate(run, failing)]
     if view.best is None:
-        return [Markup("No explanation method is among the methods, so none can be best.")]
-    count = sum(methods.explains(row.method) for row in view.standings)
-    of = f"the best of {count} explanation methods" if count > 1 else "the one explanation method"
-    best = view.best
-    within = f" ({interval(best.low, best.high)})" if best.low == best.low else ""
-    said = [
-        Markup("By {}, {} is <b>{}</b>, with a mean of {}{} over {} masks of {} patients.").format(
-            view.name,
-            *(of, best.method, number(best.mean), within),
-            *(view.columns[0].n_masks, view.columns[0].n_patients),
-        )
-    ]
-    seen: set[str] = set()
-    for reference in REFERENCES:
-        rows = only(own, reference=reference)
-        explained = [r for r in rows.to_dict("records") if methods.explains(r["method"])]
-        row = next((r for r in explained if r["method"] == best.method), None)
-        # The prior may be the baseline too.
-        if row and row["reference_method"] not in seen:
-            seen.add(row["reference_method"])
-            said.append(_against(reference, row, explained, alpha))
-    if not len(only(own, reference="prior")):
+        return [Markup("No explanation method may be called best: none competes."), *said]
+    said = [_first(view, methods), _others(view, part), *said]
+    said += _controls(view, methods)
+    own = view.pooled(run.table("gains"))
+    if only(own, reference="prior").empty:
         said.append(
             Markup(
                 "No position prior (<code>mean_mask</code>) was among the methods, so it is not "
                 "known how much of this a map would reach that never looked at the radiograph."
             )
         )
+    else:
+        said.append(_by_class(found, methods))
+    seen: set[str] = set()
+    for reference in REFERENCES:
+        rows = {row["method"]: row for row in only(own, reference=reference).to_dict("records")}
+        row = rows.get(view.best.method)
+        # The prior may be the baseline too.
+        if row and row["reference_method"] not in seen:
+            seen.add(row["reference_method"])
+            said.append(_against(reference, row, run.reader))
     return said
 
 
-def _against(
-    reference: str, row: Mapping[Any, Any], explained: Sequence[Mapping[Any, Any]], alpha: float
-) -> Markup:
-    """Return the sentences on one reference: the best method's difference, and how many beat it."""
-    found = Difference.of(row, alpha)
-    who = Markup("<b>{}</b>").format(row["reference_method"])
-    numbers = f"{signed(found.value)}"
+def _first(view: View, methods: Methods) -> Markup:
+    """Return the sentence on the method with the best mean."""
+    best = view.best
+    assert best is not None
+    count = sum(methods.competes(row.method) for row in view.standings)
+    of = f"the first of {count} explanation methods" if count > 1 else "the one explanation method"
+    within = f" ({interval(best.low, best.high)})" if best.low == best.low else ""
+    text = "By {}, {} is <b>{}</b>, with a mean of {}{} over {} masks of {} patients."
+    sentence = Markup(text).format(
+        *(view.name, of, best.method, number(best.mean), within),
+        *(view.columns[0].n_masks, view.columns[0].n_patients),
+    )
+    if view.to_runner_up and view.runner_up:
+        sentence += Markup(" It is {} the second, <b>{}</b> ({}).").format(
+            AGAINST[view.to_runner_up.verdict],
+            view.runner_up.method,
+            _numbers(view.to_runner_up),
+        )
+    return sentence
+
+
+def _others(view: View, part: Localised) -> Markup:
+    """Return the sentence on the measures that name another method first."""
+    assert view.best is not None
+    others: dict[str, list[str]] = {}
+    measures = [other for other in part.headline if other.best and other is not view]
+    for other in measures:
+        assert other.best is not None
+        if other.best.method != view.best.method:
+            others.setdefault(other.best.method, []).append(other.name)
+    count = sum(map(len, others.values()))
+    if not measures:
+        return Markup("")
+    if not count:
+        return Markup("All {} other measures of the table below name it first too.").format(
+            len(measures)
+        )
+    named = "; ".join(f"{method} by {', '.join(names)}" for method, names in others.items())
+    verb = "names" if count == 1 else "name"
+    return Markup("{} of the {} other measures {} another first: {}.").format(
+        count, len(measures), verb, named
+    )
+
+
+def _gate(run: Run, failing: Sequence[str]) -> list[Markup]:
+    """Return the sentences on methods that fail the sanity gate, or of which it cannot tell."""
+    said = []
+    if failing:
+        why = "; ".join(f"{name}: {run.methods.failing[name]}" for name in failing)
+        verb = "fails" if len(failing) == 1 else "fail"
+        said.append(
+            Markup("<b>{}</b> {} the sanity gate, and so cannot be called best ({}).").format(
+                ", ".join(failing), verb, why
+            )
+        )
+    unknown = [name for name in untold(run.optional("sanity")) if run.methods.explains(name)]
+    unknown = [name for name in unknown if name not in failing]
+    if unknown:
+        said.append(
+            Markup("Of {} the maps that were probed are too few to tell whether {}.").format(
+                ", ".join(unknown),
+                "it passes the sanity gate" if len(unknown) == 1 else "they pass the sanity gate",
+            )
+        )
+    return said
+
+
+def _controls(view: View, methods: Methods) -> list[Markup]:
+    """Return the sentence on controls with a better mean than the best method."""
+    assert view.best is not None
+    places = [row.method for row in view.standings]
+    ahead = [
+        row
+        for row in view.standings[: places.index(view.best.method)]
+        if methods.kind(row.method) == "control"
+    ]
+    if not ahead:
+        return [Markup("No control has a better mean.")]
+    named = ", ".join(f"{row.method} {number(row.mean)}" for row in ahead)
+    count = f"{len(ahead)} controls have" if len(ahead) > 1 else "One control has"
+    return [Markup("<b>{} a better mean: {}.</b>").format(count, named)]
+
+
+def _by_class(found: Sequence[Finding], methods: Methods) -> Markup:
+    """Return the sentence on the position prior, finding by finding."""
+    words = {
+        "better": "some explanation method is better than the position prior for {}",
+        "worse": "all are worse for {}",
+        "equivalent": "all are within the margin for {}",
+        "not distinguishable": "none is shown to be better for {}",
+        "cannot be told": "for {} so few patients cannot tell",
+        "no prior": "for {} there is no prior",
+    }
+    parts = []
+    for verdict, text in words.items():
+        names = [finding.name for finding in found if finding.verdict == verdict]
+        if names:
+            parts.append(text.format(", ".join(names)))
+    sentence = "; ".join(parts)
+    return Markup("{}.").format(sentence[:1].upper() + sentence[1:])
+
+
+def _numbers(found: Difference) -> str:
+    """Return difference, interval and p of a comparison, for a bracket."""
+    numbers = signed(found.value)
     if found.low == found.low:
         numbers += f", {signed(found.low)} to {signed(found.high)}"
     if found.verdict != "not tested":
         numbers += f", {p_says(found.p_adjusted)}"
-    verdict = {
-        "better": "better than",
-        "worse": "worse than",
-        "not distinguishable": "not distinguishable from",
-        "not tested": "not tested against",
-    }[found.verdict]
+    return numbers
+
+
+def _against(reference: str, row: Mapping[Any, Any], reader: str) -> Markup:
+    """Return the sentence on one reference, over all masks: the first method's difference."""
+    found = Difference.of(row)
+    who = Markup("<b>{}</b>").format(row["reference_method"])
     name = {
         "prior": Markup("the position prior {}, which knows where a finding usually lies").format(
             who
         ),
-        "radiologist": Markup("the radiologist {}").format(who),
+        "radiologist": Markup("{} {}").format(reader, who),
         "baseline": Markup("the baseline {}").format(who),
     }[reference]
-    sentence = Markup("It is {} {} ({}).").format(verdict, name, numbers)
-    if reference == "radiologist":
-        return sentence + _short(row)
-    beat = sum(Difference.of(other, alpha).verdict == "better" for other in explained)
-    if beat == 0:
-        return sentence + Markup(
-            " <b>No explanation method was shown to be better than {}.</b>"
-        ).format("the position prior" if reference == "prior" else row["reference_method"])
-    return sentence + f" {beat} of {len(explained)} explanation methods are better than it."
+    sentence = Markup("Over all masks it is {} {} ({}).").format(
+        AGAINST[found.verdict], name, _numbers(found)
+    )
+    return sentence + _short(row, reader) if reference == "radiologist" else sentence
 
 
-def _short(row: Mapping[Any, Any]) -> Markup:
+def _short(row: Mapping[Any, Any], reader: str) -> Markup:
     """Return a sentence on the distance to the radiologist's mean."""
     percent, low, high = row["percent"], row["percent_low"], row["percent_high"]
     if percent != percent:
@@ -114,6 +243,67 @@ def _short(row: Mapping[Any, Any]) -> Markup:
     if above:
         percent, low, high = -percent, -high, -low
     within = f" ({interval(low, high, 0)})" if low == low else ""
-    text = " It is {} %{} {} the radiologist's mean of {}."
+    text = " It is {} %{} {} the mean of {}, {}."
     way = "above" if above else "short of"
-    return Markup(text).format(number(percent, 0), within, way, number(row["reference_mean"]))
+    return Markup(text).format(
+        number(percent, 0), within, way, reader, number(row["reference_mean"])
+    )
+
+
+def findings(
+    gains: pd.DataFrame, localisation: pd.DataFrame, view: View, run: Run
+) -> list[Finding]:
+    """Return what is known of each class under the leading metric, in the order of the report."""
+    key = {"metric": view.metric, "threshold_rule": view.rule}
+    means, against = only(localisation, split="test", **key), only(gains, **key)
+    found = []
+    for column in view.columns:
+        if column.name in (POOLED, MACRO):
+            continue
+        rows = only(means, **{"class": column.name}).to_dict("records")
+        own = [row for row in rows if run.methods.competes(row["method"])]
+        sign = -1 if view.better == "lower" else 1
+        first = max(own, key=lambda row: sign * row["mean"], default=None)
+        mine = only(against, **{"class": column.name})
+        prior = only(mine, reference="prior").to_dict("records")
+        prior = [row for row in prior if run.methods.competes(row["method"])]
+        reader = only(mine, reference="radiologist").to_dict("records")
+        found.append(
+            Finding(
+                *(column.name, column.n_masks, column.n_patients),
+                best=first and tuple(first[name] for name in ("method", "mean", "low", "high")),
+                prior=_of(first, prior),
+                reader=_of(first, reader),
+                prior_mean=prior[0]["reference_mean"] if prior else float("nan"),
+                prior_masks=int(prior[0]["prior_masks"]) if prior else 0,
+                better=[row["method"] for row in prior if row["verdict"] == "better"],
+                verdict=over_prior([row["verdict"] for row in prior]),
+            )
+        )
+    return found
+
+
+def _of(first: Mapping[Any, Any] | None, rows: Sequence[Mapping[Any, Any]]) -> Difference | None:
+    """Return the first method's difference among rows of `gains`, None where it has none."""
+    return next(
+        (Difference.of(row) for row in rows if first and row["method"] == first["method"]), None
+    )
+
+
+def over_prior(verdicts: Sequence[str]) -> str:
+    """Return one verdict on all explanation methods against the prior.
+
+    It is `better` where one is better, `worse` or `equivalent` where all are, `no prior` where none
+    was compared, `not distinguishable` where the patients could have told of one that is not worse,
+    and else `cannot be told`.
+    """
+    if not verdicts:
+        return "no prior"
+    if "better" in verdicts:
+        return "better"
+    for all_of in ("worse", "equivalent"):
+        if set(verdicts) == {all_of}:
+            return all_of
+    if {"not distinguishable", "equivalent", "the same"} & set(verdicts):
+        return "not distinguishable"
+    return "cannot be told"
