@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from shamsul.evaluate.histogram_metrics import auprc
-from shamsul.evaluate.intervals import jackknife_variance, limits
-from shamsul.evaluate.means import over_classes
+from shamsul.evaluate.intervals import jackknife_variance, limits, why_none
 from shamsul.evaluate.parameters import Inference
-from shamsul.evaluate.patients import Array, too_few
+from shamsul.evaluate.patients import Array
 from shamsul.evaluate.thresholds import histograms
 from shamsul.evaluate.value_matrix import MACRO, POOLED
 from shamsul.metrics import PREFIX, of_group
@@ -49,15 +48,15 @@ def pxap(scores: pd.DataFrame, settings: Inference) -> pd.DataFrame:
         size, found = int(groups.max()) + 1, []
         for name, group in part.groupby("class"):
             found.append(_precisions(group, groups, size))
-            rows.append(_row(group, *found[-1], settings) | names | {"class": str(name)})
+            row = _row(group, _precision(group), *found[-1], settings)
+            rows.append(row | names | {"class": str(name)})
         once = part[part["repeats"] == ""]
-        rows.append(
-            _row(once, *_precisions(once, groups, size), settings) | names | {"class": POOLED}
-        )
-        without = over_classes(np.array([left for left, _ in found]))
-        macro = _row(part, without, np.ones(size, bool), settings)
-        means = [row["mean"] for row in rows[-len(found) - 1 : -1]]
-        rows.append(macro | names | {"class": MACRO, "mean": float(np.mean(means))})
+        pooled = _row(once, _precision(once), *_precisions(once, groups, size), settings)
+        rows.append(pooled | names | {"class": POOLED})
+        without = np.mean([left for left, _ in found], axis=0)
+        mean = float(np.mean([row["mean"] for row in rows[-len(found) - 1 : -1]]))
+        macro = _row(part, mean, without, np.ones(size, bool), settings)
+        rows.append(macro | names | {"class": MACRO})
     return pd.DataFrame(rows)
 
 
@@ -75,19 +74,23 @@ def _precisions(
         return np.asarray(auprc(left[0], left[1])), np.isin(np.arange(size), codes)
 
 
+def _precision(scores: pd.DataFrame) -> float:
+    """Return the precision of all pixels of the scores together."""
+    inside, outside = histograms(scores)
+    return float(auprc(inside.sum(axis=0), outside.sum(axis=0)))
+
+
 def _row(
     scores: pd.DataFrame,
+    mean: float,
     without: Array,
     present: np.ndarray[Any, np.dtype[np.bool_]],
     settings: Inference,
 ) -> dict[str, Any]:
-    """Return the numbers, the precision of all and its interval."""
-    inside, outside = histograms(scores)
-    mean = float(auprc(inside.sum(axis=0), outside.sum(axis=0)))
+    """Return the numbers, the mean precision and its interval."""
     number = scores["patient_id"].nunique()
-    note = too_few(number, settings.min_patients)
     low = high = np.array([np.nan])
-    if not note:
+    if number >= settings.min_patients:
         variance = jackknife_variance(without[:, None], present[:, None])
         known = np.array([float(number)])
         bounds = (np.zeros(1), np.ones(1))
@@ -99,5 +102,5 @@ def _row(
         "mean": mean,
         "low": float(low[0]),
         "high": float(high[0]),
-        "note": note,
+        "note": why_none(number, settings.min_patients, True, float(low[0])),
     }

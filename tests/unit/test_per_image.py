@@ -250,6 +250,16 @@ def test_pxap_leaves_out_patients_one_by_one_and_counts_a_drawn_mask_once():
         assert [row["low"], row["high"]] == pytest.approx(np.ravel(limits_of), abs=1e-9)
 
 
+def test_pxap_that_is_not_defined_without_a_patient_says_so():
+    edema, opacity = scores(), scores().assign(**{"class": "Lung Opacity"}).head(1)
+    both = pd.concat([edema, opacity], ignore_index=True)
+    row = pxap(both, replace(SETTINGS, min_patients=1)).set_index("class")
+    for name in ("Lung Opacity", MACRO):
+        assert np.isnan(row.loc[name, "low"]) and np.isfinite(row.loc[name, "mean"])
+        assert row.loc[name, "note"] == "not defined without one of the patients: no interval"
+    assert row.loc[["Edema", POOLED], "note"].tolist() == ["", ""]
+
+
 def test_markers_part_images_that_show_the_class_from_those_that_do_not():
     table = scores("marker").assign(mass=[0.1, 0.8, 0.3, 0.5])
     found = markers.summarise(table, manifest(), SETTINGS)
