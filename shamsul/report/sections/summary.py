@@ -64,12 +64,13 @@ class Finding:
 def context(run: Run) -> dict[str, Any]:
     """Return the sentences on the methods, the findings, and the views of each kind of mask."""
     main, part = run.main, run.leading
-    found = findings(run.table("gains"), run.table("localisation"), main, run) if main else []
-    said = sentences(run, main, part, found) if main and part else []
+    tables = run.table("gains"), run.table("localisation")
+    leads = [(view.name, findings(*tables, view, run)) for view in run.leads]
+    said = sentences(run, main, part, leads[0][1]) if main and part else []
     return {
         "parts": run.localised,
         "sentences": said,
-        "findings": found,
+        "leads": leads,
         "alpha": run.alpha,
         "reader": run.reader,
     }
