@@ -147,6 +147,14 @@ class Run:
         rules = sorted(self.evaluate["thresholds"], key=lambda rule: rule == "best")
         return next(overlap[rule] for rule in rules if rule in overlap)
 
+    @property
+    def leads(self) -> list[View]:
+        """Views that lead the report: the main one, and the AUPRC, which needs no threshold."""
+        if self.leading is None or self.main is None:
+            return []
+        ranking = PREFIX[self.leading.kind] + "auprc"
+        return [self.main, *(view for view in self.leading.views if view.metric == ranking)]
+
 
 def _overlap(part: Localised) -> dict[str, View]:
     """Return the views of the IoU by threshold rule."""

@@ -102,7 +102,10 @@ def _stratum(row: Mapping[Any, Any]) -> Cell:
         said = f"difference {signed(row['difference'])}"
         if ends[0] == ends[0]:
             said += f" ({signed(ends[0])} to {signed(ends[1])})"
-        below.append(said)
+        count = row["n_classes"]
+        below.append(f"{said} in {count} {'finding' if count == 1 else 'findings'}")
+    elif row["note"].startswith("no class"):
+        below.append("no finding in both: difference cannot be estimated")
     return Cell(number(row["mean"]), tuple(below))
 
 

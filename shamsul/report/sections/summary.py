@@ -45,7 +45,8 @@ class Finding:
     prior, reader : difference of that method to the position prior and to the radiologist, None
         where there is none.
     prior_mean, prior_masks : mean of the position prior, and the masks that it is made of.
-    better : explanation methods that compete and are better than the prior.
+    better : methods that compete and are better than the prior.
+    compared : number of methods that compete and were compared with the prior.
     verdict : verdict on all of them together, see `over_prior`.
     """
 
@@ -58,18 +59,20 @@ class Finding:
     prior_mean: float
     prior_masks: int
     better: list[str]
+    compared: int
     verdict: str
 
 
 def context(run: Run) -> dict[str, Any]:
     """Return the sentences on the methods, the findings, and the views of each kind of mask."""
     main, part = run.main, run.leading
-    found = findings(run.table("gains"), run.table("localisation"), main, run) if main else []
-    said = sentences(run, main, part, found) if main and part else []
+    tables = run.table("gains"), run.table("localisation")
+    leads = [(view.name, findings(*tables, view, run)) for view in run.leads]
+    said = sentences(run, main, part, leads[0][1]) if main and part else []
     return {
         "parts": run.localised,
         "sentences": said,
-        "findings": found,
+        "leads": leads,
         "alpha": run.alpha,
         "reader": run.reader,
     }
@@ -164,9 +167,8 @@ def _gate(run: Run, failing: Sequence[str]) -> list[Markup]:
     unknown = [name for name in unknown if name not in failing]
     if unknown:
         said.append(
-            Markup("Of {} the maps that were probed are too few to tell whether {}.").format(
-                ", ".join(unknown),
-                "it passes the sanity gate" if len(unknown) == 1 else "they pass the sanity gate",
+            Markup("Of {} of the explanation methods too few maps were probed to tell{}.").format(
+                len(unknown), " whether they pass the sanity gate"
             )
         )
     return said
@@ -276,6 +278,7 @@ def findings(
                 reader=_of(first, reader),
                 prior_mean=prior[0]["reference_mean"] if prior else float("nan"),
                 prior_masks=int(prior[0]["prior_masks"]) if prior else 0,
+                compared=len(prior),
                 better=[row["method"] for row in prior if row["verdict"] == "better"],
                 verdict=over_prior([row["verdict"] for row in prior]),
             )
