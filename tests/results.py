@@ -27,7 +27,6 @@ from shamsul.evaluate.parameters import Comparison, Measurement, Stratification
 from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.regressions import regressions
 from shamsul.evaluate.repeats import repeats
-from shamsul.evaluate.repeats import repeats
 from shamsul.evaluate.scores import score
 from shamsul.evaluate.strata import strata
 from shamsul.geometry import Frame
