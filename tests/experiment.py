@@ -55,7 +55,7 @@ SMALL = {
         "steps": 4,
         "squares": 8,
     },
-    "evaluate": {"replicates": 50},
+    "evaluate": {"margin": 0.1},
 }
 
 

@@ -26,6 +26,7 @@ from shamsul.evaluate.gains import gains
 from shamsul.evaluate.parameters import Comparison, Measurement, Stratification
 from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.regressions import regressions
+from shamsul.evaluate.repeats import repeats
 from shamsul.evaluate.scores import score
 from shamsul.evaluate.strata import strata
 from shamsul.geometry import Frame
@@ -52,8 +53,7 @@ def configuration(methods, classes=CLASSES, rules=("otsu", "tuned", "fixed", "be
             "min_masks": 10,
             "sign": "positive",
             "min_patients": 5,
-            "replicates": 200,
-            "interval": "percentile",
+            "margin": 0.05,
             "confidence": 0.95,
             "baseline": "random",
             "true_positive": 0.5,
@@ -152,7 +152,9 @@ def make(
     seed, given = config["seed"], config["evaluate"]
     settings, comparison = Measurement.of(given), Comparison.of(given)
     stratification = Stratification.of(given)
-    gathered = per_image.gather(pd.concat([scores for scores, _ in scored]), manifest)
+    gathered = per_image.gather(
+        pd.concat([scores for scores, _ in scored]), manifest, repeats(table)
+    )
     tuned = thresholds.tune(gathered, settings)
     measured = per_image.per_image(gathered, tuned, manifest, predictions, settings)
     present = {name: name if name in methods else None for name in ("mean_mask", "reader")}
@@ -162,7 +164,7 @@ def make(
         name: by_name[name] for name in manifest.loc[manifest["split"] == "test", "image_id"]
     }
     agreed = agreement.agree(shards, frames_of_test, classes)
-    faithfulness, sanity = probes.summarise(probed(methods, manifest), manifest, settings, seed)
+    faithfulness, sanity = probes.summarise(probed(methods, manifest), manifest, settings)
     classification = pd.DataFrame(
         [("test", c, 0.8, 0.7, 0.88, 0.5, 0.4, 0.62, 5, 16, 8, "") for c in classes],
         columns=[
@@ -192,24 +194,22 @@ def make(
         "classification": classification,
         "history": history,
         "localisation": pd.concat(
-            [localisation.localisation(measured, settings, seed), pxap(gathered, settings, seed)],
+            [localisation.localisation(measured, settings), pxap(gathered, settings)],
             ignore_index=True,
         ),
         "per_image": measured,
         "comparisons": comparisons.comparisons(measured, comparison, seed),
         "thresholds": tuned,
-        "gains": gains(measured, settings, roles, seed),
-        "strata": strata(measured, manifest, shapes, stratification, seed),
+        "gains": gains(measured, comparison, roles, seed),
+        "strata": strata(measured, manifest, shapes, stratification),
         "regressions": regressions(measured, shapes, stratification, roles, seed),
-        "signs": sign_treatments.summarise(
-            pd.concat([s for _, s in scored]), manifest, settings, seed
-        ),
+        "signs": sign_treatments.summarise(pd.concat([s for _, s in scored]), manifest, settings),
         "agreement": (
-            agreement.summarise(agreed, manifest, settings, seed)
+            agreement.summarise(agreed, manifest, settings)
             if len(agreed)
             else pd.DataFrame(columns=agreement.SUMMARY)
         ),
-        "markers": markers.summarise(gathered, manifest, settings, seed),
+        "markers": markers.summarise(gathered, manifest, settings),
         "faithfulness": faithfulness,
         "sanity": sanity,
         "chexlocalize": theirs(methods, classes),

@@ -71,11 +71,9 @@ def _verdicts(rows: pd.DataFrame) -> NDArray[np.str_]:
 
 
 def _counts(part: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean and the numbers of missing and undefined values by `KEYS`."""
-    pairs, known = part.groupby(KEYS), part.dropna(subset="value").groupby(KEYS)
+    """Return the numbers of missing and undefined values by `KEYS`."""
+    pairs = part.groupby(KEYS)
     found = pd.DataFrame({"n_undefined": pairs.size() - pairs["value"].count()})
     missing = part["value"].notna() & ~part["explained"].astype(bool)
     found["n_missing"] = missing.groupby([part[key] for key in KEYS]).sum()
-    # Values are added in the order of the table, on which the last bits of a mean depend.
-    found["mean"] = known["value"].mean()
     return found

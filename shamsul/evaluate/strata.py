@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.evaluate.features import KEY
-from shamsul.evaluate.intervals import Bounds, Statistic, interval
+from shamsul.evaluate.intervals import Bounds, Statistic, interval, why_none
 from shamsul.evaluate.means import bounds, estimates
 from shamsul.evaluate.parameters import Stratification
-from shamsul.evaluate.patients import Array, patient_sums, ratio, too_few
+from shamsul.evaluate.patients import Array, patient_sums, ratio
 from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices
 from shamsul.labels import CLASSES, PARENTS
 from shamsul.metrics import headlines, of_outlines
@@ -151,8 +151,10 @@ def _difference(
     said = [
         note
         or ("" if shared.any() else f"no class is in {name} too: no difference")
-        or too_few(min(numbers), settings.min_patients)
-        for note, shared, numbers in zip(notes, present.T, zip(*few, strict=True), strict=True)
+        or why_none(min(numbers), settings.min_patients, known, end)
+        for note, shared, numbers, known, end in zip(
+            notes, present.T, zip(*few, strict=True), np.isfinite(span), low, strict=True
+        )
     ]
     estimate = statistic(totals.sum(axis=0, keepdims=True))[0]
     found = dict(zip(DIFFERENCE, (estimate, low, high), strict=True))

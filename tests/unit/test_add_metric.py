@@ -71,7 +71,7 @@ PROBED = """
 import numpy as np
 import pandas as pd
 import shamsul.metrics
-from shamsul.evaluate.parameters import Resampling
+from shamsul.evaluate.parameters import Inference
 from shamsul.evaluate.probes import summarise
 from shamsul.explain.cam import GradCam
 from shamsul.geometry import Frame
@@ -92,8 +92,7 @@ maps = np.random.default_rng(1).random((2, 4, 7, 7)).astype(np.float32)
 heatmaps = Heatmaps(maps, names, np.ones((2, 4), bool), list("abcd"), "cam", {{}}, "0")
 table = probe(model, images, heatmaps, GradCam(), settings, 1)
 manifest = pd.DataFrame({{"image_id": names, "patient_id": ["p", "q"], "split": "test"}})
-resampling = Resampling(20, "percentile", 0.9, 2)
-faithfulness, sanity = summarise(table, manifest, resampling, 1)
+faithfulness, sanity = summarise(table, manifest, Inference(0.9, 2))
 own = faithfulness[faithfulness["metric"] == "mean_fall_inside"]
 assert set(own["fill"]) == {{"mean"}} and own["mean"].notna().all()
 assert "mean_fall_inside" not in set(sanity["metric"]) and "mean_fall_inside" in FAITHFULNESS

@@ -198,7 +198,7 @@ def test_scores_are_those_of_a_run(data, sign):
     maps = Heatmaps(heatmap[None, None], ["p"], np.ones((1, 1), bool), ["Edema"], "m", {}, "0")
     frame = Frame.fit(*shape, side, "stretch")
     scored, _ = scores.score(maps, {"p": frame}, masks, ["Edema"], sign)
-    scored = scored.assign(split="test", patient_id="p")
+    scored = scored.assign(split="test", patient_id="p", repeats="")
     manifest = pd.DataFrame({"image_id": ["p"], "patient_id": "p", "split": "test", "Edema": 1.0})
     predictions = pd.DataFrame({"image_id": ["p"], "class": "Edema", "probability": 0.5})
     thresholds = pd.DataFrame(columns=["method", "class", "kind", "level", "n_masks"])
@@ -208,8 +208,6 @@ def test_scores_are_those_of_a_run(data, sign):
         manifest,
         predictions,
         Measurement(
-            replicates=10,
-            interval="bca",
             confidence=0.95,
             min_patients=5,
             thresholds=("otsu",),

@@ -166,14 +166,22 @@ def test_a_key_under_both_of_its_names_is_refused():
 
 
 def test_the_old_name_of_a_key_of_the_configuration_is_read(monkeypatch, caplog):
-    monkeypatch.setattr(Evaluate, "RENAMED", {"bootstraps": "replicates"})
-    checked = config.load(changed(["evaluate", "bootstraps"], 7))
-    assert checked.evaluate.replicates == 7
-    assert "evaluate.bootstraps is called evaluate.replicates now" in caplog.text
-    with pytest.raises(InputError, match=r"^evaluate\.bootstraps: is the old name"):
-        config.load(changed(["evaluate"], {"bootstraps": 7, "replicates": 7}))
-    with pytest.raises(InputError, match=r"^evaluate\.replicates: .*greater than 0, not -1"):
-        config.load(changed(["evaluate", "bootstraps"], -1))
+    monkeypatch.setattr(Evaluate, "RENAMED", {"fewest": "min_masks"})
+    checked = config.load(changed(["evaluate", "fewest"], 7))
+    assert checked.evaluate.min_masks == 7
+    assert "evaluate.fewest is called evaluate.min_masks now" in caplog.text
+    with pytest.raises(InputError, match=r"^evaluate\.fewest: is the old name"):
+        config.load(changed(["evaluate"], {"fewest": 7, "min_masks": 7}))
+    with pytest.raises(InputError, match=r"^evaluate\.min_masks: .*greater than 0, not -1"):
+        config.load(changed(["evaluate", "fewest"], -1))
+
+
+def test_a_key_that_has_no_meaning_any_more_is_left_out_and_told(caplog):
+    checked = config.load(changed(["evaluate"], {"replicates": 50, "interval": "bca"}))
+    assert checked == config.load(changed(["evaluate"], {}))
+    assert len(caplog.messages) == 2
+    assert "evaluate.replicates is ignored: intervals come from no bootstrap" in caplog.text
+    assert "evaluate.interval is ignored: there is one kind" in caplog.text
 
 
 @pytest.mark.parametrize("sections", [{"pen": Pen}, {"pen": Pen, "pencil": Pencil}])

@@ -69,7 +69,21 @@ def test_the_mean_mask_is_of_the_class_and_view_and_without_the_patient():
     np.testing.assert_allclose(share[1, 0], [0, 0, 1, 0])  # p3 alone is lateral
     np.testing.assert_allclose(share[2, 0], [0, 1, 0, 0])  # p2: p1 is not scored with its own mask
     np.testing.assert_allclose(share[3, 0], [0.5, 0.5, 0, 0])  # no other lateral: all views
-    assert not maps[:, 1].any()  # class b has no masks
+    # Class b has no masks, so there is no map, rather than one that shows nothing.
+    assert not maps[:, 1].any()
+    assert made.explained.tolist() == [[True, False]] * 4 and MeanMask.abstains
+
+
+def test_the_mean_mask_has_boxes_of_the_classes_that_have_no_outlines():
+    known = supervision()
+    boxes = known.masks.assign(kind="box", counts=encode(corner((16, 16))))
+    both = pd.concat([boxes, boxes.assign(**{"class": "b"})])
+    known = replace(known, masks=pd.concat([known.masks, both], ignore_index=True))
+    made = MeanMask().heatmaps(shard(["new_i"], supervision=known))
+    assert made.explained.all()
+    share = quadrants(made.heatmap)[0]
+    np.testing.assert_allclose(share[0], [0.5, 0.5, 0, 0])  # outlines, as without the boxes
+    np.testing.assert_allclose(share[1], [0, 0, 0, 1])
 
 
 def test_the_mean_mask_goes_through_the_frame():

@@ -125,7 +125,7 @@ def test_the_program_where_no_finding_has_an_outline(tmp_path, kinds):
     masks = table(*(row(box, kind=kind, image_id=i) for i in names for kind in kinds[:1]))
     values = [
         (
-            *(i, f"p{i}", "test", "Edema", "cam", rule, f"box_{metric}"),
+            *(i, f"p{i}", "test", "Edema", "cam", "", rule, f"box_{metric}"),
             n / 10,
             0.3 + n / 20,
             1 + n % 2,
@@ -134,7 +134,8 @@ def test_the_program_where_no_finding_has_an_outline(tmp_path, kinds):
         for rule, metric in (("otsu", "iou"), ("none", "hit_rate"))
     ]
     columns = (
-        "image_id patient_id split class method threshold_rule metric value probability n_labels"
+        "image_id patient_id split class method repeats threshold_rule metric value probability"
+        " n_labels"
     )
     per_image = pd.DataFrame(values, columns=columns.split())
     if not kinds:
@@ -144,7 +145,7 @@ def test_the_program_where_no_finding_has_an_outline(tmp_path, kinds):
     for name, content in (("per_image", per_image), ("manifest", manifest), ("masks", masks)):
         write_table(content, tmp_path / f"{name}.parquet")
     settings = {
-        "replicates": 50, "confidence": 0.9, "interval": "bca", "min_patients": 3,
+        "confidence": 0.9, "min_patients": 3,
         "true_positive": 0.5, "thresholds": ["otsu"],
     }  # fmt: skip
     done = subprocess.run(

@@ -18,13 +18,14 @@ from shamsul.evaluate import per_image, thresholds
 from shamsul.evaluate.chexlocalize.cases import Run
 from shamsul.evaluate.chexlocalize.scores import measure
 from shamsul.evaluate.parameters import Measurement, Protocol
+from shamsul.evaluate.repeats import repeats
 from shamsul.evaluate.scores import score
 from shamsul.geometry import Frame, to_original
 from shamsul.labels import CLASSES, LOCALISED
 from shamsul.phantom import export
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 
-SETTINGS = Measurement(50, "bca", 0.95, 5, ("otsu", "best"), fixed_threshold=0.5, min_masks=10)
+SETTINGS = Measurement(0.95, 5, ("otsu", "best"), fixed_threshold=0.5, min_masks=10)
 CHEXLOCALIZE = Protocol("otsu", smoothing={}, probability_cutoff="none", true_pos_only=True)
 
 
@@ -74,7 +75,7 @@ def both(made, table, masks, tmp_path):
         columns=["image_id", "class", "probability"],
     )
     scores, _ = score(made, frames, masks, LOCALISED)
-    gathered = per_image.gather(scores, table)
+    gathered = per_image.gather(scores, table, repeats(masks))
     found = per_image.per_image(
         gathered, thresholds.tune(gathered, SETTINGS), table, predictions, SETTINGS
     )

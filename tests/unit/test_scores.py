@@ -15,6 +15,7 @@ from shamsul.errors import InputError
 from shamsul.evaluate.histogram_metrics import LEVELS, iou
 from shamsul.evaluate.parameters import Measurement
 from shamsul.evaluate.per_image import gather, per_image
+from shamsul.evaluate.repeats import repeats
 from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS, score
 from shamsul.evaluate.thresholds import tune, warn_of_few
 from shamsul.geometry import Frame
@@ -294,14 +295,16 @@ def test_a_map_of_nothing_scores_zero_or_chance_everywhere():
 
 
 SETTINGS = Measurement(
-    replicates=50,
-    interval="percentile",
     confidence=0.95,
     min_patients=2,
     thresholds=("otsu", "tuned", "fixed", "best"),
     fixed_threshold=0.5,
     min_masks=2,
 )
+
+
+NONE = repeats(pd.DataFrame(columns=MASK_COLUMNS))
+"""Repeated masks where none is."""
 
 
 def manifest(splits):
@@ -319,7 +322,7 @@ def predictions(splits):
 
 
 def _per_image(scores, splits):
-    gathered = gather(scores, manifest(splits))
+    gathered = gather(scores, manifest(splits), NONE)
     return per_image(
         gathered, tune(gathered, SETTINGS), manifest(splits), predictions(splits), SETTINGS
     )
@@ -357,7 +360,7 @@ SPLITS = {"a": "tune", "b": "tune", "c": "tune", "d": "test"}
 
 
 def test_thresholds_by_hand_are_tuned_per_class_or_pooled(caplog):
-    found = tune(gather(by_hand(), manifest(SPLITS)), SETTINGS)
+    found = tune(gather(by_hand(), manifest(SPLITS), NONE), SETTINGS)
     warn_of_few(pd.concat([found, found]), SETTINGS)
     found = found.set_index("class")
     # Edema: IoU 1 for 10 <= t < 20, the lowest is taken.
@@ -377,17 +380,17 @@ def test_thresholds_by_hand_are_tuned_per_class_or_pooled(caplog):
 
 def test_thresholds_are_chosen_without_a_look_at_test():
     table = by_hand()
-    expected = tune(gather(table, manifest(SPLITS)), SETTINGS)
+    expected = tune(gather(table, manifest(SPLITS), NONE), SETTINGS)
     on_test = table["image_id"] == "d"
     generator = np.random.default_rng(0)
     for column in ("inside", "outside"):
         changed = [generator.integers(1, 1000, LEVELS) for _ in range(on_test.sum())]
         table.loc[on_test, column] = pd.Series(changed, index=table.index[on_test])
-    pd.testing.assert_frame_equal(tune(gather(table, manifest(SPLITS)), SETTINGS), expected)
+    pd.testing.assert_frame_equal(tune(gather(table, manifest(SPLITS), NONE), SETTINGS), expected)
     # While a change of tune does change them.
     table.at[0, "outside"] = histogram(_30=12)
     table.at[1, "outside"] = histogram(_30=12)
-    assert not tune(gather(table, manifest(SPLITS)), SETTINGS).equals(expected)
+    assert not tune(gather(table, manifest(SPLITS), NONE), SETTINGS).equals(expected)
 
 
 def test_values_per_image_by_hand():
@@ -441,7 +444,7 @@ def test_false_alarms_are_of_images_that_are_labelled_negative():
     ]
     table = pd.concat([by_hand().iloc[:3], pd.DataFrame(bare, columns=list(COLUMNS))])
     labels = manifest(SPLITS).assign(**{"Lung Lesion": 0.0})  # Edema is uncertain: not negative
-    gathered = gather(table, labels)
+    gathered = gather(table, labels, NONE)
     found = per_image(gathered, tune(gathered, SETTINGS), labels, predictions(SPLITS), SETTINGS)
     found = found[found["metric"] == "false_alarm_area"]
     assert set(found["class"]) == {"Lung Lesion"}
@@ -463,7 +466,7 @@ def test_a_map_that_was_not_made_raises_no_false_alarm_and_none_is_counted():
     labels = manifest(SPLITS).assign(**{"Lung Lesion": 0.0})
     masked = pd.DataFrame([row("d", histogram(_20=4), histogram(_0=12))], columns=list(COLUMNS))
     table = pd.concat([masked, pd.DataFrame(bare, columns=list(COLUMNS))])
-    gathered = gather(table, labels.assign(split="test"))
+    gathered = gather(table, labels.assign(split="test"), NONE)
     found = per_image(gathered, tune(gathered, SETTINGS), labels, predictions(SPLITS), SETTINGS)
     found = found[(found["metric"] == "false_alarm_area") & (found["threshold_rule"] == "otsu")]
     assert found["image_id"].tolist() == ["d"] and found["value"].item() == 0.5
@@ -489,13 +492,43 @@ def test_a_reader_of_the_test_set_is_not_judged_on_tune_and_needs_no_threshold(c
     assert len(overlap) == 4
 
 
+def test_a_method_that_abstains_is_not_judged_where_it_has_no_map():
+    # Two of four images on tune and test have a map.
+    table = by_hand().assign(made=[True, False, True, True, False, False])
+    whole = gather(table, manifest(SPLITS), NONE)
+    kept = gather(table, manifest(SPLITS), NONE, abstains=True)
+    assert len(whole) == 6 and kept["made"].all() and len(kept) == 3
+    assert sorted(kept["image_id"]) == ["a", "c", "d"]
+
+
+def test_what_a_mask_repeats_goes_with_its_values():
+    both = masks()
+    same = both[(both["image_id"] == "c") & (both["class"] == "Edema")]
+    both = pd.concat([both, same.assign(**{"class": "Lung Opacity"})])
+    found, _ = score(heatmaps(), frames(), masks(), CLASSES)
+    opacity = found[(found["image_id"] == "c") & (found["class"] == "Edema")]
+    found = pd.concat([found, opacity.assign(**{"class": "Lung Opacity"})])
+    splits = dict.fromkeys(SIZES, "test")
+    of = manifest(splits).assign(**{"Lung Opacity": 1.0})
+    gathered = gather(found, of, repeats(both))
+    marked = gathered[gathered["repeats"] != ""]
+    keys = ["image_id", "class", "kind", "repeats"]
+    assert marked[keys].to_numpy().tolist() == [["c", "Lung Opacity", "segmentation", "Edema"]]
+    more = predictions(splits)
+    more = pd.concat([more, more[more["class"] == "Edema"].assign(**{"class": "Lung Opacity"})])
+    table = per_image(gathered, tune(gathered, SETTINGS), of, more, SETTINGS)
+    repeated = table[table["repeats"] != ""]
+    assert set(repeated["class"]) == {"Lung Opacity"} and set(repeated["image_id"]) == {"c"}
+    assert len(repeated) == (table["class"] == "Lung Opacity").sum() > 0
+
+
 def test_faults_name_the_image():
     table = by_hand()
     with pytest.raises(InputError, match="image 'd' has no manifest"):
-        gather(table, manifest({"a": "tune", "b": "tune", "c": "tune"}))
+        gather(table, manifest({"a": "tune", "b": "tune", "c": "tune"}), NONE)
     with pytest.raises(InputError, match=r"cam: image 'a', class 'Edema' is scored twice"):
-        gather(pd.concat([table, table]), manifest(SPLITS))
-    gathered = gather(table, manifest(SPLITS))
+        gather(pd.concat([table, table]), manifest(SPLITS), NONE)
+    gathered = gather(table, manifest(SPLITS), NONE)
     with pytest.raises(InputError, match="none for image 'd'"):
         per_image(
             gathered,
@@ -539,12 +572,14 @@ def run_score(files, shard, out):
 
 def run_tables(files, *methods):
     measured = ("per-image", "thresholds", "pxap", "signs", "markers")
-    settings = json.dumps({"seed": 1, "evaluate": asdict(SETTINGS) | {"baseline": "random"}})
+    settings = json.dumps(
+        {"seed": 1, "evaluate": asdict(SETTINGS) | {"baseline": "random", "margin": 0.05}}
+    )
     done = run(
-        *("per_image.py", "--settings", settings),
+        *("per_image.py", "--settings", settings, "--methods", json.dumps({"abstain": []})),
         *("--scores", *(files / f"{method}.parquet" for method in methods)),
         *("--sign-scores", *(files / f"{method}.signs.parquet" for method in methods)),
-        *("--manifests", files / "manifest.parquet"),
+        *("--manifests", files / "manifest.parquet", "--masks", files / "masks.parquet"),
         *("--predictions", files / "predictions.parquet"),
         *(part for name in measured for part in (f"--{name}", files / f"{name}.table")),
     )

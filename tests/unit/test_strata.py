@@ -5,21 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from shamsul.evaluate.statistics import patient_weights
 
+from shamsul.evaluate.intervals import limits
 from shamsul.evaluate.parameters import Stratification
 from shamsul.evaluate.strata import STRATA, VARIABLES, strata
 
-SETTINGS = Stratification(
-    **{
-        "replicates": 300,
-        "confidence": 0.9,
-        "interval": "percentile",
-        "min_patients": 3,
-        "true_positive": 0.5,
-        "thresholds": ["otsu"],
-    }
-)
+SETTINGS = Stratification(confidence=0.9, min_patients=3, true_positive=0.5, thresholds=("otsu",))
 
 
 def made(count=24, names=("Edema",), methods=("cam",), metric="iou", rule="otsu", seed=0):
@@ -28,7 +19,7 @@ def made(count=24, names=("Edema",), methods=("cam",), metric="iou", rule="otsu"
     facts = {(i, name): generator.random() for i in range(count) for name in names}
     rows = [
         (
-            *(f"i{i:02}", f"p{i // 2:02}", "test", name, method, rule, metric),
+            *(f"i{i:02}", f"p{i // 2:02}", "test", name, method, "", rule, metric),
             *(generator.random(), facts[i, name], 1 + i % 3),
         )
         for i in range(count)
@@ -36,7 +27,8 @@ def made(count=24, names=("Edema",), methods=("cam",), metric="iou", rule="otsu"
         for method in methods
     ]
     columns = (
-        "image_id patient_id split class method threshold_rule metric value probability n_labels"
+        "image_id patient_id split class method repeats threshold_rule metric value probability"
+        " n_labels"
     )
     return pd.DataFrame(rows, columns=columns.split())
 
@@ -68,7 +60,7 @@ def features_of(table, seed=1):
 def found(table, settings=SETTINGS, manifest=None, features=None):
     manifest = facts_of(table) if manifest is None else manifest
     features = features_of(table) if features is None else features
-    return strata(table, manifest, features, settings, 0)
+    return strata(table, manifest, features, settings)
 
 
 def test_every_stratum_has_the_mean_of_its_own_images():
@@ -148,23 +140,130 @@ def test_bins_hold_their_lower_edge():
     assert rows["n_images"].to_dict() == {"0.25 to 0.5": 1, "0.5 to 0.75": 1, "0.75 and above": 2}
 
 
-def test_difference_against_replicates_one_by_one():
+def test_difference_in_a_class_leaves_out_patients_one_by_one():
     table = made(30)
     rows = found(table).set_index(["class", "variable", "stratum"])
     multi, single = (rows.loc[("Edema", "labels", name)] for name in ("multi", "single"))
-    assert multi["difference"] == pytest.approx(multi["mean"] - single["mean"])
     assert single[["difference", "difference_low", "difference_high"]].isna().all()
-    values = table["value"].to_numpy().reshape(15, 2)
-    is_multi = table["n_labels"].to_numpy().reshape(15, 2) > 1
-    differences, singles = [], []
-    for weights in patient_weights(15, 300, 0):
-        w = np.repeat(weights[:, None], 2, axis=1)
-        mean = [np.average(values[part], weights=w[part]) for part in (is_multi, ~is_multi)]
-        differences.append(mean[0] - mean[1])
-        singles.append(mean[1])
-    limits = np.quantile(differences, [0.05, 0.95])
-    assert [multi["difference_low"], multi["difference_high"]] == pytest.approx(limits)
-    assert [single["low"], single["high"]] == pytest.approx(np.quantile(singles, [0.05, 0.95]))
+    assert (multi["n_classes"], single["n_classes"]) == (1, 0)
+    is_multi = table["n_labels"] > 1
+
+    def difference(chosen):
+        mean = chosen.groupby(is_multi)["value"].mean()
+        return mean[True] - mean[False]
+
+    assert (
+        multi["difference"]
+        == pytest.approx(difference(table))
+        == pytest.approx(multi["mean"] - single["mean"])
+    )
+    names = sorted(set(table["patient_id"]))
+    left = [difference(table[table["patient_id"] != name]) for name in names]
+    variance = 14 / 15 * ((left - np.mean(left)) ** 2).sum()
+    counts = [table[part].groupby("patient_id").size() for part in (is_multi, ~is_multi)]
+    known = min(n.sum() ** 2 / (n**2).sum() for n in counts)
+    expected = limits(
+        *(np.array([value]) for value in (multi["difference"], variance, known)),
+        (-np.ones(1), np.ones(1)),
+        0.9,
+    )
+    assert [multi["difference_low"], multi["difference_high"]] == pytest.approx(np.ravel(expected))
+
+
+def mixed(count=60, seed=4):
+    """Two classes of one method: the harder one is mostly single, and no stratum matters."""
+    table = made(count, names=("Edema", "Fracture"), seed=seed)
+    hard = table["class"] == "Fracture"
+    table["value"] = 0.6 * table["value"] - 0.4 * hard + 0.4
+    generator = np.random.default_rng(seed)
+    table["n_labels"] = np.where(generator.random(2 * count) < np.where(hard, 0.8, 0.2), 1, 2)
+    return table
+
+
+def within_classes(table):
+    """Coefficient of multi-label in least squares with an intercept for each class."""
+    design = pd.get_dummies(table["class"]).assign(multi=table["n_labels"] > 1).to_numpy(float)
+    return np.linalg.lstsq(design, table["value"].to_numpy(), rcond=None)[0][-1]
+
+
+def test_pooled_difference_is_least_squares_with_an_intercept_for_each_class():
+    table = mixed()
+    rows = found(table).set_index(["class", "variable", "stratum"])
+    row = rows.loc[("pooled", "labels", "multi")]
+    assert row["difference"] == pytest.approx(within_classes(table)) and row["n_classes"] == 2
+    own = [within_classes(part) for _, part in table.groupby("class")]
+    assert rows.loc[("macro", "labels", "multi"), "difference"] == pytest.approx(np.mean(own))
+    # The means of the strata differ by the mix of classes, which the difference leaves out.
+    raw = row["mean"] - rows.loc[("pooled", "labels", "single"), "mean"]
+    assert raw > 0.15 and abs(row["difference"]) < 0.1
+    assert row["difference_low"] < row["difference"] < row["difference_high"]
+    left = [within_classes(table[table["patient_id"] != name]) for name in set(table["patient_id"])]
+    variance = 29 / 30 * ((left - np.mean(left)) ** 2).sum()
+    counts = [
+        table[part].groupby("patient_id").size()
+        for part in (table["n_labels"] > 1, table["n_labels"] == 1)
+    ]
+    expected = limits(
+        *(
+            np.array([value])
+            for value in (
+                row["difference"],
+                variance,
+                min(n.sum() ** 2 / (n**2).sum() for n in counts),
+            )
+        ),
+        (-np.ones(1), np.ones(1)),
+        0.9,
+    )
+    assert [row["difference_low"], row["difference_high"]] == pytest.approx(np.ravel(expected))
+
+
+def test_the_mix_of_classes_alone_is_no_difference():
+    wrong = 0
+    for seed in range(60):
+        row = found(mixed(30, seed)).set_index(["class", "variable", "stratum"])
+        row = row.loc[("pooled", "labels", "multi")]
+        wrong += not row["difference_low"] <= 0 <= row["difference_high"]
+    assert wrong <= 12  # of 60, where one in ten is due
+
+
+def test_a_class_in_one_stratum_only_tells_nothing_of_the_difference():
+    table = mixed()
+    table.loc[table["class"] == "Fracture", "n_labels"] = 1
+    rows = found(table).set_index(["class", "variable", "stratum"])
+    edema = rows.loc[("Edema", "labels", "multi")]
+    for name in ("pooled", "macro"):
+        row = rows.loc[(name, "labels", "multi")]
+        assert row["n_classes"] == 1
+        columns = ["difference", "difference_low", "difference_high"]
+        assert row[columns].tolist() == pytest.approx(edema[columns].tolist())
+    table.loc[table["class"] == "Edema", "n_labels"] = 2
+    row = (
+        found(table).set_index(["class", "variable", "stratum"]).loc[("pooled", "labels", "multi")]
+    )
+    assert np.isnan(row["difference"]) and row["n_classes"] == 0
+    assert row["note"] == "no class is in single too: no difference"
+
+
+def test_a_repeated_mask_is_not_in_the_pooled_difference():
+    table = mixed()
+    again = (table["class"] == "Fracture") & (table["image_id"] < "i30")
+    table.loc[again, "repeats"] = "Edema"
+    rows = found(table).set_index(["class", "variable", "stratum"])
+    expected = within_classes(table[~again])
+    assert rows.loc[("pooled", "labels", "multi"), "difference"] == pytest.approx(expected)
+
+
+def test_an_interval_that_is_not_defined_says_so():
+    table = made(30, names=("Edema", "Fracture"))
+    # In Fracture one patient alone is single.
+    first = table["patient_id"] == "p00"
+    table["n_labels"] = np.where(first, 1, 2)
+    edema = (table["class"] == "Edema") & (table["image_id"] < "i12")
+    table.loc[edema, "n_labels"] = 1
+    row = found(table).set_index(["class", "variable", "stratum"]).loc[("macro", "labels", "multi")]
+    assert np.isfinite(row["difference"]) and np.isnan(row["difference_low"])
+    assert row["note"] == "not defined without one of the patients: no interval"
 
 
 def test_what_equals_a_tercile_is_in_the_lower_third():
@@ -221,7 +320,7 @@ def test_few_patients_are_noted_also_those_of_the_first_stratum():
     single, multi = (rows.loc[("Edema", "labels", name)] for name in ("single", "multi"))
     assert single["note"] == "2 patients, fewer than 4: no interval"
     assert np.isnan(single["low"]) and not np.isnan(multi["low"])
-    assert multi["note"] == "single: 2 patients, fewer than 4: no interval"
+    assert multi["note"] == "2 patients, fewer than 4: no interval"
     assert np.isnan(multi["difference_low"]) and not np.isnan(multi["difference"])
 
 
@@ -230,7 +329,7 @@ def test_order_of_rows_changes_nothing():
     manifest, features = facts_of(table), features_of(table)
     shuffled = [part.sample(frac=1, random_state=3) for part in (table, manifest, features)]
     pd.testing.assert_frame_equal(
-        strata(table, manifest, features, SETTINGS, 0), strata(*shuffled, SETTINGS, 0)
+        strata(table, manifest, features, SETTINGS), strata(*shuffled, SETTINGS)
     )
 
 

@@ -59,8 +59,8 @@ def test_every_file_has_a_caption_of_its_own_and_a_category(bundle):
 def test_captions_say_with_what_settings_a_table_was_made(bundle):
     _, page = bundle
     caption = embedded(page, "results")["results/small/tables/gains.parquet"]["caption"]
-    # Of the configuration and of a default: 50 replicates, the random baseline.
-    assert "&quot;replicates&quot;: 50" in caption and "&quot;random&quot;" in caption
+    # Of the configuration and of a default: the margin, the random baseline.
+    assert "&quot;margin&quot;: 0.1" in caption and "&quot;random&quot;" in caption
 
 
 def test_the_front_page_names_the_run(bundle):

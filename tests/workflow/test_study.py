@@ -39,7 +39,6 @@ def test_the_full_study_on_a_tree_of_phantoms(tmp_path, left_out):
     configuration["data"] |= {"size": 64, "shards": {"train": 2, "tune": 1, "test": 1}}
     configuration["model"] = {"backbone": "densenet_small", "weights": "random"}
     configuration["train"]["epochs"] = 1
-    configuration["evaluate"] |= {"replicates": 50}
     configuration["probe"] = {
         "images": 2,
         "reexplained_images": 1,
