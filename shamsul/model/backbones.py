@@ -1,4 +1,4 @@
-"""Backbones by name: torchvision's networks with a head of one logit per class."""
+"""Backbones by name: a small network and torchvision's, with a head of one logit per class."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torchvision import models
-from torchvision.models import WeightsEnum
-from torchvision.models.vision_transformer import interpolate_embeddings
 
 from shamsul.errors import InputError
+from shamsul.model.small_densenet import SmallDenseNet
 from shamsul.model.weights import StateDict, load, state_dict
 
 PATCH = 16
@@ -24,33 +22,34 @@ PATCH = 16
 
 @dataclass(frozen=True)
 class Backbone:
-    """The constructor of a network, the name of its last linear layer, and its ImageNet weights."""
+    """A network: the name of its last linear layer, and what makes it.
 
-    make: Callable[..., nn.Module]
+    Attributes
+    ----------
+    head : name of the last linear layer.
+    weights : name of its ImageNet weights in `torchvision.models`; empty where there are none.
+    make : function that makes it; None where torchvision does, under its name.
+    """
+
     head: str
-    imagenet: WeightsEnum | None
+    weights: str = ""
+    make: Callable[[], nn.Module] | None = None
 
 
 def _densenet_small() -> nn.Module:
     """Make a DenseNet-BC of three blocks, 0.2 million weights: it trains on a CPU in minutes."""
-    return models.DenseNet(growth_rate=16, block_config=(2, 4, 6), num_init_features=24)
+    return SmallDenseNet((2, 4, 6))
 
 
 BACKBONES = {
-    "densenet_small": Backbone(_densenet_small, "classifier", None),
-    "densenet121": Backbone(
-        models.densenet121, "classifier", models.DenseNet121_Weights.IMAGENET1K_V1
-    ),
-    "resnet18": Backbone(models.resnet18, "fc", models.ResNet18_Weights.IMAGENET1K_V1),
-    "resnet50": Backbone(models.resnet50, "fc", models.ResNet50_Weights.IMAGENET1K_V1),
-    "vgg16": Backbone(models.vgg16, "classifier.6", models.VGG16_Weights.IMAGENET1K_V1),
-    "efficientnet_b0": Backbone(
-        models.efficientnet_b0, "classifier.1", models.EfficientNet_B0_Weights.IMAGENET1K_V1
-    ),
-    "convnext_tiny": Backbone(
-        models.convnext_tiny, "classifier.2", models.ConvNeXt_Tiny_Weights.IMAGENET1K_V1
-    ),
-    "vit_b_16": Backbone(models.vit_b_16, "heads.head", models.ViT_B_16_Weights.IMAGENET1K_V1),
+    "densenet_small": Backbone("classifier", make=_densenet_small),
+    "densenet121": Backbone("classifier", "DenseNet121_Weights.IMAGENET1K_V1"),
+    "resnet18": Backbone("fc", "ResNet18_Weights.IMAGENET1K_V1"),
+    "resnet50": Backbone("fc", "ResNet50_Weights.IMAGENET1K_V1"),
+    "vgg16": Backbone("classifier.6", "VGG16_Weights.IMAGENET1K_V1"),
+    "efficientnet_b0": Backbone("classifier.1", "EfficientNet_B0_Weights.IMAGENET1K_V1"),
+    "convnext_tiny": Backbone("classifier.2", "ConvNeXt_Tiny_Weights.IMAGENET1K_V1"),
+    "vit_b_16": Backbone("heads.head", "ViT_B_16_Weights.IMAGENET1K_V1"),
 }
 
 
@@ -98,10 +97,18 @@ def untrained(backbone: str, classes: int, size: int, seed: int) -> nn.Module:
         arguments["image_size"] = size
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        network = kind.make(**arguments)
+        network = kind.make() if kind.make else _torchvision(backbone, **arguments)
         parent, _, name = kind.head.rpartition(".")
         old: Any = network.get_submodule(kind.head)
         setattr(network.get_submodule(parent), name, nn.Linear(old.in_features, classes))
+    return network
+
+
+def _torchvision(backbone: str, **arguments: Any) -> nn.Module:
+    """Make a network of torchvision's, which is imported here: it is slow to import."""
+    from torchvision import models
+
+    network: nn.Module = models.get_model(backbone, **arguments)
     return network
 
 
@@ -113,15 +120,20 @@ def resized(weights: StateDict, backbone: str, size: int) -> StateDict:
     grid = round((positions.shape[1] - 1) ** 0.5)
     if grid < 1 or grid**2 + 1 != positions.shape[1] or positions.shape[0] != 1:
         return weights  # `load` reports the shape.
+    from torchvision.models.vision_transformer import interpolate_embeddings
+
     return dict(interpolate_embeddings(size, PATCH, OrderedDict(weights)))
 
 
 def _imagenet(backbone: str) -> StateDict:
-    enum = BACKBONES[backbone].imagenet
-    if enum is None:
+    name = BACKBONES[backbone].weights
+    if not name:
         raise InputError(
             f"model.weights: there are no ImageNet weights of {backbone}; set `weights: random`"
         )
+    from torchvision import models
+
+    enum = models.get_weight(name)
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # torch sets none, and would wait forever on a dead network.
     try:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -34,11 +35,9 @@ from shamsul.errors import InputError
 
 if TYPE_CHECKING:
     import torch
-    import torchvision
     from torch import Tensor, nn
 else:
     torch = lazy.load("torch")
-    torchvision = lazy.load("torchvision")
 
 SMALLEST_SCALE = 1e-12
 """Smallest distance from zero of a batch norm's scale, so that its threshold is finite."""
@@ -118,10 +117,11 @@ def folded(model: nn.Module) -> nn.Module:
     return _rewritten(model, _without_copies)
 
 
-def _without_copies(module: nn.Module) -> nn.Module:
+def _without_copies(module: Any) -> nn.Module:
+    from shamsul.model import small_densenet
     from shamsul.model.layers import DenseBlock
 
-    if not isinstance(module, torchvision.models.densenet._DenseBlock):
+    if not _is(module, small_densenet.DenseBlock, "densenet._DenseBlock"):
         return module
     layers: list[Any] = list(module.children())
     steps = [
@@ -131,6 +131,25 @@ def _without_copies(module: nn.Module) -> nn.Module:
         for layer in layers
     ]
     return DenseBlock(torch.nn.ModuleList(steps), layers[0].conv2.out_channels)
+
+
+def _is(module: nn.Module, *kinds: type[nn.Module] | str) -> bool:
+    """Return whether a module is of one of some classes.
+
+    Parameters
+    ----------
+    kinds : classes, or names of classes in `torchvision.models`, which is not imported for them:
+        where nobody has, no module is of its classes.
+    """
+    for kind in kinds:
+        if isinstance(kind, str):
+            file, _, name = kind.rpartition(".")
+            home = sys.modules.get(f"torchvision.models.{file}")
+            if home is not None and isinstance(module, getattr(home, name)):
+                return True
+        elif isinstance(module, kind):
+            return True
+    return False
 
 
 def _rewritten(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -> nn.Module:
@@ -148,17 +167,18 @@ def _rewritten(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -> n
     return change(module)
 
 
-def _in_steps(module: nn.Module) -> nn.Module:
+def _in_steps(module: Any) -> nn.Module:
     """Return what a network or block computes in its `forward`, as modules."""
+    from shamsul.model import small_densenet
     from shamsul.model.layers import Residual
 
-    nn, models = torch.nn, torchvision.models
+    nn = torch.nn
     children = OrderedDict(module.named_children())
     if getattr(module, "inplace", False):
-        module.inplace = False  # type: ignore[assignment]
-    if isinstance(module, models.densenet._DenseLayer):
+        module.inplace = False
+    if _is(module, "densenet._DenseLayer"):
         module.memory_efficient = False  # Otherwise it would compute, and call hooks, twice.
-    if isinstance(module, models.DenseNet):
+    if _is(module, small_densenet.SmallDenseNet, "densenet.DenseNet"):
         names = list(children["features"]._modules)
         steps = OrderedDict(
             features=module.features[: names.index("norm5")],
@@ -169,10 +189,10 @@ def _in_steps(module: nn.Module) -> nn.Module:
             classifier=module.classifier,
         )
         return nn.Sequential(steps)
-    if isinstance(module, models.ResNet):
+    if _is(module, "resnet.ResNet"):
         head = children.pop("fc")
         return nn.Sequential(OrderedDict(**children, flatten=nn.Flatten(), fc=head))
-    if isinstance(module, models.resnet.BasicBlock | models.resnet.Bottleneck):
+    if _is(module, "resnet.BasicBlock", "resnet.Bottleneck"):
         branch: OrderedDict[str, nn.Module] = OrderedDict()
         for number in (1, 2, 3):
             if f"conv{number}" in children:
@@ -181,7 +201,7 @@ def _in_steps(module: nn.Module) -> nn.Module:
                 branch[f"conv{number}"] = children[f"conv{number}"]
                 branch[f"bn{number}"] = children[f"bn{number}"]
         return Residual(nn.Sequential(branch), module.downsample or nn.Identity(), nn.ReLU())
-    if isinstance(module, models.efficientnet.MBConv | models.efficientnet.FusedMBConv):
+    if _is(module, "efficientnet.MBConv", "efficientnet.FusedMBConv"):
         # Stochastic depth does nothing in evaluation mode.
         return (
             Residual(module.block, nn.Identity(), nn.Identity())
@@ -191,13 +211,13 @@ def _in_steps(module: nn.Module) -> nn.Module:
     return module
 
 
-def _constant_gates(module: nn.Module) -> nn.Module:
+def _constant_gates(module: Any) -> nn.Module:
     """Replace EfficientNet's products by products with a constant."""
     from shamsul.model.layers import Gated, SelfGated
 
     if isinstance(module, torch.nn.SiLU):
         return SelfGated()
-    if isinstance(module, torchvision.ops.SqueezeExcitation):
+    if _is(module, "efficientnet.SqueezeExcitation"):
         steps = (module.avgpool, module.fc1, module.activation, module.fc2, module.scale_activation)
         return Gated(torch.nn.Sequential(*steps))
     return module
@@ -242,8 +262,11 @@ def _chains(network: nn.Module) -> Iterator[tuple[nn.Module, list[str]]]:
     """Yield modules whose children follow on one another and are used nowhere else, with their
     names.
     """
+    from shamsul.model import small_densenet
+
+    kinds = (torch.nn.Sequential, small_densenet.DenseLayer, "densenet._DenseLayer")
     for module in network.modules():
-        if isinstance(module, torch.nn.Sequential | torchvision.models.densenet._DenseLayer):
+        if _is(module, *kinds):
             yield module, list(module._modules)
 
 

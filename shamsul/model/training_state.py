@@ -6,11 +6,11 @@ import hashlib
 import json
 import logging
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torchvision
 
 from shamsul.errors import InputError
 from shamsul.model.weights import read
@@ -33,7 +33,7 @@ def fingerprint(run: Run, code: str) -> str:
         "weights": run.classifier.digest(),
         "train": run.train.digest(),
         "tune": run.tune.digest(),
-        "torch": f"{torch.__version__} {torchvision.__version__}",
+        "torch": f"{torch.__version__} {version('torchvision')}",
         "device": f"{run.device.type} {run.amp}",
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

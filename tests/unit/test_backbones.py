@@ -13,6 +13,7 @@ from shamsul.model.backbones import BACKBONES, build
 from shamsul.model.classifier import TILE, Classifier
 from shamsul.model.device import resolve_device
 from shamsul.model.settings import BACKBONES as NAMES
+from shamsul.model.small_densenet import SmallDenseNet
 
 torch.set_num_threads(1)
 SIZE = 64
@@ -263,3 +264,17 @@ def test_impossible_sizes_and_devices_are_refused():
         assert resolve_device("auto") == torch.device("cpu")
         with pytest.raises(InputError, match="no GPU"):
             resolve_device("cuda")
+
+
+def test_the_small_densenet_is_torchvisions_of_the_same_seed():
+    """The same names, the same initial weights and the same logits, bit for bit."""
+    torch.manual_seed(3)
+    theirs = models.DenseNet(16, (2, 4, 6), 24, num_classes=5)
+    torch.manual_seed(3)
+    ours = SmallDenseNet((2, 4, 6), 5)
+    expected, found = theirs.state_dict(), ours.state_dict()
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    images = torch.randn(2, 3, 96, 96)
+    for mode in (True, False):
+        assert torch.equal(ours.train(mode)(images), theirs.train(mode)(images))
