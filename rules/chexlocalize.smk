@@ -39,6 +39,7 @@ use rule table_job as chexlocalize with:
 use rule table_job as chexlocalize_summary with:
     """Resample as CheXlocalize does, and compare with the human benchmark."""
     input:
+        listed,
         per_image=[f"{RUN}/chexlocalize/{method}.parquet" for method in METHODS],
         code=program("chexlocalize_summary"),
     output:

@@ -146,17 +146,21 @@ def changed_images():
     return [local(str(file))] if file.exists() else []
 
 
-def listed():
-    """Have Snakemake look at the shards' content after the manifest has been made.
+def listed(wildcards=None):
+    """Return no input, and have Snakemake look at the job anew once the manifest has been made.
 
-    So an image added to one shard leaves the others alone. `checkpoints.manifest.get()` does the
-    same, but goes through all files of the checkpoint whenever one job asks.
+    Every rule that needs the manifest, through however many others, asks here, by an input
+    function of its own. Before the manifest is made, Snakemake takes all that follows for updated.
+    Afterwards it looks again at those jobs only that asked the checkpoint, and the others would
+    run for nothing. `checkpoints.manifest.get()` does the same, but goes through all files of the
+    checkpoint whenever one job asks.
     """
     manifest = f"{PLACE}/manifest.parquet"
     if manifest not in (checkpoints.created_output or ()):
         raise IncompleteCheckpointException(
             checkpoints.manifest.rule, checkpoint_target(manifest)
         )
+    return []
 
 
 def shard_table(kind):

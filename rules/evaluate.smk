@@ -67,6 +67,7 @@ use rule table_job as per_image with:
 use rule table_job as compare with:
     """Summarise and compare the methods."""
     input:
+        listed,
         per_image=f"{RUN}/tables/per_image.parquet",
         pxap=f"{RUN}/pxap.parquet",
         code=program("compare"),
@@ -116,6 +117,7 @@ use rule table_job as stratify with:
 use rule table_job as agreement with:
     """Compare the heatmaps of all methods on a shard with one another."""
     input:
+        listed,
         heatmaps=[f"{RUN}/heatmaps/{method}/{{shard}}.h5" for method in METHODS],
         images=f"{RUN}/images/{{shard}}.h5",
         code=program("agreement"),

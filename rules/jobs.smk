@@ -23,6 +23,16 @@ def check_gpu_is_known():
         )
 
 
+def want_targets():
+    """Have Snakemake make what `--until` and `--omit-from` end with.
+
+    A job is made where another asks for its files, or they are targets. These options take the
+    other jobs away, and once the manifest is made Snakemake forgets that the last ones were wanted.
+    """
+    for job in workflow.dag.targetjobs:
+        workflow.dag.targetfiles.update(job.output)
+
+
 def program(name):
     """Return the script of that name, by a path that stays in a copy of the project's folder."""
     script = PROJECT / "scripts" / f"{name}.py"

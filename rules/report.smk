@@ -8,6 +8,7 @@ REPORT_TABLES = {name: f"{RUN}/tables/{name}.parquet" for name in existing(CONFI
 use rule table_job as runtime with:
     """Collect the jobs' time and memory."""
     input:
+        listed,
         # Whatever job ran again, one of these tables is made again after it. Were the measurements
         # themselves an input, losing them would run every job again.
         watched=[path for name, path in REPORT_TABLES.items() if name != "runtime"],
