@@ -40,7 +40,7 @@ if workflow.is_main_process:
 mimetypes.add_type("application/vnd.apache.parquet", ".parquet")
 
 from snakemake.exceptions import IncompleteCheckpointException
-from snakemake.io import checkpoint_target
+from snakemake.io import checkpoint_target, contains_wildcard
 
 import shamsul.job.fingerprint
 import shamsul.config
@@ -59,6 +59,7 @@ from shamsul.evaluate.parameters import (
 from shamsul.explain import registry
 from shamsul.explain.base import Method
 from shamsul.explain.external.methods import Imported, Segmentations
+from shamsul.job.links import link
 from shamsul.settings import EXPLAINED, SPLITS
 from shamsul.storage.files import remove_leftovers
 from shamsul.tables import TABLES, existing
@@ -206,9 +207,14 @@ def table(name):
 def given(*files):
     """Return, as input, files whose paths the user's own configuration gives, with `{run}` or not.
 
-    A module's prefix is before them already, or not at all.
+    A module's prefix is before them already, or not at all. A path with `{word}` in it, which
+    Snakemake takes for a wildcard, is replaced by a link to the file.
     """
-    return [local(str(file)) for file in files]
+    links = Path(f"{PLACE}/links")
+    return [
+        local(link(Path(file), links) if contains_wildcard(file) else str(file))
+        for file in files
+    ]
 
 
 def images(*splits):

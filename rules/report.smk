@@ -32,6 +32,7 @@ rule report:
         + [f"{RUN}/predictions.parquet"],
         manifests=shard_tables("parquet", *SPLITS),
         masks=shard_tables("masks.parquet", "test"),
+        masked=MASKED,
         images=images("test"),
         heatmaps=expand(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **TESTED),
         # Their digests are part of the provenance.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,21 @@ from shamsul.evaluate import sign_treatments
 from shamsul.evaluate import thresholds as tuning
 from shamsul.evaluate.markers import summarise
 from shamsul.evaluate.parameters import Measurement
+from shamsul.evaluate.scored_classes import omissions
 from shamsul.job import program
 from shamsul.job.progress import track
 from shamsul.storage.tables import read_table, write_table
 
+logger = logging.getLogger(__name__)
+
 
 def main(
     settings: dict[str, Any],
+    classes: dict[str, Any],
     scores: list[Path],
     sign_scores: list[Path],
     manifests: list[Path],
+    masked: Path,
     predictions: Path,
     *,
     per_image: Path,
@@ -37,9 +43,11 @@ def main(
     Parameters
     ----------
     settings : seed, evaluate.
+    classes : explained and listed, `explain.classes` and `evaluate.classes`.
     scores : scores of the heatmaps, in a folder for each method.
     sign_scores : scores under each treatment of signs, in a folder for each method.
     manifests : tables of the images, one for each shard.
+    masked : table of the classes that have masks.
     predictions : table of the classifier's predictions.
     per_image : table to write, a row for each image, class, method and metric.
     thresholds : table to write, with the chosen thresholds.
@@ -66,6 +74,8 @@ def main(
     for found in by_method(sign_scores):
         found = measures.judged(found, manifest)[found.columns]
         parts[signs].append(sign_treatments.summarise(found, manifest, parameters, seed))
+    for sentence in omissions(read_table(masked), **classes):
+        logger.warning(sentence)
     tuning.warn_of_few(pd.concat(parts[thresholds]), parameters)
     for path, tables in parts.items():
         write_table(measures.ordered(pd.concat(tables, ignore_index=True)), path)

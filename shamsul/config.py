@@ -20,7 +20,7 @@ from shamsul.errors import InputError
 from shamsul.evaluate.settings import Evaluate
 from shamsul.explain.base import Method
 from shamsul.explain.settings import Explain
-from shamsul.labels import CLASSES, LOCALISED
+from shamsul.labels import CLASSES
 from shamsul.model.settings import (
     Model,
     Train,
@@ -74,12 +74,10 @@ class Config(Section):
     def _classes_are_known(self) -> Config:
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("classes: a class is listed twice")
-        # The default of evaluate.classes names classes that a smaller model may not predict.
-        scorable = tuple(dict.fromkeys((*self.classes, *LOCALISED)))
         for key, names, allowed in (
             ("explain.classes", self.explain.classes or (), self.classes),
             ("train.uncertainty_per_class", self.train.uncertainty_per_class, self.classes),
-            ("evaluate.classes", self.evaluate.classes, scorable),
+            ("evaluate.classes", self.evaluate.classes or (), self.explained_classes),
         ):
             for name in names:
                 if name not in allowed:
@@ -93,8 +91,6 @@ class Config(Section):
         untrained = self.model.checkpoint is None and self.model.weights == "imagenet"
         if self.model.backbone == "densenet_small" and untrained:
             raise ValueError("model.weights: densenet_small has no ImageNet weights; use `random`")
-        if not set(self.evaluate.classes) & set(self.explained_classes):
-            raise ValueError("evaluate.classes: none of them is explained")
         return self
 
     @property
@@ -105,8 +101,9 @@ class Config(Section):
 
     @property
     def scored_classes(self) -> tuple[str, ...]:
-        """Classes whose heatmaps are scored, in the model's order."""
-        return tuple(name for name in self.explained_classes if name in self.evaluate.classes)
+        """Classes whose heatmaps are scored where they have masks, in the model's order."""
+        wanted = self.evaluate.classes or self.explained_classes
+        return tuple(name for name in self.explained_classes if name in wanted)
 
     @property
     def data_root(self) -> Path:

@@ -98,7 +98,7 @@ class Surrogate(SuperpixelOptions, Explainer):
         """Make the heatmaps, from the shared predictions where `shared` is set."""
         if not self.shared or shard.empty():
             return super().heatmaps(shard)
-        of_model, predictions = read(shard.perturbed, shard.images.image_id)
+        of_model, predictions = read(shard.perturbed, shard.images.image_id, shard.checkpoint)
         classes = [of_model.index(name) for name in shard.classes]
         maps = [
             self.values(perturbed, self.importance(perturbed.subsets))[:, classes][perturbed.labels]
