@@ -120,10 +120,7 @@ class SamplingSurrogate(Surrogate):
     @model_validator(mode="after")
     def _enough_samples(self) -> SamplingSurrogate:
         if self.samples < 2 * self.segments:
-            raise ValueError(
-                f"samples: must be at least twice the segments ({2 * self.segments}), "
-                f"not {self.samples}"
-            )
+            raise ValueError(self.too_few(self.samples, "twice", 2 * self.segments))
         return self
 
 
