@@ -15,6 +15,11 @@ PROJECT = Path(workflow.current_basedir).parent
 # The folder that holds the library: the repository, or where a wheel was installed.
 LIBRARY = PROJECT if (PROJECT / "shamsul").is_dir() else PROJECT.parent.parent
 sys.path.insert(0, str(LIBRARY))
+if set("{}") & set(str(PROJECT)):
+    raise WorkflowError(
+        f"{PROJECT}: Snakemake reads braces in the path of a workflow as names of wildcards; move"
+        " shamsul to a folder without braces. Data and results may lie in folders with braces"
+    )
 # The jobs' Python is the one that runs Snakemake, unless they have environments of their own.
 PYTHON = (
     ""
@@ -59,7 +64,7 @@ from shamsul.evaluate.parameters import (
 from shamsul.explain import registry
 from shamsul.explain.base import Method
 from shamsul.explain.external.methods import Imported, Segmentations
-from shamsul.job.links import link
+from shamsul.job.links import LINKS, link
 from shamsul.settings import EXPLAINED, SPLITS
 from shamsul.storage.files import remove_leftovers
 from shamsul.tables import TABLES, existing
@@ -210,7 +215,7 @@ def given(*files):
     A module's prefix is before them already, or not at all. A path with `{word}` in it, which
     Snakemake takes for a wildcard, is replaced by a link to the file.
     """
-    links = Path(f"{PLACE}/links")
+    links = Path(f"{PLACE}/{LINKS}")
     return [
         local(link(Path(file), links) if contains_wildcard(file) else str(file))
         for file in files

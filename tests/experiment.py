@@ -141,7 +141,8 @@ class Experiment:
 
     def run(self, *options: str) -> set[tuple[str, str]]:
         """(rule, wildcards) of the jobs that one call runs to their end; targets left out."""
-        return _jobs(self.snakemake(*options, "--quiet", "host").stderr)
+        done = self.snakemake(*options, "--quiet", "host")
+        return _jobs(done.stdout + done.stderr)
 
 
 def _jobs(told: str) -> set[tuple[str, str]]:

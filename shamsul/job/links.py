@@ -10,6 +10,9 @@ import contextlib
 import hashlib
 from pathlib import Path
 
+LINKS = "links"
+"""Name of the folder of links in a run's results."""
+
 
 def link(file: Path, folder: Path) -> str:
     """Return the path of a link to a file, without braces; make it if need be.

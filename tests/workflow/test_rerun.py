@@ -394,7 +394,7 @@ OF_DATA = {
 OFTEN = {"a label of test", "a label of train", "an image changed", "a mask of test"}
 """Those of them that are run whenever the tests are."""
 OUTPUTS = {
-    "manifest": ["manifest.parquet", "masks.parquet", "shards/*"],
+    "manifest": ["manifest.parquet", "masks.parquet", "masked_classes.parquet", "shards/*"],
     "images": ["images/{shard}.h5"],
     "train": ["model/*", "tables/history.parquet"],
     "predict": ["predictions.parquet"],
