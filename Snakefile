@@ -35,6 +35,7 @@ include: "rules/report.smk"
 # Here no other Snakemake is at work on this run, and nothing is on a dry run.
 onstart:
     check_gpu_is_known()
+    want_targets()
     remove_leftovers(PLACE)
 
 

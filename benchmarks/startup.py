@@ -56,13 +56,16 @@ def against(
 def shard() -> Path:
     """A folder with the files of one shard."""
     folder = Path(tempfile.mkdtemp())
-    checkpoint.save(classifier("densenet_small", size=SIZE), folder / "model.pt", {})
+    network = classifier("densenet_small", size=SIZE)
+    checkpoint.save(network, folder / "model.pt", {})
     generator, names = np.random.default_rng(0), ["x", "y", "z"]
     grey = generator.integers(0, 256, (3, SIZE, SIZE), np.uint8)
     write_images(Images(grey, names, [Frame.fit(90, 80, SIZE, "stretch")] * 3), folder / "i.h5")
     maps = generator.normal(size=(3, 4, 7, 7)).astype(np.float32)
     every = np.ones((3, 4), bool)
-    write_heatmaps(Heatmaps(maps, names, every, CLASSES, "m", {}, "0"), folder / "h.h5")
+    write_heatmaps(
+        Heatmaps(maps, names, every, CLASSES, "m", {}, network.digest()), folder / "h.h5"
+    )
     return folder
 
 

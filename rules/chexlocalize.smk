@@ -6,12 +6,14 @@ CHEXLOCALIZED = METHODS if CONFIG.evaluate.protocol == "chexlocalize" else {}
 use rule table_job as chexlocalize with:
     """Measure one method as CheXlocalize's scripts do."""
     input:
+        checkpoint=f"{RUN}/model/checkpoint.pt",
         heatmaps=lambda wildcards: [
             f"{RUN}/heatmaps/{wildcards.method}/{shard}.h5"
             for shard in EXPLAINED_SHARDS
         ],
         images=images(*EXPLAINED),
         masks=shard_tables("masks.parquet", *EXPLAINED),
+        masked=MASKED,
         # Not the shards' whole manifests: a corrected label measures nothing anew.
         patients=shard_tables("patients.parquet", *EXPLAINED),
         predictions=f"{RUN}/predictions.parquet",
@@ -39,6 +41,7 @@ use rule table_job as chexlocalize with:
 use rule table_job as chexlocalize_summary with:
     """Resample as CheXlocalize does, and compare with the human benchmark."""
     input:
+        listed,
         per_image=[f"{RUN}/chexlocalize/{method}.parquet" for method in METHODS],
         code=program("chexlocalize_summary"),
     output:

@@ -15,6 +15,11 @@ PROJECT = Path(workflow.current_basedir).parent
 # The folder that holds the library: the repository, or where a wheel was installed.
 LIBRARY = PROJECT if (PROJECT / "shamsul").is_dir() else PROJECT.parent.parent
 sys.path.insert(0, str(LIBRARY))
+if set("{}") & set(str(PROJECT)):
+    raise WorkflowError(
+        f"{PROJECT}: Snakemake reads braces in the path of a workflow as names of wildcards; move"
+        " shamsul to a folder without braces. Data and results may lie in folders with braces"
+    )
 # The jobs' Python is the one that runs Snakemake, unless they have environments of their own.
 PYTHON = (
     ""
@@ -40,7 +45,7 @@ if workflow.is_main_process:
 mimetypes.add_type("application/vnd.apache.parquet", ".parquet")
 
 from snakemake.exceptions import IncompleteCheckpointException
-from snakemake.io import checkpoint_target
+from snakemake.io import checkpoint_target, contains_wildcard
 
 import shamsul.job.fingerprint
 import shamsul.config
@@ -59,6 +64,7 @@ from shamsul.evaluate.parameters import (
 from shamsul.explain import registry
 from shamsul.explain.base import Method
 from shamsul.explain.external.methods import Imported, Segmentations
+from shamsul.job.links import LINKS, link
 from shamsul.settings import EXPLAINED, SPLITS
 from shamsul.storage.files import remove_leftovers
 from shamsul.tables import TABLES, existing
@@ -147,17 +153,21 @@ def changed_images():
     return [local(str(file))] if file.exists() else []
 
 
-def listed():
-    """Have Snakemake look at the shards' content after the manifest has been made.
+def listed(wildcards=None):
+    """Return no input, and have Snakemake look at the job anew once the manifest has been made.
 
-    So an image added to one shard leaves the others alone. `checkpoints.manifest.get()` does the
-    same, but goes through all files of the checkpoint whenever one job asks.
+    Every rule that needs the manifest, through however many others, asks here, by an input
+    function of its own. Before the manifest is made, Snakemake takes all that follows for updated.
+    Afterwards it looks again at those jobs only that asked the checkpoint, and the others would
+    run for nothing. `checkpoints.manifest.get()` does the same, but goes through all files of the
+    checkpoint whenever one job asks.
     """
     manifest = f"{PLACE}/manifest.parquet"
     if manifest not in (checkpoints.created_output or ()):
         raise IncompleteCheckpointException(
             checkpoints.manifest.rule, checkpoint_target(manifest)
         )
+    return []
 
 
 def shard_table(kind):
@@ -203,9 +213,14 @@ def table(name):
 def given(*files):
     """Return, as input, files whose paths the user's own configuration gives, with `{run}` or not.
 
-    A module's prefix is before them already, or not at all.
+    A module's prefix is before them already, or not at all. A path with `{word}` in it, which
+    Snakemake takes for a wildcard, is replaced by a link to the file.
     """
-    return [local(str(file)) for file in files]
+    links = Path(f"{PLACE}/{LINKS}")
+    return [
+        local(link(Path(file), links) if contains_wildcard(file) else str(file))
+        for file in files
+    ]
 
 
 def images(*splits):

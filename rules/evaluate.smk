@@ -1,5 +1,8 @@
 """Scores of heatmaps against masks, and the tables made of them; no torch here."""
 
+SCORED = shamsul.config.canonical(
+    {"explained": CONFIG.explained_classes, "listed": CONFIG.evaluate.classes}
+)
 SCORING = shamsul.config.canonical(
     {"classes": CONFIG.scored_classes, "sign": CONFIG.evaluate.sign}
 )
@@ -8,9 +11,11 @@ SCORING = shamsul.config.canonical(
 use rule table_job as score with:
     """Compare the heatmaps of one method and shard with the masks, at every threshold."""
     input:
+        checkpoint=f"{RUN}/model/checkpoint.pt",
         heatmaps=f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",
         images=f"{RUN}/images/{{shard}}.h5",
         masks=shard_table("masks.parquet"),
+        masked=MASKED,
         code=program("score"),
     output:
         scores=ensure(f"{RUN}/scores/{{method}}/{{shard}}.parquet", non_empty=True),
@@ -27,6 +32,7 @@ use rule table_job as score with:
 use rule table_job as quality with:
     """Summarise how far the methods' maps deviate from their promises, such as a sum."""
     input:
+        checkpoint=f"{RUN}/model/checkpoint.pt",
         heatmaps=expand(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **EVERY),
         manifests=shard_tables("parquet", *EXPLAINED),
         code=program("quality"),
@@ -48,6 +54,7 @@ use rule table_job as per_image with:
         sign_scores=expand(f"{RUN}/signs/{{method}}/{{shard}}.parquet", **EVERY),
         manifests=shard_tables("parquet", *EXPLAINED),
         masks=shard_tables("masks.parquet", *EXPLAINED),
+        masked=MASKED,
         predictions=f"{RUN}/predictions.parquet",
         code=program("per_image"),
     output:
@@ -66,12 +73,14 @@ use rule table_job as per_image with:
             "per_image",
             settings=evaluate_settings(Measurement),
             methods=shamsul.config.canonical({"abstain": ABSTAINING}),
+            classes=SCORED,
         ),
 
 
 use rule table_job as compare with:
     """Summarise and compare the methods."""
     input:
+        listed,
         per_image=f"{RUN}/tables/per_image.parquet",
         pxap=f"{RUN}/pxap.parquet",
         code=program("compare"),
@@ -121,8 +130,11 @@ use rule table_job as stratify with:
 use rule table_job as agreement with:
     """Compare the heatmaps of all methods on a shard with one another."""
     input:
+        listed,
+        checkpoint=f"{RUN}/model/checkpoint.pt",
         heatmaps=[f"{RUN}/heatmaps/{method}/{{shard}}.h5" for method in METHODS],
         images=f"{RUN}/images/{{shard}}.h5",
+        masked=MASKED,
         code=program("agreement"),
     output:
         agreement=ensure(f"{RUN}/agreement/{{shard}}.parquet", non_empty=True),

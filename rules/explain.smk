@@ -8,6 +8,7 @@ PERTURBED = (
 use rule model_job as perturb with:
     """Ask the network about perturbed versions of a shard's radiographs, for several methods."""
     input:
+        listed,
         checkpoint=f"{RUN}/model/checkpoint.pt",
         images=f"{RUN}/images/{{shard}}.h5",
         code=program("perturb"),
@@ -30,6 +31,7 @@ use rule model_job as perturb with:
 use rule model_job as explain with:
     """Explain every class of every image of a shard by one method."""
     input:
+        listed,
         unpack(more_for_method),
         checkpoint=f"{RUN}/model/checkpoint.pt",
         images=f"{RUN}/images/{{shard}}.h5",

@@ -23,11 +23,21 @@ def check_gpu_is_known():
         )
 
 
+def want_targets():
+    """Have Snakemake make what `--until` and `--omit-from` end with.
+
+    A job is made where another asks for its files, or they are targets. These options take the
+    other jobs away, and once the manifest is made Snakemake forgets that the last ones were wanted.
+    """
+    for job in workflow.dag.targetjobs:
+        workflow.dag.targetfiles.update(job.output)
+
+
 def program(name):
     """Return the script of that name, by a path that stays in a copy of the project's folder."""
     script = PROJECT / "scripts" / f"{name}.py"
     inside = script.is_relative_to(Path.cwd())
-    return local(os.path.relpath(script) if inside else str(script))
+    return given(os.path.relpath(script) if inside else str(script))[0]
 
 
 @functools.cache
@@ -85,13 +95,19 @@ def command(name, more=(), **values):
     values : options that are no files of the rule, such as settings. Functions are called with the
         job's wildcards, and None is no option.
     """
-    values = {key: value for key, value in values.items() if value is not None}
 
     def found(value, wildcards):
         return value(wildcards) if callable(value) else value
 
+    # Functions all, because Snakemake takes `{word}` in plain text for a wildcard.
+    values = {
+        key: functools.partial(found, value)
+        for key, value in values.items()
+        if value is not None
+    }
+
     def options(wildcards, input, output):
-        asked = {key: found(value, wildcards) for key, value in values.items()}
+        asked = {key: value(wildcards) for key, value in values.items()}
         files = {**dict(input.items()), **dict(output.items())}
         named = {n: f for n, f in files.items() if n not in ("code", "watched")}
         return shamsul.job.options.write(asked | named)

@@ -49,7 +49,6 @@ def more_for_method(wildcards):
     if method.uses_shared:
         more["perturbed"] = f"{RUN}/perturbed/{wildcards.shard}.h5"
     if method.supervised:
-        listed()
         shards = sorted({*SHARDS["tune"], wildcards.shard})
         more["tune_members"] = of(SHARDS["tune"])
         more["tune_images"] = images("tune")

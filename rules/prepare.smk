@@ -7,6 +7,8 @@ PREPARED = [
     for split in (SPLITS if CONFIG.model.checkpoint is None else EXPLAINED)
     for shard in SHARDS[split]
 ]
+# Classes that have masks: what is scored depends on them, and hardly ever changes.
+MASKED = f"{RUN}/masked_classes.parquet"
 DATA_FILES = given(*sources.input_files(CONFIG.data, ROOTS))
 
 
@@ -65,6 +67,7 @@ checkpoint manifest:
         ],
         manifest=ensure(f"{RUN}/manifest.parquet", non_empty=True),
         masks=ensure(f"{RUN}/masks.parquet", non_empty=True),
+        masked=ensure(MASKED, non_empty=True),
     log:
         f"{RUN}/logs/<job>.log",
     benchmark:

@@ -8,6 +8,7 @@ REPORT_TABLES = {name: f"{RUN}/tables/{name}.parquet" for name in existing(CONFI
 use rule table_job as runtime with:
     """Collect the jobs' time and memory."""
     input:
+        listed,
         # Whatever job ran again, one of these tables is made again after it. Were the measurements
         # themselves an input, losing them would run every job again.
         watched=[path for name, path in REPORT_TABLES.items() if name != "runtime"],
@@ -31,6 +32,7 @@ rule report:
         + [f"{RUN}/predictions.parquet"],
         manifests=shard_tables("parquet", *SPLITS),
         masks=shard_tables("masks.parquet", "test"),
+        masked=MASKED,
         images=images("test"),
         heatmaps=expand(f"{RUN}/heatmaps/{{method}}/{{shard}}.h5", **TESTED),
         # Their digests are part of the provenance.

@@ -69,6 +69,7 @@ else:
 use rule model_job as predict with:
     """Predict the logit and probability of every class of every tune and test image."""
     input:
+        listed,
         checkpoint=f"{RUN}/model/checkpoint.pt",
         images=images(*EXPLAINED),
         code=program("predict"),

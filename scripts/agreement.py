@@ -6,24 +6,40 @@ from pathlib import Path
 from typing import Any
 
 from shamsul.evaluate.agreement import agree
+from shamsul.evaluate.scored_classes import scored
 from shamsul.job import program
+from shamsul.model.description import describe
 from shamsul.storage.heatmaps import read_heatmaps
 from shamsul.storage.images import read_frames
-from shamsul.storage.tables import write_table
+from shamsul.storage.tables import read_table, write_table
 
 
-def main(settings: dict[str, Any], heatmaps: list[Path], images: Path, *, agreement: Path) -> None:
+def main(
+    settings: dict[str, Any],
+    checkpoint: Path,
+    heatmaps: list[Path],
+    images: Path,
+    masked: Path,
+    *,
+    agreement: Path,
+) -> None:
     """Correlate the heatmaps of each pair of methods on one shard.
 
     Parameters
     ----------
     settings : classes, sign.
+    checkpoint : file of the classifier, which the heatmaps must be of.
     heatmaps : heatmaps of the shard, a file for each method; one is read after the other.
     images : radiographs of the shard.
+    masked : table of the classes that have masks on any shard.
     agreement : table to write, a row for each image, class and pair of methods.
     """
+    digest = describe(checkpoint).digest
     table = agree(
-        map(read_heatmaps, heatmaps), read_frames(images), settings["classes"], settings["sign"]
+        (read_heatmaps(path, digest) for path in heatmaps),
+        read_frames(images),
+        scored(settings["classes"], read_table(masked)),
+        settings["sign"],
     )
     write_table(table, agreement)
 

@@ -55,6 +55,7 @@ def main(
     heatmaps : shard to write.
     """
     described = describe(checkpoint)
+    digest = described.digest
     check_classes(checkpoint, described.classes, settings["classes"])
     # The rule looks up members, so here each method stands alone.
     method = registry.one(settings["entry"], module=settings["module"])
@@ -65,13 +66,14 @@ def main(
             images=shard,
             classes=tuple(settings["explained"]),
             seed=settings["seed"],
-            members={m.method: m for m in map(read_heatmaps, members)},
+            members={m.method: m for m in (read_heatmaps(m, digest) for m in members)},
             supervision=(
-                supervision(tune_members, tune_images, tune_masks, manifests)
+                supervision(digest, tune_members, tune_images, tune_masks, manifests)
                 if method.supervised
                 else None
             ),
             perturbed=perturbed,
+            checkpoint=digest,
         )
     )
     write_heatmaps(
@@ -82,7 +84,7 @@ def main(
             classes=list(settings["explained"]),
             method=settings["name"],
             parameters=registry.entry(method),
-            checkpoint=described.digest,
+            checkpoint=digest,
             quality=maps.quality,
             covers=maps.covers,
             probability=maps.probability,
@@ -106,18 +108,22 @@ def explained(maps: Maps, method: Method) -> NDArray[np.bool_]:
 
 
 def supervision(
+    checkpoint: str,
     members: Sequence[Path],
     images: Sequence[Path],
     masks: Sequence[Path],
     manifests: Sequence[Path],
 ) -> Supervision:
-    """Read the data that a supervised method learns from: the tune split's maps, images, masks."""
+    """Read the data that a supervised method learns from: the tune split's maps, images, masks.
+
+    The maps must be of the checkpoint with the digest that is given.
+    """
     import pandas as pd  # Here, because it is slow to import.
 
     from shamsul.storage.tables import read_table
 
     heatmaps: dict[str, list[Heatmaps]] = {}
-    for shard in map(read_heatmaps, members):
+    for shard in (read_heatmaps(path, checkpoint) for path in members):
         heatmaps.setdefault(shard.method, []).append(shard)
     manifest = pd.concat([read_table(path) for path in manifests])
     return Supervision(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from shamsul.data import image_changes
 from shamsul.data.manifest import FILE_COLUMNS, PATIENT_COLUMNS, build, shard
 from shamsul.data.settings import Data
 from shamsul.job import program
-from shamsul.settings import SPLITS
+from shamsul.settings import EXPLAINED, SPLITS
 from shamsul.storage.tables import write_table
 
 
@@ -23,6 +25,7 @@ def main(
     *,
     manifest: Path,
     masks: Path,
+    masked: Path,
     shards: Path,
     record: Path,
 ) -> None:
@@ -35,6 +38,7 @@ def main(
     threads : image files that are read at once.
     manifest : table to write, a row for each image.
     masks : table to write, a row for each mask.
+    masked : table to write, a row for each class that has masks on tune or test.
     shards : folder to write to, four tables for each shard.
     record : file to write, with sizes and time stamps of the image files.
     """
@@ -58,7 +62,17 @@ def main(
             )
     write_table(images, manifest)
     write_table(drawn, masks)
+    write_table(masked_classes(images, drawn, classes), masked)
     image_changes.record(images, folders, started, record)
+
+
+def masked_classes(
+    images: pd.DataFrame, masks: pd.DataFrame, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Return the classes that have masks on images that are explained, in their order."""
+    explained = images.loc[images["split"].isin(EXPLAINED), "image_id"]
+    found = set(masks.loc[masks["image_id"].isin(explained), "class"])
+    return pd.DataFrame({"class": [name for name in classes if name in found]}, dtype="str")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,23 @@ from shamsul.evaluate import thresholds as tuning
 from shamsul.evaluate.markers import summarise
 from shamsul.evaluate.parameters import Measurement
 from shamsul.evaluate.repeats import repeats
+from shamsul.evaluate.scored_classes import omissions
 from shamsul.job import program
 from shamsul.job.progress import track
 from shamsul.storage.tables import read_table, write_table
+
+logger = logging.getLogger(__name__)
 
 
 def main(
     settings: dict[str, Any],
     methods: dict[str, Any],
+    classes: dict[str, Any],
     scores: list[Path],
     sign_scores: list[Path],
     manifests: list[Path],
     masks: list[Path],
+    masked: Path,
     predictions: Path,
     *,
     per_image: Path,
@@ -41,10 +47,12 @@ def main(
     ----------
     settings : evaluate.
     methods : names of the methods that `abstain`.
+    classes : explained and listed, `explain.classes` and `evaluate.classes`.
     scores : scores of the heatmaps, in a folder for each method.
     sign_scores : scores under each treatment of signs, in a folder for each method.
     manifests : tables of the images, one for each shard.
     masks : tables of the experts' masks, one for each shard.
+    masked : table of the classes that have masks.
     predictions : table of the classifier's predictions.
     per_image : table to write, a row for each image, class, method and metric.
     thresholds : table to write, with the chosen thresholds.
@@ -73,6 +81,8 @@ def main(
     for found in by_method(sign_scores):
         found = measures.judged(found, manifest)[found.columns]
         parts[signs].append(sign_treatments.summarise(found, manifest, parameters))
+    for sentence in omissions(read_table(masked), **classes):
+        logger.warning(sentence)
     tuning.warn_of_few(pd.concat(parts[thresholds]), parameters)
     for path, tables in parts.items():
         write_table(measures.ordered(pd.concat(tables, ignore_index=True)), path)

@@ -7,6 +7,7 @@ from typing import Any
 
 from shamsul.explain import registry
 from shamsul.job import program
+from shamsul.model.description import describe
 from shamsul.model.job import BATCH_SIZE, Device, load_model
 from shamsul.probe.settings import Probe
 from shamsul.probe.table import probe
@@ -40,7 +41,7 @@ def main(
     table = probe(
         load_model(checkpoint, device, batch_size, settings["classes"]),
         read_images(images),
-        read_heatmaps(heatmaps),
+        read_heatmaps(heatmaps, describe(checkpoint).digest),
         registry.one(settings["entry"], module=settings["module"]),
         Probe(**settings["probe"]),
         settings["seed"],

@@ -21,6 +21,7 @@ def main(
     tables: list[Path],
     manifests: list[Path],
     masks: list[Path],
+    masked: Path,
     images: list[Path],
     heatmaps: list[Path],
     digests: list[Path],
@@ -36,6 +37,7 @@ def main(
     tables : tables that the sections read, each named by its file's stem.
     manifests : tables of the images, one for each shard.
     masks : tables of the experts' masks, one for each shard.
+    masked : table of the classes that have masks.
     images : radiographs, a file for each shard.
     heatmaps : heatmaps of all methods, a file for each method and shard.
     digests : files whose check sums the report gives.
@@ -44,6 +46,7 @@ def main(
     read = {path.stem: read_table(path) for path in tables}
     read["manifest"] = pd.concat([read_table(path) for path in manifests])
     read["masks"] = pd.concat([read_table(path) for path in masks])
+    read["masked"] = read_table(masked)
     results = Results(
         read,
         heatmaps=heatmaps,

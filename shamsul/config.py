@@ -20,7 +20,7 @@ from shamsul.errors import InputError
 from shamsul.evaluate.settings import Evaluate
 from shamsul.explain.base import Method
 from shamsul.explain.settings import Explain
-from shamsul.labels import CLASSES, LOCALISED
+from shamsul.labels import CLASSES
 from shamsul.model.settings import (
     Model,
     Train,
@@ -74,16 +74,17 @@ class Config(Section):
     def _classes_are_known(self) -> Config:
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("classes: a class is listed twice")
-        # The default of evaluate.classes names classes that a smaller model may not predict.
-        scorable = tuple(dict.fromkeys((*self.classes, *LOCALISED)))
         for key, names, allowed in (
             ("explain.classes", self.explain.classes or (), self.classes),
             ("train.uncertainty_per_class", self.train.uncertainty_per_class, self.classes),
-            ("evaluate.classes", self.evaluate.classes, scorable),
+            ("evaluate.classes", self.evaluate.classes or (), self.classes),
         ):
             for name in names:
                 if name not in allowed:
                     raise ValueError(f"{key}: {unknown(name, allowed, 'class')}")
+        for name in self.evaluate.classes or ():
+            if name not in self.explained_classes:
+                raise ValueError(f"evaluate.classes: {name!r} is not among explain.classes; add it")
         offered = {split for source in self.data.sources for split in source.splits}
         for split in SPLITS:
             if split not in offered and (split != "train" or self.model.checkpoint is None):
@@ -92,9 +93,10 @@ class Config(Section):
             raise ValueError(f"data.size: vit_b_16 needs a multiple of 16, not {self.data.size}")
         untrained = self.model.checkpoint is None and self.model.weights == "imagenet"
         if self.model.backbone == "densenet_small" and untrained:
-            raise ValueError("model.weights: densenet_small has no ImageNet weights; use `random`")
-        if not set(self.evaluate.classes) & set(self.explained_classes):
-            raise ValueError("evaluate.classes: none of them is explained")
+            key = "weights" if "weights" in self.model.model_fields_set else "backbone"
+            raise ValueError(
+                f"model.{key}: densenet_small has no ImageNet weights; say `model.weights: random`"
+            )
         return self
 
     @property
@@ -105,8 +107,9 @@ class Config(Section):
 
     @property
     def scored_classes(self) -> tuple[str, ...]:
-        """Classes whose heatmaps are scored, in the model's order."""
-        return tuple(name for name in self.explained_classes if name in self.evaluate.classes)
+        """Classes whose heatmaps are scored where they have masks, in the model's order."""
+        wanted = self.evaluate.classes or self.explained_classes
+        return tuple(name for name in self.explained_classes if name in wanted)
 
     @property
     def data_root(self) -> Path:
@@ -177,6 +180,12 @@ def check(config: Config, methods: Mapping[str, Method]) -> None:
     for role in ("baseline", "prior", "radiologist"):
         name = getattr(config.evaluate, role)
         if name is not None and name not in methods:
+            if role not in config.evaluate.model_fields_set:
+                raise InputError(
+                    f"explain.methods: has no {name!r}, with which the others are compared unless "
+                    f"evaluate.{role} names another; add it, or set evaluate.{role} to one of "
+                    f"{', '.join(methods)}"
+                )
             raise InputError(f"evaluate.{role}: {unknown(name, methods, 'method')}")
     for name in config.evaluate.chexlocalize.smoothing:
         if name not in methods:

@@ -73,14 +73,19 @@ class Run:
         Raises
         ------
         InputError
-            The split has no heatmaps, or a shard is damaged.
+            The split has no heatmaps, or a shard is damaged or of another checkpoint than the
+            first.
         """
         from shamsul.storage.heatmaps import read_heatmaps
 
         shards = sorted((self.folder / "heatmaps" / method).glob(f"{split}-*.h5"))
         if not shards:
             raise InputError(f"{self.folder}: no heatmaps of {method} on {split}")
-        yield from map(read_heatmaps, shards)
+        digest = None
+        for path in shards:
+            heatmaps = read_heatmaps(path, digest)
+            digest = heatmaps.checkpoint
+            yield heatmaps
 
 
 def open_run(folder: str | Path) -> Run:

@@ -137,12 +137,20 @@ class Experiment:
 
     def would_run(self, *targets: str) -> set[tuple[str, str]]:
         """(rule, wildcards) of the jobs that a dry run announces; targets left out."""
-        done = self.snakemake(*targets, "--dry-run", "--quiet", "host")
-        jobs = re.findall(
-            r"^\s*(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", done.stdout, re.MULTILINE
-        )
-        found = set()
-        for rule, details in jobs:
-            wildcards = re.search(r"wildcards: (.*)", details)
-            found.add((rule, wildcards[1] if wildcards else ""))
-        return {job for job in found if job[0] not in ("all", "heatmaps", "metrics")}
+        return _jobs(self.snakemake(*targets, "--dry-run", "--quiet", "host").stdout)
+
+    def run(self, *options: str) -> set[tuple[str, str]]:
+        """(rule, wildcards) of the jobs that one call runs to their end; targets left out."""
+        done = self.snakemake(*options, "--quiet", "host")
+        return _jobs(done.stdout + done.stderr)
+
+
+def _jobs(told: str) -> set[tuple[str, str]]:
+    jobs = re.findall(
+        r"^\s*(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", told, re.MULTILINE
+    )
+    found = set()
+    for rule, details in jobs:
+        wildcards = re.search(r"wildcards: (.*)", details)
+        found.add((rule, wildcards[1] if wildcards else ""))
+    return {job for job in found if job[0] not in ("all", "heatmaps", "metrics")}

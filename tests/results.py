@@ -30,7 +30,7 @@ from shamsul.evaluate.repeats import repeats
 from shamsul.evaluate.scores import score
 from shamsul.evaluate.strata import strata
 from shamsul.geometry import Frame
-from shamsul.labels import CLASSES, LOCALISED, MARKER
+from shamsul.labels import CLASSES, MARKER
 from shamsul.report.run import Results
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
@@ -45,9 +45,9 @@ def configuration(methods, classes=CLASSES, rules=("otsu", "tuned", "fixed", "be
         "seed": 7,
         "classes": list(classes),
         "data": {"sources": [{"adapter": "phantom", "confounder": {"class_name": classes[-1]}}]},
-        "explain": {"methods": [{"method": method} for method in methods]},
+        "explain": {"methods": [{"method": method} for method in methods], "classes": None},
         "evaluate": {
-            "classes": list(LOCALISED),
+            "classes": None,
             "thresholds": list(rules),
             "fixed_threshold": 0.5,
             "min_masks": 10,
@@ -221,6 +221,7 @@ def make(
         "predictions": predictions,
         "manifest": manifest,
         "masks": table,
+        "masked": pd.DataFrame({"class": classes}),
     }
     results = Results(
         tables,

@@ -23,6 +23,8 @@ PASSED_ON = {
     "allow_interspersed_args": False,
 }
 """Settings of a subcommand that hands its arguments on."""
+CONFIGFILES = ("--configfile", "--configfiles")
+"""Options by which Snakemake takes configurations, as many as follow."""
 
 
 def run(
@@ -67,16 +69,39 @@ def snakemake(arguments: Sequence[str]) -> list[str]:
     """
     rest = list(arguments)
     named = bool(rest) and not rest[0].startswith("-")
-    given = any(option.split("=")[0] in ("--configfile", "--configfiles") for option in rest)
+    given = any(option.split("=")[0] in CONFIGFILES for option in rest)
     if named and given:
         raise InputError("give the configuration as CONFIG or by --configfile, not both")
     config = shipped.configuration(rest.pop(0) if named else shipped.DEFAULT)
     # --configfile takes every word up to the next option, so --snakefile comes between it and
     # targets.
+    snakefile = ["--snakefile", str(shipped.SNAKEFILE)]
     chosen = [] if given else ["--configfile", str(config)]
-    workflow = [*chosen, "--snakefile", str(shipped.SNAKEFILE)]
+    rest = _with_profiles(_with_targets_first(rest))
     # -P: as the command `snakemake`, import nothing from the current folder.
-    return ["-P", "-m", "snakemake", *workflow, *_with_profiles(rest)]
+    return ["-P", "-m", "snakemake", *chosen, *snakefile, *rest]
+
+
+def _with_targets_first(options: Sequence[str]) -> list[str]:
+    """Bring targets that are behind `--configfile FILE`, which would take them for files, before
+    all options.
+
+    Whatever follows the first file and is no YAML or JSON is a target.
+    """
+    targets: list[str] = []
+    others: list[str] = []
+    files = -1  # Number of words since --configfile; -1 behind another option.
+    for word in options:
+        if word.startswith("-"):
+            key, joined, _ = word.partition("=")
+            files = int(bool(joined)) if key in CONFIGFILES else -1
+        elif files >= 0:
+            files += 1
+            if files > 1 and Path(word).suffix not in (".yaml", ".yml", ".json"):
+                targets.append(word)
+                continue
+        others.append(word)
+    return [*targets, *others]
 
 
 def _with_profiles(options: list[str]) -> list[str]:

@@ -95,6 +95,7 @@ def build(
     manifest = manifest.assign(order=order).sort_values(["order", "image_id"])
     all_masks = pd.concat(masks, ignore_index=True).sort_values(["image_id", "class"])
     _check_masks(manifest, all_masks)
+    _tell_other_classes(all_masks, classes)
     return (
         manifest[[*MANIFEST_COLUMNS, *classes]].reset_index(drop=True),
         all_masks[all_masks["class"].isin([*classes, MARKER])].reset_index(drop=True),
@@ -173,6 +174,14 @@ def _check_present(manifest: pd.DataFrame) -> None:
             raise InputError(
                 f"no image is in the {split} split; give one of data.sources `split: {split}`"
             )
+
+
+def _tell_other_classes(masks: pd.DataFrame, classes: tuple[str, ...]) -> None:
+    """Log masks of classes that the model does not predict, which are left out."""
+    others = masks.loc[~masks["class"].isin([*classes, MARKER]), "class"].value_counts()
+    if len(others):
+        told = ", ".join(f"{name} ({count})" for name, count in sorted(others.items()))
+        logger.warning("masks of classes that are not among `classes` are left out: %s", told)
 
 
 def _check_masks(manifest: pd.DataFrame, masks: pd.DataFrame) -> None:

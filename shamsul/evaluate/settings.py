@@ -9,7 +9,6 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from shamsul.evaluate.parameters import Rule
 from shamsul.evaluate.sign import Sign
-from shamsul.labels import LOCALISED
 from shamsul.settings import Fraction, Section
 
 
@@ -32,8 +31,9 @@ class Chexlocalize(Section):
 class Evaluate(Section):
     """Options of segmentations, scores and statistics."""
 
-    classes: tuple[str, ...] = LOCALISED
-    """Classes that are scored, where they have masks."""
+    classes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Classes that are scored, where they have masks or boxes; every explained class where
+    absent."""
     thresholds: Annotated[tuple[Rule, ...], Field(min_length=1)] = (
         "tuned",
         "otsu",

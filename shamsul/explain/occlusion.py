@@ -119,9 +119,15 @@ class Occlusion(Masking):
     @model_validator(mode="after")
     def _windows_cover(self) -> Occlusion:
         if self.stride > self.window:
+            reason = "or pixels between windows have no value"
+            if "stride" in self.model_fields_set:
+                raise ValueError(
+                    f"stride: must be at most the window ({self.window}), {reason}, not "
+                    f"{self.stride}"
+                )
             raise ValueError(
-                f"stride: must be at most the window ({self.window}), or pixels between windows "
-                f"have no value, not {self.stride}"
+                f"window: must be at least the stride, by default {self.stride}, {reason}, not "
+                f"{self.window}; set `stride` too"
             )
         return self
 

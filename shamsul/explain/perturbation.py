@@ -66,6 +66,22 @@ class SuperpixelOptions(FillOptions):
             raise ValueError("fill: black is of scale `model`; in [0, 1] it is `constant` 0")
         return self
 
+    def too_few(self, samples: int, times: str, needed: int) -> str:
+        """Return the message on too few samples for the segments; it names a key that is set.
+
+        Parameters
+        ----------
+        samples : number of samples.
+        times : how many samples each segment needs, in words: `twice`.
+        needed : least number of samples.
+        """
+        if "samples" in self.model_fields_set or "segments" not in self.model_fields_set:
+            return f"samples: must be at least {times} the segments ({needed}), not {samples}"
+        return (
+            f"segments: {self.segments} need at least {times} as many samples ({needed}), and by "
+            f"default there are {samples}; set `samples` too"
+        )
+
 
 @dataclass(frozen=True)
 class Perturbed:

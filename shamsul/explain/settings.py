@@ -20,10 +20,7 @@ class Perturbations(SuperpixelOptions, Section):
     @model_validator(mode="after")
     def _enough_samples(self) -> Perturbations:
         if self.superpixels != "quickshift" and self.samples < 4 * self.segments:
-            raise ValueError(
-                f"samples: must be at least four times the segments ({4 * self.segments}), "
-                f"not {self.samples}"
-            )
+            raise ValueError(self.too_few(self.samples, "four times", 4 * self.segments))
         return self
 
 

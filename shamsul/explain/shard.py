@@ -80,6 +80,8 @@ class Shard:
     supervision : masks to learn from, where `Method.supervised`; else None.
     perturbed : file of the shard's shared perturbed predictions, where `Method.uses_shared`; else
         None.
+    checkpoint : digest of the classifier's weights, which those predictions must be of; None where
+        there are none.
     """
 
     load: Callable[[], Classifier]
@@ -89,6 +91,7 @@ class Shard:
     members: Mapping[str, Heatmaps] = field(default_factory=dict)
     supervision: Supervision | None = None
     perturbed: str | Path | None = None
+    checkpoint: str | None = None
 
     @functools.cached_property
     def model(self) -> Classifier:

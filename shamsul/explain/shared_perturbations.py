@@ -110,21 +110,30 @@ def ask(
         subsets=[perturbed.subsets for perturbed in found],
         logits=[perturbed.logits for perturbed in found],
         classes=list(model.classes),
+        checkpoint=model.digest(),
     )
 
 
-def read(path: str | Path | None, image_ids: list[str]) -> tuple[list[str], list[Perturbed]]:
+def read(
+    path: str | Path | None, image_ids: list[str], checkpoint: str | None = None
+) -> tuple[list[str], list[Perturbed]]:
     """Read the model's classes, and the shared perturbed predictions of these images, in their
     order.
+
+    Parameters
+    ----------
+    path : path of the shard of perturbed predictions.
+    image_ids : names of the images.
+    checkpoint : digest of the weights that must have predicted; None takes any.
 
     Raises
     ------
     InputError
-        There is no such file, or it is of other images.
+        There is no such file, or it is of other images or of another checkpoint.
     """
     if path is None:
         raise InputError("shared: there are no shared predictions; set explain.perturbations")
-    stored = read_perturbed(path)
+    stored = read_perturbed(path, checkpoint)
     if stored.image_id != image_ids:
         raise InputError(f"{path}: is of other images; delete it and run again")
     parts = zip(stored.labels, stored.subsets, stored.logits, strict=True)

@@ -98,7 +98,7 @@ class Surrogate(SuperpixelOptions, Explainer):
         """Make the heatmaps, from the shared predictions where `shared` is set."""
         if not self.shared or shard.empty():
             return super().heatmaps(shard)
-        of_model, predictions = read(shard.perturbed, shard.images.image_id)
+        of_model, predictions = read(shard.perturbed, shard.images.image_id, shard.checkpoint)
         classes = [of_model.index(name) for name in shard.classes]
         maps = [
             self.values(perturbed, self.importance(perturbed.subsets))[:, classes][perturbed.labels]
@@ -120,10 +120,7 @@ class SamplingSurrogate(Surrogate):
     @model_validator(mode="after")
     def _enough_samples(self) -> SamplingSurrogate:
         if self.samples < 2 * self.segments:
-            raise ValueError(
-                f"samples: must be at least twice the segments ({2 * self.segments}), "
-                f"not {self.samples}"
-            )
+            raise ValueError(self.too_few(self.samples, "twice", 2 * self.segments))
         return self
 
 

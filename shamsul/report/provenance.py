@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from shamsul.job.fingerprint import PROJECT
+from shamsul.job.links import LINKS
 from shamsul.version import __version__
 
 PACKAGES = ("snakemake", "torch", "torchvision", "lime", "shap", "numpy", "pandas", "h5py")
@@ -36,7 +37,9 @@ def provenance(files: Iterable[Path]) -> dict[str, str]:
     for file in files:
         if file.is_file():
             with file.open("rb") as content:
-                found[f"sha256 of {file}"] = hashlib.file_digest(content, "sha256").hexdigest()
+                # A link stands for a path that Snakemake cannot name (`shamsul.job.links`).
+                name = file.readlink() if file.is_symlink() and file.parent.name == LINKS else file
+                found[f"sha256 of {name}"] = hashlib.file_digest(content, "sha256").hexdigest()
     return found
 
 

@@ -23,7 +23,8 @@ class Results:
 
     Attributes
     ----------
-    tables : tables by name: those of `shamsul.tables`, and `predictions`, `manifest` and `masks`.
+    tables : tables by name: those of `shamsul.tables`, and `predictions`, `manifest`, `masks`
+        and `masked`.
         A table may be empty; one that the configuration does not ask for is absent.
     heatmaps, images : shards of the test split at least.
     roots : folder of each data source by its name.
@@ -99,6 +100,12 @@ class Run:
     def classes(self) -> Sequence[str]:
         """Classes of the classifier, in the order of the configuration."""
         return self.config["classes"]
+
+    @property
+    def explained_classes(self) -> Sequence[str]:
+        """Classes that have heatmaps, in the order of the configuration."""
+        wanted = self.config["explain"]["classes"] or self.classes
+        return [name for name in self.classes if name in wanted]
 
     @property
     def alpha(self) -> float:

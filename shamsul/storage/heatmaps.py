@@ -179,14 +179,19 @@ def _read_points(file: h5py.File, image_id: list[str], classes: list[str]) -> Po
     }
 
 
-def read_heatmaps(path: str | Path) -> Heatmaps:
+def read_heatmaps(path: str | Path, checkpoint: str | None = None) -> Heatmaps:
     """Read a heatmap shard, which may be another run's.
+
+    Parameters
+    ----------
+    path : path of the shard.
+    checkpoint : digest of the run's weights, which the shard must state; None takes any shard.
 
     Raises
     ------
     InputError
         The file is damaged, or what is in it is not of the shape, type and size that it must be,
-        or not finite.
+        or not finite, or it is of another checkpoint.
     """
     with shards.opened(path, VERSION) as file:
         image_id, covers = _names(file)
@@ -216,7 +221,8 @@ def read_heatmaps(path: str | Path) -> Heatmaps:
             shards.frames(file, len(image_id)) if "frame" in file else [],
         )
         _check_finite(made)
-        return made
+    shards.check_checkpoint(path, made.checkpoint, checkpoint)
+    return made
 
 
 def _names(file: h5py.File) -> tuple[list[str], Covers]:
@@ -226,18 +232,24 @@ def _names(file: h5py.File) -> tuple[list[str], Covers]:
     return shards.names(file), covers
 
 
-def heatmap_names(path: str | Path) -> tuple[list[str], Covers]:
-    """Read the names of a heatmap shard's images, and what its maps cover, but no maps."""
+def heatmap_names(path: str | Path) -> tuple[list[str], Covers, str]:
+    """Read a heatmap shard's image names, the area its maps cover and its checkpoint; no maps."""
     with shards.opened(path, VERSION, whole=False) as file:
-        return _names(file)
+        return *_names(file), str(file.attrs["checkpoint"])
 
 
-def read_quality(path: str | Path) -> list[tuple[str, str, str, str, float]]:
-    """Read the quality of a heatmap shard, but no maps: image_id, class, method, quality, value."""
+def read_quality(
+    path: str | Path, checkpoint: str | None = None
+) -> list[tuple[str, str, str, str, float]]:
+    """Read the quality of a heatmap shard, but no maps: image_id, class, method, quality, value.
+
+    Parameters and errors are those of `read_heatmaps`.
+    """
     with shards.opened(path, VERSION, whole=False) as file:
         image_id, classes = shards.names(file), [str(name) for name in file.attrs["classes"]]
         quality, method = shards.member(file, "quality"), str(file.attrs["method"])
-        return [
+        stated = str(file.attrs["checkpoint"])
+        rows = [
             (image, name, method, kind, value)
             for kind in quality
             for image, values in zip(
@@ -247,3 +259,5 @@ def read_quality(path: str | Path) -> list[tuple[str, str, str, str, float]]:
             )
             for name, value in zip(classes, values, strict=True)
         ]
+    shards.check_checkpoint(path, stated, checkpoint)
+    return rows

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shamsul.storage import shards
 
-VERSION = 4
+VERSION = 5
 """Version of the content of a shard of perturbed predictions."""
 
 
@@ -25,6 +25,7 @@ class PerturbedPredictions:
     subsets : N arrays (n, M), which of its M superpixels are shown.
     logits : N arrays (n, K), for all K classes of the model.
     classes : (K,) str.
+    checkpoint : digest of the network's weights.
     """
 
     image_id: list[str]
@@ -32,12 +33,14 @@ class PerturbedPredictions:
     subsets: list[NDArray[np.bool_]]
     logits: list[NDArray[np.float64]]
     classes: list[str]
+    checkpoint: str
 
 
 def write_perturbed(perturbed: PerturbedPredictions, path: str | Path) -> None:
     """Write perturbed predictions: a group for each radiograph, by its place in the shard."""
     with shards.created(path, VERSION) as file:
         file.attrs["classes"] = perturbed.classes
+        file.attrs["checkpoint"] = perturbed.checkpoint
         shards.write_names(file, perturbed.image_id)
         for row in range(len(perturbed.image_id)):
             group = file.create_group(str(row))
@@ -47,17 +50,24 @@ def write_perturbed(perturbed: PerturbedPredictions, path: str | Path) -> None:
             group.create_dataset("logits", data=perturbed.logits[row].astype(np.float32))
 
 
-def read_perturbed(path: str | Path) -> PerturbedPredictions:
+def read_perturbed(path: str | Path, checkpoint: str | None = None) -> PerturbedPredictions:
     """Read perturbed predictions.
+
+    Parameters
+    ----------
+    path : path of the shard.
+    checkpoint : digest of the run's weights, which the shard must state; None takes any shard.
 
     Raises
     ------
     InputError
-        The file is damaged, or what is in it is not of the shape, type and size that it must be.
+        The file is damaged, or what is in it is not of the shape, type and size that it must be,
+        or it is of another checkpoint.
     """
     with shards.opened(path, VERSION) as file:
         classes = [str(name) for name in file.attrs["classes"]]
-        made = PerturbedPredictions(shards.names(file), [], [], [], classes)
+        stated = str(file.attrs["checkpoint"])
+        made = PerturbedPredictions(shards.names(file), [], [], [], classes, stated)
         for row in range(len(made.image_id)):
             group = shards.member(file, str(row))
             labels = shards.values(group, "labels", "u", None, None, compressed=True)
@@ -67,4 +77,5 @@ def read_perturbed(path: str | Path) -> PerturbedPredictions:
             made.subsets.append(subsets)
             logits = shards.finite(group, "logits", len(subsets), len(classes))
             made.logits.append(logits.astype(np.float64))
-        return made
+    shards.check_checkpoint(path, made.checkpoint, checkpoint)
+    return made

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from shamsul.errors import InputError
 from shamsul.geometry import Frame
 from shamsul.storage.files import replacing, unreadable
 
@@ -201,6 +202,22 @@ def finite(
     if not np.isfinite(found).all():
         raise ValueError(f"{name} has values that are not finite")
     return found
+
+
+def check_checkpoint(path: str | Path, found: str, expected: str | None) -> None:
+    """Raise an InputError where a shard is not of the network with a digest; None is any network.
+
+    Parameters
+    ----------
+    path : path of the shard, for the error's line.
+    found : digest of the weights that the shard states.
+    expected : digest of the weights that it must state.
+    """
+    if expected is not None and found != expected:
+        raise InputError(
+            f"{path}: is of another checkpoint, weights {found[:12]}, than the run's, weights "
+            f"{expected[:12]}; delete it and run again, which makes it anew"
+        )
 
 
 def write_names(file: h5py.File, names: Sequence[str]) -> None:

@@ -25,6 +25,7 @@ from shamsul.job.fingerprint import PROJECT
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
+from tests.checkpoints import write_description
 
 SIZE = 10
 SETTINGS = Protocol("otsu", smoothing={}, probability_cutoff="none", true_pos_only=True)
@@ -440,6 +441,7 @@ def test_the_programs_write_both_tables(tmp_path):
     frames = [Frame.fit(SIZE, SIZE, SIZE, "stretch") for _ in splits]
     images = Images(np.zeros((3, SIZE, SIZE), np.uint8), list(splits), frames)
     write_images(images, tmp_path / "images.h5")
+    write_table(pd.DataFrame({"class": ["Edema"]}), tmp_path / "masked.parquet")
     shard(tmp_path / "maps.h5", {key: square(0, 0, 2) for key in masks}, ["Edema"])
     chosen = {
         "method": "maps",
@@ -449,6 +451,8 @@ def test_the_programs_write_both_tables(tmp_path):
     arguments = [
         *("--settings", json.dumps(chosen), "--heatmaps", tmp_path / "maps.h5"),
         *("--images", tmp_path / "images.h5", "--masks", tmp_path / "masks.parquet"),
+        *("--checkpoint", write_description(tmp_path / "model.pt", "")),
+        *("--masked", tmp_path / "masked.parquet"),
         *("--patients", tmp_path / "manifest.parquet"),
         *("--predictions", tmp_path / "predictions.parquet"),
         *("--per-image", tmp_path / "per_image.parquet"),

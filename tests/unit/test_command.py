@@ -207,6 +207,16 @@ def test_run_is_snakemake_with_the_shipped_workflow(tmp_path):
     ]  # fmt: skip
     given = ["--configfile", path, "--config", "run=other"]
     assert workflow.snakemake(given) == [*begin, *snakefile, *given]
+    # A target behind --configfile is no second file of the configuration.
+    for option in ("--configfile", "--configfiles"):
+        assert workflow.snakemake([option, path, "heatmaps", "results/x/report.html", "-n"]) == [
+            *begin, *snakefile, "heatmaps", "results/x/report.html", option, path, "-n",
+        ]  # fmt: skip
+    two = ["--configfile", path, "b.yml", "train", "--config", "a=1", "b=2"]
+    assert workflow.snakemake(two)[-6:] == ["--configfile", path, "b.yml", *two[-3:]]
+    assert workflow.snakemake([f"--configfile={path}", "train"])[-2:] == [
+        "train", f"--configfile={path}",
+    ]  # fmt: skip
     with pytest.raises(InputError, match="not both"):
         workflow.snakemake(["nih", "--configfile", path])
     with pytest.raises(InputError, match="no such file"):

@@ -1,6 +1,7 @@
 """The configuration: its faults, its old names, its parts, and what needs the methods to check."""
 
 import copy
+import re
 from typing import Annotated, ClassVar, Literal
 
 import hypothesis
@@ -9,7 +10,7 @@ import yaml
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shamsul import config
+from shamsul import config, experiment
 from shamsul.errors import InputError
 from shamsul.evaluate.settings import Evaluate
 from shamsul.explain import registry
@@ -76,7 +77,15 @@ def changed(path, value):
         (["data", "sources", 0, "name"], "a/b", ["name", "'a/b'"]),
         (["data", "sources", 0, "patients"], {"tune": 3, "test": 3}, ["images of the train split"]),
         (["data", "sources", 0, "confounder"], {"class_name": "Flu"}, ["class_name", "'Flu'"]),
-        (["model"], {"backbone": "densenet_small"}, ["model.weights", "`random`"]),
+        (["model"], {"backbone": "densenet_small"}, ["model.backbone", "model.weights: random"]),
+        (
+            ["model"],
+            {"backbone": "densenet_small", "weights": "imagenet"},
+            ["model.weights: densenet_small", "model.weights: random"],
+        ),
+        (["explain", "perturbations"], {"segments": 999}, ["explain.perturbations: segments: 999"]),
+        (["explain", "perturbations"], {"samples": 9}, ["explain.perturbations: samples: must"]),
+        (["evaluate", "classes"], [], ["evaluate.classes", "at least 1"]),
         (
             ["evaluate", "chexlocalize"],
             {"probability_cutoff": {"Edema": 3}},
@@ -94,6 +103,53 @@ def test_a_fault_is_one_line_that_names_the_key_and_what_is_allowed(path, value,
         assert words in str(error.value)
     for internal in ("literal[", "dict[", "[key]", "discriminator"):
         assert internal not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({("model", "backbone"): "densenet_small"}, "model.backbone"),
+        ({("model",): {"backbone": "densenet_small", "weights": "imagenet"}}, "model.weights"),
+        ({("explain", "classes"): ["Edema"], ("evaluate", "classes"): ["Edema"]}, None),
+        ({("explain", "classes"): ["Pneumonia"]}, None),
+        ({("explain", "classes"): ["Edema"], ("evaluate", "classes"): ["Fracture"]},
+         "evaluate.classes"),
+        ({("classes",): ["Edema"], ("evaluate", "classes"): ["Fracture"]}, "evaluate.classes"),
+        ({("classes",): ["Edema", "Flu"]}, "classes"),
+        ({("explain", "methods"): [{"method": "grad_cam"}]}, "explain.methods"),
+        ({("evaluate", "baseline"): "noise"}, "evaluate.baseline"),
+        ({("evaluate", "prior"): "noise"}, "evaluate.prior"),
+        ({("explain", "perturbations"): {"segments": 999}}, "explain.perturbations.segments"),
+        ({("explain", "perturbations"): {"samples": 9}}, "explain.perturbations.samples"),
+        ({("data", "size"): 230, ("model", "backbone"): "vit_b_16"}, "data.size"),
+        *(({("explain", "methods"): [{"method": "random"}, entry]}, f"explain.methods.1.{key}")
+          for entry, key in (
+              ({"method": "lime", "segments": 999}, "segments"),
+              ({"method": "lime", "samples": 9}, "samples"),
+              ({"method": "occlusion", "window": 8}, "window"),
+              ({"method": "occlusion", "stride": 64}, "stride"),
+              ({"method": "lime", "shared": True, "segments": 9}, "shared"),
+          )),
+    ],
+)  # fmt: skip
+def test_a_fault_names_a_key_that_is_set_and_not_a_default_that_follows(changes, named):
+    """Who set one key is not told of another that they never wrote."""
+    raw = copy.deepcopy(MINIMAL)
+    raw["explain"]["methods"].append({"method": "random"})
+    for (*parents, last), value in changes.items():
+        place = raw
+        for key in parents:
+            place = place.setdefault(key, {})
+        place[last] = value
+    told = experiment.faults(raw)
+    if named is None:
+        assert told == []
+        return
+    place = raw
+    for key in named.split("."):
+        place = place[int(key) if isinstance(place, list) else key]  # It is set.
+    words = re.sub(r"^(\S+)(?: \(\w+\))?: (\w+):", r"\1.\2:", told[0])
+    assert len(told) == 1 and words.startswith(f"{named}:"), told
 
 
 class Pencil(Section):

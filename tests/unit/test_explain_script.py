@@ -20,8 +20,9 @@ from shamsul.job import program
 from shamsul.job.fingerprint import PROJECT
 from shamsul.model import checkpoint
 from shamsul.model.description import Description
-from shamsul.storage.heatmaps import read_heatmaps
+from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
 from shamsul.storage.images import Images, write_images
+from tests.checkpoints import write_description
 from tests.methods import ALONE, QUICK, quick
 from tests.networks import Textures, classifier
 
@@ -106,6 +107,33 @@ def test_the_program_explains_a_saved_checkpoint(tmp_path, images):
     assert shard.checkpoint == model.digest()
     expected = GradCam().explain(model, model.normalise(images.image), torch.tensor([2]), [0] * 5)
     np.testing.assert_allclose(shard.heatmap, expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_members_of_another_checkpoint_are_refused(tmp_path, images, learns):
+    """A consensus of this network's maps and another's would be of neither."""
+    write_images(images, tmp_path / "images.h5")
+    digest = "1" * 64
+    write_description(tmp_path / "model.pt", digest, "ab")
+    for name, of in (("one", digest), ("other", "2" * 64)):
+        maps = np.zeros((5, 2, 3, 3), np.float32)
+        every = np.ones((5, 2), bool)
+        made = Heatmaps(maps, images.image_id, every, list("ab"), name, {}, of)
+        write_heatmaps(made, tmp_path / f"{name}.h5")
+    entry = {"method": "consensus", "of": ["one", "other"]}
+    settings = {"seed": 5, "classes": ["a", "b"], "explained": ["a", "b"], "name": "both"}
+    settings |= {"entry": entry, "module": "shamsul.explain.consensus"}
+    members = [tmp_path / "one.h5", tmp_path / "other.h5"]
+    options = {"members": members}
+    if learns:
+        entry["weights"] = "fitted"
+        options = {"members": members[:1], "tune_members": members}
+    with pytest.raises(InputError, match=r"other\.h5: is of another checkpoint"):
+        script.main(
+            settings, tmp_path / "model.pt", tmp_path / "images.h5",
+            heatmaps=tmp_path / "out.h5", device="cpu", **options,
+        )  # fmt: skip
+    assert not (tmp_path / "out.h5").exists()
 
 
 def test_each_image_has_its_own_seed(tmp_path, monkeypatch, images):

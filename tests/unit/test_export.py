@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,14 @@ from pycocotools import mask as coco
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.errors import InputError
 from shamsul.explain.external import export
+from shamsul.explain.external.export import TASKS
 from shamsul.explain.external.methods import Imported, Segmentations
 from shamsul.geometry import Frame, to_original
 from shamsul.job.fingerprint import PROJECT
 from shamsul.labels import LOCALISED
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, read_heatmaps, write_heatmaps
 from shamsul.storage.images import Images, read_images, write_images
-from shamsul.storage.tables import write_table
+from shamsul.storage.tables import read_table, write_table
 from tests.unit.test_imported import shard
 
 SIZE = 32
@@ -70,8 +72,10 @@ def test_the_pickles_are_what_chexlocalize_reads(finished_run, tmp_path):
     )
     assert written == [
         "cam_maps_test/p2_Airspace Opacity_map.pkl",
+        "cam_maps_test/p2_Fracture_map.pkl",
         "cam_maps_val/p1_Airspace Opacity_map.pkl",
         "cam_maps_val/p1_Edema_map.pkl",
+        "cam_maps_val/p1_Fracture_map.pkl",
     ]
     with (tmp_path / "out" / written[0]).open("rb") as file:
         content = pickle.load(file)
@@ -82,7 +86,7 @@ def test_the_pickles_are_what_chexlocalize_reads(finished_run, tmp_path):
     assert content["cxr_dims"] == (2 * WIDTH, 2 * HEIGHT)
     assert content["cxr_img"].shape == (3, SIZE, SIZE)
     assert torch.equal((content["cxr_img"][2] * 255).round(), torch.from_numpy(images.image[0]))
-    with (tmp_path / "out" / written[2]).open("rb") as file:
+    with (tmp_path / "out" / written[3]).open("rb") as file:
         content = pickle.load(file)
     assert content["gt"] == 0 and content["prob"] == 0.2
     assert content["cxr_dims"] == (WIDTH, HEIGHT)
@@ -93,9 +97,8 @@ def test_what_is_exported_is_imported_as_it_was(finished_run, tmp_path):
     export.export(run, "cam", tmp_path / "out")
     made = Imported(path=str(tmp_path / "out" / "cam_maps_val")).heatmaps(shard(["p1"], CLASSES))
     shards = read_heatmaps(run / "heatmaps" / "cam" / "tune-0000.h5")
-    assert np.array_equal(made.explained, [[True, False, True]])  # Fracture has no masks
-    assert np.array_equal(made.heatmap[0, [0, 2]], shards.heatmap[0, [0, 2]])
-    np.testing.assert_allclose(made.probability, [[0, np.nan, 0.2]])
+    assert made.explained.all() and np.array_equal(made.heatmap, shards.heatmap)
+    np.testing.assert_allclose(made.probability, [[0, 0.1, 0.2]])
     file = tmp_path / "out" / "gt_segmentations_test.json"
     read = Segmentations(path=str(file)).heatmaps(shard(["p2"], CLASSES))
     assert np.array_equal(read.heatmap[0, 0], mask) and not read.heatmap[0, 2].any()
@@ -110,6 +113,39 @@ def test_the_masks_are_those_that_pycocotools_reads(finished_run, tmp_path):
     for task, run_lengths in written["p2"].items():
         expected = mask if task == "Airspace Opacity" else np.zeros_like(mask)
         assert np.array_equal(coco.decode(run_lengths), expected)
+
+
+def test_classes_of_ones_own_are_exported_and_come_back(finished_run, tmp_path, caplog):
+    """Slashes, blanks and braces in a class reach its file's name, its mask and the import."""
+    run, mask = finished_run
+    own = {"Lung Opacity": "Mass/Nodule", "Fracture": "Ödem {x}", "Edema": "it's 5%"}
+    for path in (run / "heatmaps" / "cam").glob("*.h5"):
+        made = read_heatmaps(path)
+        write_heatmaps(replace(made, classes=list(own.values())), path)
+    for name in ("manifest", "predictions", "masks"):
+        table = read_table(run / f"{name}.parquet").rename(columns=own)
+        if "class" in table:
+            table["class"] = table["class"].map(own)
+        write_table(table, run / f"{name}.parquet")
+    box = read_table(run / "masks.parquet").assign(kind="box")
+    write_table(pd.concat([read_table(run / "masks.parquet"), box]), run / "masks.parquet")
+    export.export(run, "cam", tmp_path / "out")
+    assert "1 boxes are not exported" in caplog.text
+    classes = tuple(own.values())
+    made = Imported(path=str(tmp_path / "out" / "cam_maps_val")).heatmaps(shard(["p1"], classes))
+    expected = read_heatmaps(run / "heatmaps" / "cam" / "tune-0000.h5").heatmap
+    assert made.explained.all() and np.array_equal(made.heatmap, expected)
+    written = json.loads((tmp_path / "out" / "gt_segmentations_test.json").read_text())["p2"]
+    assert set(written) - {TASKS.get(name, name) for name in LOCALISED} == {"Mass/Nodule"}
+    assert np.array_equal(coco.decode(written["Mass/Nodule"]), mask)
+
+
+def test_shards_of_two_checkpoints_are_not_exported(finished_run, tmp_path):
+    run, _ = finished_run
+    path = run / "heatmaps" / "cam" / "tune-0000.h5"
+    write_heatmaps(replace(read_heatmaps(path), checkpoint="other"), path)
+    with pytest.raises(InputError, match="another checkpoint"):
+        export.export(run, "cam", tmp_path / "out")
 
 
 def test_annotators_are_united_and_boxes_left_out():

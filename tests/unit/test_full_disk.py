@@ -39,7 +39,7 @@ from shamsul.storage.perturbed import PerturbedPredictions, write_perturbed
 def write(path):
     logits = [np.ones((9000, 3))]
     labels, subsets = [np.zeros((8, 8), int)], [np.ones((9000, 1), bool)]
-    write_perturbed(PerturbedPredictions(["x"], labels, subsets, logits, list("abc")), path)
+    write_perturbed(PerturbedPredictions(["x"], labels, subsets, logits, list("abc"), "0"), path)
 """,
     "a checkpoint": """
 from shamsul.model import checkpoint

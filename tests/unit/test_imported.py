@@ -8,6 +8,7 @@ import os
 import pickle
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,11 @@ from pycocotools import mask as coco
 
 from shamsul.errors import InputError
 from shamsul.explain import registry
+from shamsul.explain.external.folder import listing
 from shamsul.explain.external.methods import Imported, Radiologist, Segmentations
 from shamsul.explain.shard import Shard
 from shamsul.geometry import Frame
-from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, read_heatmaps, write_heatmaps
 from shamsul.storage.images import Images
 from tests.networks import Textures
 from tests.unit.test_explain_script import run
@@ -335,6 +337,20 @@ def test_maps_of_another_resolution_are_named(tmp_path, rng):
     write_npy(tmp_path / "maps", maps)
     with pytest.raises(InputError, match=rf"image {NAMES[1]}, class Edema .*\(3, 4\).*\(5, 4\)"):
         Imported(path=str(tmp_path / "maps")).heatmaps(shard())
+
+
+def test_shards_of_two_checkpoints_are_refused(tmp_path, rng):
+    folder = tmp_path / "maps"
+    write_shards(folder, {(n, c): rng.random((7, 7)) for n in NAMES for c in CLASSES})
+    paths = sorted(folder.glob("*.h5"))
+    assert len(paths) > 1
+    Imported(path=str(folder)).check_files()
+    other = replace(read_heatmaps(paths[-1]), checkpoint="another network")
+    write_heatmaps(other, paths[-1])
+    listing.cache_clear()
+    with pytest.raises(InputError, match="shards of different checkpoints") as error:
+        Imported(path=str(folder)).check_files()
+    assert str(paths[0]) in str(error.value) and str(paths[-1]) in str(error.value)
 
 
 def test_a_shard_of_segmentations_is_refused(tmp_path):

@@ -56,6 +56,7 @@ def predictions(rng):
         [rng.random((6, 4)) < 0.5 for _ in NAMES],
         [rng.normal(size=(6, 2)).astype(np.float32) for _ in NAMES],
         CLASSES,
+        "0",
     )
 
 

@@ -260,6 +260,7 @@ def test_program_writes_the_page(made, html, tmp_path):
     for name, path in files.items():
         write_table(results.tables[name], path)
     arguments += ["--manifests", files.pop("manifest"), "--masks", files.pop("masks")]
+    arguments += ["--masked", files.pop("masked")]
     arguments += ["--tables", *files.values()]
     arguments += ["--heatmaps", *results.heatmaps, "--images", *results.images]
     arguments += ["--roots", json.dumps({k: str(v) for k, v in results.roots.items()})]

@@ -23,6 +23,7 @@ from shamsul.labels import MARKER
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
+from tests.checkpoints import write_description
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 CLASSES = ["Edema", "Cardiomegaly", "Lung Lesion"]
@@ -558,41 +559,53 @@ def files(tmp_path):
     splits = {"a": "tune", "b": "test", "c": "test"}
     write_table(manifest(splits), tmp_path / "manifest.parquet")
     write_table(predictions(splits), tmp_path / "predictions.parquet")
+    write_table(pd.DataFrame({"class": CLASSES}, dtype="str"), tmp_path / "masked.parquet")
+    write_description(tmp_path / "model.pt", heatmaps(3).checkpoint)
     return tmp_path
 
 
 def run_score(files, shard, out):
     return run(
         *("score.py", "--settings", json.dumps({"classes": CLASSES, "sign": "positive"})),
+        *("--checkpoint", files / "model.pt", "--masked", files / "masked.parquet"),
         *("--heatmaps", files / shard, "--images", files / "images.h5"),
         *("--masks", files / "masks.parquet", "--scores", files / f"{out}.parquet"),
         *("--signs", files / f"{out}.signs.parquet"),
     )
 
 
-def run_tables(files, *methods):
-    measured = ("per-image", "thresholds", "pxap", "signs", "markers")
-    settings = json.dumps(
-        {"seed": 1, "evaluate": asdict(SETTINGS) | {"baseline": "random", "margin": 0.05}}
-    )
-    done = run(
-        *("per_image.py", "--settings", settings, "--methods", json.dumps({"abstain": []})),
+MEASURED = ("per-image", "thresholds", "pxap", "signs", "markers")
+SETTINGS_JSON = json.dumps(
+    {"seed": 1, "evaluate": asdict(SETTINGS) | {"baseline": "random", "margin": 0.05}}
+)
+
+
+def run_per_image(files, *methods, listed=None):
+    return run(
+        *("per_image.py", "--settings", SETTINGS_JSON),
+        *("--methods", json.dumps({"abstain": []})),
+        *("--classes", json.dumps({"explained": CLASSES, "listed": listed})),
+        *("--masked", files / "masked.parquet"),
         *("--scores", *(files / f"{method}.parquet" for method in methods)),
         *("--sign-scores", *(files / f"{method}.signs.parquet" for method in methods)),
         *("--manifests", files / "manifest.parquet", "--masks", files / "masks.parquet"),
         *("--predictions", files / "predictions.parquet"),
-        *(part for name in measured for part in (f"--{name}", files / f"{name}.table")),
+        *(part for name in MEASURED for part in (f"--{name}", files / f"{name}.table")),
     )
+
+
+def run_tables(files, *methods):
+    done = run_per_image(files, *methods)
     assert done.returncode == 0, done.stderr
     summed = ("localisation", "comparisons", "gains")
     roles = json.dumps({"baseline": "random", "prior": None, "radiologist": None})
     done = run(
-        *("compare.py", "--settings", settings, "--roles", roles),
+        *("compare.py", "--settings", SETTINGS_JSON, "--roles", roles),
         *("--per-image", files / "per-image.table", "--pxap", files / "pxap.table"),
         *(part for name in summed for part in (f"--{name}", files / f"{name}.table")),
     )
     assert done.returncode == 0, done.stderr
-    return {name: read_table(files / f"{name}.table") for name in (*measured, *summed)}
+    return {name: read_table(files / f"{name}.table") for name in (*MEASURED, *summed)}
 
 
 def test_programs_from_shards_to_tables(files):
@@ -622,6 +635,37 @@ def test_a_fault_is_one_line_and_nothing_is_written(files):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert "cam.h5" in done.stderr and not (files / "out.parquet").exists()
+
+
+def test_heatmaps_of_another_checkpoint_are_not_scored(files):
+    write_description(files / "model.pt", "1" * 64)
+    done = run_score(files, "cam.h5", "out")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "cam.h5: is of another checkpoint, weights 000000000000" in done.stderr
+    assert "111111111111" in done.stderr and not (files / "out.parquet").exists()
+
+
+def test_classes_without_a_mask_anywhere_are_not_scored_and_that_is_said(files):
+    """False alarms of a class that nobody drew would be compared with nothing."""
+    write_table(pd.DataFrame({"class": ["Cardiomegaly"]}), files / "masked.parquet")
+    for method in ("cam", "random"):
+        assert run_score(files, f"{method}.h5", method).returncode == 0
+    assert set(read_table(files / "cam.parquet")["class"]) == {"Cardiomegaly"}
+    done = run_per_image(files, "cam", "random")
+    assert done.returncode == 0
+    assert "no masks on tune or test: Edema, Lung Lesion" in done.stderr
+    done = run_per_image(files, "cam", "random", listed=["Edema"])
+    assert "have masks: Cardiomegaly; they are not in evaluate.classes" in done.stderr
+    assert "no masks on tune or test: Edema\n" in done.stderr
+
+
+def test_without_any_mask_the_tables_are_empty(files):
+    write_table(masks()[:0], files / "masks.parquet")
+    write_table(pd.DataFrame({"class": []}, dtype="str"), files / "masked.parquet")
+    for method in ("cam", "random"):
+        done = run_score(files, f"{method}.h5", method)
+        assert done.returncode == 0, done.stderr
+    assert all(table.empty for table in run_tables(files, "cam", "random").values())
 
 
 def test_a_shard_without_masks_gives_tables_without_localisation(files):

@@ -81,6 +81,7 @@ def shard(tmp_path_factory):
     """Files of a shard, and of a tune split of the same images, for any method to explain."""
     folder = tmp_path_factory.mktemp("shard")
     checkpoint.save(classifier("densenet_small", size=SIZE), folder / "model.pt", {})
+    digest = describe(folder / "model.pt").digest
     rng = np.random.default_rng(0)
     frame = Frame.fit(40, 30, SIZE, "stretch")
     grey = rng.integers(0, 256, (2, SIZE, SIZE), np.uint8)
@@ -88,13 +89,15 @@ def shard(tmp_path_factory):
     (folder / "maps").mkdir()
     for name in ("one", "other"):
         maps = rng.normal(size=(2, 2, 7, 7)).astype(np.float32)
-        made = Heatmaps(maps, NAMES, np.ones((2, 2), bool), ["a", "c"], name, {}, "0")
+        made = Heatmaps(maps, NAMES, np.ones((2, 2), bool), ["a", "c"], name, {}, digest)
         write_heatmaps(made, folder / f"{name}.h5")
         np.save(folder / "maps" / f"{NAMES[0]}_{'a' if name == 'one' else 'c'}.npy", maps[0, 0])
     subsets = design(4, 40, 1)
     labels = np.arange(SIZE) * 4 // SIZE + np.zeros((SIZE, 1), int)
     logits = rng.normal(size=(len(subsets), 4))
-    shared = PerturbedPredictions(NAMES, [labels] * 2, [subsets] * 2, [logits] * 2, list("abcd"))
+    shared = PerturbedPredictions(
+        NAMES, [labels] * 2, [subsets] * 2, [logits] * 2, list("abcd"), digest
+    )
     write_perturbed(shared, folder / "perturbed.h5")
     mask = np.zeros((40, 30), bool)
     mask[5:20, 5:20] = True

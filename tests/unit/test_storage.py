@@ -180,6 +180,22 @@ def test_a_shard_of_another_version_is_refused(tmp_path, monkeypatch):
         storage.read_heatmaps(tmp_path / "old.h5")
 
 
+def test_a_shard_of_another_checkpoint_is_refused_and_any_is_read_where_none_is_asked_for(tmp_path):
+    maps, predictions = tmp_path / "maps.h5", tmp_path / "perturbed.h5"
+    storage.write_heatmaps(shard(np.zeros((2, 2, 1, 1), np.float32)), maps)
+    some_predictions(predictions)
+    for path, read in (
+        (maps, storage.read_heatmaps),
+        (maps, storage.read_quality),
+        (predictions, read_perturbed),
+    ):
+        read(path)
+        read(path, "0")
+        with pytest.raises(InputError, match="is of another checkpoint, weights 0, than") as error:
+            read(path, "f" * 64)
+        assert str(error.value).startswith(f"{path}: is of") and "delete it" in str(error.value)
+
+
 def some_images(path):
     frames = [Frame.fit(50, 40, 8, "pad"), Frame.fit(70, 33, 8, "crop")]
     images = Images(np.arange(128, dtype=np.uint8).reshape(2, 8, 8), ["x", "y"], frames)
@@ -216,7 +232,7 @@ def some_predictions(path):
     labels = np.arange(12).reshape(3, 4) // 6
     subsets = np.array([[False, False], [True, True], [True, False]])
     logits = np.arange(9.0).reshape(3, 3)
-    made = PerturbedPredictions(["x"], [labels], [subsets], [logits], list("abc"))
+    made = PerturbedPredictions(["x"], [labels], [subsets], [logits], list("abc"), "0")
     write_perturbed(made, path)
     return made
 
@@ -224,7 +240,7 @@ def some_predictions(path):
 def test_perturbed_predictions_come_back(tmp_path):
     made = some_predictions(tmp_path / "p.h5")
     found = read_perturbed(tmp_path / "p.h5")
-    assert found.image_id == ["x"] and found.classes == list("abc")
+    assert found.image_id == ["x"] and found.classes == list("abc") and found.checkpoint == "0"
     for name in ("labels", "subsets", "logits"):
         assert np.array_equal(getattr(found, name), getattr(made, name))
 

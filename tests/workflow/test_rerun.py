@@ -1,12 +1,14 @@
 """What reruns when something changes: exactly what depends on it, and the rest stays as it is.
 
-Each change is made to a copy of a finished experiment. The jobs that a dry run announces must be
-those expected, no more and no fewer; the long campaign then runs them, and every other file must
-be left untouched.
+Each change is made to a copy of a finished experiment, and Snakemake is called once. The jobs must
+be those expected, no more and no fewer, and every other file must be left untouched. Where the data
+stay as they are, a dry run announces the jobs, and the long campaign runs them. Where the data
+change, no dry run can know what follows from a manifest that is not made yet, so the jobs are run.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from pycocotools import mask as coco
 
 from shamsul.data.manifest import shard as shard_of
 from shamsul.job import snakemake_records
-from tests.experiment import PARTS, SMALL
+from tests.experiment import PARTS, SMALL, Experiment
 
 TUNE, TEST = ("tune-0000",), ("test-0000", "test-0001")
 SHARDS = TUNE + TEST
@@ -201,7 +203,7 @@ def upgraded(distribution):
     return change
 
 
-# Changes of the data: the manifest is made first, and only then is known what is stale.
+# Changes of the data
 
 
 def labels(experiment, split="test"):
@@ -279,18 +281,16 @@ def other_mask(split):
 
 @dataclass(frozen=True)
 class Case:
-    """A change, and the jobs that it makes necessary; `first` is run before they can be known."""
+    """A change, and the jobs that it makes necessary, or a function that returns them."""
 
     change: Callable
     expected: set | Callable
-    first: str | None = None
 
 
 def one_shard(experiment):
-    return after_image(first_image(experiment)[1])
+    return jobs("manifest") | after_image(first_image(experiment)[1])
 
 
-MANIFEST = "manifest.parquet"
 LOST_SHARD = "heatmaps/lime/test-0001.h5"
 CASES = {
     "nothing": Case(lambda experiment: None, set()),
@@ -370,24 +370,31 @@ CASES = {
         | jobs("quality", "summarise_probes", "summarise_agreement")
         | AFTER_SCORES,
     ),
-    "a label of test": Case(other_label("test"), TABLES_OF_LABELS, MANIFEST),
-    "a label of train": Case(other_label("train"), jobs("train") | AFTER_TRAINING, MANIFEST),
-    "an image changed": Case(other_image, one_shard, MANIFEST),
-    "an image removed": Case(removed_image, one_shard, MANIFEST),
-    "an image added": Case(added_image, one_shard, MANIFEST),
+}
+OF_DATA = {
+    "a label of test": Case(other_label("test"), jobs("manifest") | TABLES_OF_LABELS),
+    "a label of train": Case(other_label("train"), jobs("manifest", "train") | AFTER_TRAINING),
+    "an image changed": Case(other_image, one_shard),
+    "an image removed": Case(removed_image, one_shard),
+    "an image added": Case(added_image, one_shard),
     "a mask of tune": Case(
-        other_mask("val"), of_methods("score", METHODS, TUNE) | heatmaps("consensus"), MANIFEST
+        other_mask("val"),
+        jobs("manifest") | of_methods("score", METHODS, TUNE) | heatmaps("consensus"),
     ),
     "a mask of test": Case(
         other_mask("test"),
         lambda experiment: (
-            of_methods("score", METHODS, [first_image(experiment)[1]]) | AFTER_SCORES
+            jobs("manifest")
+            | of_methods("score", METHODS, [first_image(experiment)[1]])
+            | AFTER_SCORES
         ),
-        MANIFEST,
     ),
 }
+"""Changes of the data."""
+OFTEN = {"a label of test", "a label of train", "an image changed", "a mask of test"}
+"""Those of them that are run whenever the tests are."""
 OUTPUTS = {
-    "manifest": ["manifest.parquet", "masks.parquet", "shards/*"],
+    "manifest": ["manifest.parquet", "masks.parquet", "masked_classes.parquet", "shards/*"],
     "images": ["images/{shard}.h5"],
     "train": ["model/*", "tables/history.parquet"],
     "predict": ["predictions.parquet"],
@@ -414,12 +421,9 @@ OUTPUTS = {
 
 
 def change(experiment, case):
-    """Make the change, and what must be known before the rest is; the jobs that are expected."""
+    """Make the change; the jobs that are expected."""
     expected = case.expected(experiment) if callable(case.expected) else case.expected
     case.change(experiment)
-    if case.first:
-        assert ("manifest", "") in experiment.would_run()
-        experiment.snakemake(f"{experiment.relative(experiment.results)}/{case.first}")
     return expected
 
 
@@ -429,12 +433,21 @@ def test_exactly_what_changed(experiment, name):
     assert experiment.would_run() == expected
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.expected])
-def test_the_rest_is_left_untouched(experiment, name):
-    jobs = change(experiment, CASES[name])
+ALL = CASES | OF_DATA
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in OFTEN else pytest.param(name, marks=pytest.mark.long)
+        for name, case in ALL.items()
+        if case.expected
+    ],
+)
+def test_one_call_makes_that_and_leaves_the_rest_untouched(experiment, name):
+    jobs = change(experiment, ALL[name])
     before = state(experiment)
-    experiment.snakemake()
+    assert experiment.run() == jobs
     after = state(experiment)
     expected = {
         str(file.relative_to(experiment.results))
@@ -485,6 +498,79 @@ def test_a_checkpoint_given_is_compared_by_content(experiment):
     torch.save(weights, given)
     assert experiment.would_run("train") - jobs("train") == jobs("import_checkpoint")
     assert experiment.would_run() == jobs("import_checkpoint") | AFTER_TRAINING
+
+
+@pytest.fixture
+def on_disk(finished, tmp_path):
+    """A finished experiment whose radiographs lie in a folder, and whose classifier is given."""
+    shutil.copytree(finished.results / "phantom" / "phantom", tmp_path / "data")
+    shutil.copy(finished.results / "model" / "checkpoint.pt", tmp_path / "given.pt")
+    source = {"adapter": "chexpert", "images": "CheXpert"}
+    configuration = {
+        "run": "small",
+        "data": {
+            "root": "data",
+            "size": 64,
+            "sources": [
+                source
+                | {
+                    "name": split,
+                    "split": split,
+                    "labels": f"CheXpert/{theirs}_labels.csv",
+                    "segmentations": f"CheXlocalize/gt_segmentations_{theirs}.json",
+                }
+                for split, theirs in (("tune", "val"), ("test", "test"))
+            ],
+            "shards": {"tune": 1, "test": 1},
+        },
+        "model": {"backbone": "densenet_small", "checkpoint": "given.pt"},
+        "explain": {"methods": [{"method": "random"}, {"method": "mean_mask"}]},
+        "probe": {"images": 0},
+        "evaluate": {"replicates": 20},
+    }
+    experiment = Experiment(tmp_path, configuration)
+    experiment.snakemake()
+    return experiment
+
+
+def test_a_folder_of_data_that_is_moved_reruns_the_listing_and_the_report(on_disk):
+    """The report gives the check sums of the data's files, by their paths."""
+    (on_disk.folder / "data").rename(on_disk.folder / "moved")
+    on_disk.configuration["data"]["root"] = "moved"
+    before = on_disk.digests()
+    assert on_disk.run() == jobs("manifest", "report")
+    assert on_disk.digests() == before
+    assert on_disk.would_run() == set()
+
+
+def test_every_job_below_the_manifest_asks_for_it_itself(tmp_path):
+    """Snakemake looks anew, once the manifest is made, at those jobs only that ask for it."""
+    raw = SMALL | {"evaluate": {"protocol": "chexlocalize"}}
+    told = Experiment(tmp_path, raw).snakemake("--dry-run", "--quiet", "host").stdout
+    found = re.findall(
+        r"^(?:local)?(?:rule|checkpoint) (\w+):\n    input: (.*)", told, re.MULTILINE
+    )
+    asking = {rule for rule, files in found if "results/small/manifest.parquet" in files}
+    above = {"phantom", "manifest"}
+    assert len(asking) > 15 and {rule for rule, _ in found} - asking == above | {"all"}
+
+
+@pytest.mark.parametrize(
+    ("options", "made"),
+    [
+        (("--until", "images"), {"phantom", "manifest", "images"}),
+        (("--until", "predict"), {"phantom", "manifest", "images", "train", "predict"}),
+        (("--omit-from", "train"), {"phantom", "manifest", "images"}),
+        (("train", "--until", "manifest"), {"phantom", "manifest"}),
+    ],
+)
+def test_a_fresh_run_goes_as_far_as_it_is_told(tmp_path, options, made):
+    fresh = Experiment(tmp_path, SMALL)
+    ran = fresh.run(*options)
+    assert {rule for rule, _ in ran} == made
+    if "images" in made:
+        assert sharded("images", (*SHARDS, "train-0000", "train-0001")) <= ran
+    assert fresh.run(*options) == set()
 
 
 def test_the_targets_of_the_stages_are_parts_of_the_whole(experiment):

@@ -101,5 +101,6 @@ class PhantomSource(Source):
         """Check that phantoms show the classes; the files need not be there yet."""
         if strange := [name for name in classes if name not in CLASSES]:
             raise InputError(
-                f"data source {self.name}: {unknown(strange[0], CLASSES, 'class of a phantom')}"
+                f"classes: {unknown(strange[0], CLASSES, 'class')}; data source {self.name} is of "
+                "phantoms, which show no others"
             )

@@ -30,6 +30,7 @@ class Run:
     frames : frame of each image.
     probability : probability of the run's own classifier by image_id and class.
     classes : classes to judge, sorted.
+    checkpoint : digest of the weights that heatmaps must be of; None takes any.
     """
 
     masks: Mapping[tuple[str, str], Row]
@@ -37,6 +38,7 @@ class Run:
     frames: Mapping[str, Frame]
     probability: Mapping[tuple[str, str], float]
     classes: list[str]
+    checkpoint: str | None = None
 
     @classmethod
     def of(
@@ -46,6 +48,7 @@ class Run:
         predictions: pd.DataFrame,
         frames: Mapping[str, Frame],
         classes: Iterable[str],
+        checkpoint: str | None = None,
     ) -> Run:
         """Build it from the run's tables; of the manifest image_id and split are needed.
 
@@ -59,6 +62,7 @@ class Run:
             frames,
             dict(zip(keys, predictions["probability"].astype(float), strict=True)),
             sorted(classes),
+            checkpoint,
         )
 
     def masked(self, split: str) -> list[str]:
@@ -135,10 +139,11 @@ def cases(shards: Iterable[Path], run: Run, split: str, masked_only: bool) -> It
     Raises
     ------
     InputError
-        A segmentation and its mask differ in size, or a probability is missing.
+        A segmentation and its mask differ in size, a probability is missing, or a shard is of
+        another checkpoint.
     """
     for path in sorted(shards):
-        heatmaps = read_heatmaps(path)
+        heatmaps = read_heatmaps(path, run.checkpoint)
         names = [name for name in run.classes if name in heatmaps.classes]
         wanted = [
             (row, heatmaps.classes.index(name), (image_id, name))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 from shamsul import lazy
 from shamsul.data.masks import by_image, encode
 from shamsul.errors import InputError
+from shamsul.explain.external.folder import in_file_name
 from shamsul.geometry import Frame, to_original
 from shamsul.job.progress import track
-from shamsul.labels import CHEXLOCALIZE_NAMES, LOCALISED
+from shamsul.labels import CHEXLOCALIZE_NAMES, LOCALISED, MARKER
 from shamsul.storage.files import replacing
 from shamsul.storage.heatmaps import Covers, Heatmaps, RunLengths, read_heatmaps
 from shamsul.storage.images import Images, read_images
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     import torch
 else:
     torch = lazy.load("torch")
+
+logger = logging.getLogger(__name__)
 
 SPLITS = {"tune": "val", "test": "test"}
 """Splits that have masks, and CheXlocalize's names for them."""
@@ -48,7 +52,10 @@ def maps(
     probability: Mapping[tuple[str, str], float],
     directory: Path,
 ) -> int:
-    """Write the heatmaps of a shard as CheXlocalize's pickles, of its ten classes alone.
+    """Write the heatmaps of a shard as CheXlocalize's pickles, of every class that is explained.
+
+    CheXlocalize's scripts pass over classes that are not its ten. A slash in a class is `_` in the
+    file's name.
 
     Each is a dictionary of `map`, (1, 1, h, w) float32, at the method's own resolution; `prob`;
     `task`; `gt`, 1 where the image is labelled positive, else 0; `cxr_img`, (3, S, S) float32, grey
@@ -79,11 +86,7 @@ def maps(
         raise InputError(f"{heatmaps.method} makes segmentations; only heatmaps are exported")
     place = {image_id: row for row, image_id in enumerate(images.image_id)}
     labels = manifest.set_index("image_id")
-    pairs = [
-        (row, column)
-        for row, column in np.argwhere(heatmaps.explained).tolist()
-        if heatmaps.classes[column] in LOCALISED
-    ]
+    pairs = np.argwhere(heatmaps.explained).tolist()
     for row, column in track(pairs, f"{heatmaps.method}: heatmaps written"):
         image_id, name = heatmaps.image_id[row], heatmaps.classes[column]
         at = place[image_id]
@@ -100,7 +103,7 @@ def maps(
             "cxr_img": torch.from_numpy(np.repeat(grey[None], 3, axis=0)),
             "cxr_dims": (width, height),
         }
-        path = directory / f"{image_id}_{task}_map.pkl"
+        path = directory / f"{image_id}_{in_file_name(task)}_map.pkl"
         with replacing(path) as temporary, temporary.open("wb") as file:
             _Pickler(file, 3).dump(content)
     return len(pairs)
@@ -134,24 +137,28 @@ def on_radiograph(
     return to_original(heatmap, frame.at(height, width), outside=float(heatmap.min()))
 
 
-def segmentations(masks: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+def segmentations(
+    masks: pd.DataFrame, classes: Sequence[str] = LOCALISED
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Return masks in the form of CheXlocalize's `gt_segmentations`.
 
     Parameters
     ----------
     masks : `shamsul.data.masks.MASK_COLUMNS`; boxes are left out, several annotators united.
+    classes : classes to write, by default CheXlocalize's ten.
 
     Returns
     -------
-    For each image with a mask, COCO run lengths of all ten classes, empty where there is no mask.
+    For each image with a mask of any class, COCO run lengths of all of them, empty where there is
+    no mask.
     """
-    outlines = masks[(masks["kind"] == "segmentation") & masks["class"].isin(LOCALISED)]
+    outlines = masks[(masks["kind"] == "segmentation") & masks["class"].isin(classes)]
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for (image_id, name, _), row in by_image(outlines).items():
         size = [int(row["height"]), int(row["width"])]
         if image_id not in found:
             blank = {"size": size, "counts": encode(np.zeros(size, bool))}
-            found[image_id] = {TASKS.get(name, name): blank for name in LOCALISED}
+            found[image_id] = {TASKS.get(name, name): blank for name in classes}
         found[image_id][TASKS.get(name, name)] = {"size": size, "counts": row["counts"]}
     return found
 
@@ -168,7 +175,8 @@ def export(run: Path, method: str, directory: Path) -> None:
     Raises
     ------
     InputError
-        The run has no such method, or makes segmentations by it.
+        The run has no such method, or makes segmentations by it, or its shards are of different
+        checkpoints.
     """
     manifest, masks = (read_table(run / f"{name}.parquet") for name in ("manifest", "masks"))
     shards = sorted((run / "heatmaps" / method).glob("*.h5"))
@@ -178,15 +186,27 @@ def export(run: Path, method: str, directory: Path) -> None:
     keys = zip(predictions["image_id"], predictions["class"], strict=True)
     probability = dict(zip(keys, predictions["probability"], strict=True))
     sizes = _sizes(manifest) | _sizes(masks)
+    digest = None
     for path in shards:
         split = SPLITS[path.stem.rsplit("-", 1)[0]]
         images = read_images(run / "images" / path.name)
         folder = directory / f"{method}_maps_{split}"
-        maps(read_heatmaps(path), images, manifest, sizes, probability, folder)
+        heatmaps = read_heatmaps(path, digest)
+        digest = heatmaps.checkpoint
+        maps(heatmaps, images, manifest, sizes, probability, folder)
+    classes = _outlined(masks)
     split_of = masks["image_id"].map(manifest.set_index("image_id")["split"])
     for ours, theirs in SPLITS.items():
         with replacing(directory / f"gt_segmentations_{theirs}.json") as temporary:
-            temporary.write_text(json.dumps(segmentations(masks[split_of == ours])))
+            temporary.write_text(json.dumps(segmentations(masks[split_of == ours], classes)))
+
+
+def _outlined(masks: pd.DataFrame) -> list[str]:
+    """Return CheXlocalize's ten classes, then the others that have outlines; log what has boxes."""
+    if boxes := int((masks["kind"] == "box").sum()):
+        logger.warning("%d boxes are not exported: gt_segmentations holds outlines alone", boxes)
+    found = set(masks.loc[masks["kind"] == "segmentation", "class"]) - {MARKER, *LOCALISED}
+    return [*LOCALISED, *sorted(found)]
 
 
 def _sizes(table: pd.DataFrame) -> dict[str, tuple[int, int]]:

@@ -11,7 +11,7 @@ Five formats, told apart by the names of a folder's files:
 
 Classes are named as CheXpert or as CheXlocalize names them. Image and class may both have
 underscores: a file's name is compared with those of the images and classes that are asked for, and
-not taken apart.
+not taken apart. A slash in a class is `_` in a file's name.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Folder:
         """Return the files of some images whose names end in none of some classes."""
         if self.kind in ("npz", "shard"):
             return []
-        ends = tuple(f"_{_ours(name)}" for name in classes)
+        ends = tuple(f"_{in_file_name(_ours(name))}" for name in classes)
         others = {stem for stem in self._stems(image_ids) if not stem.endswith(ends)}
         return sorted(self.files[stem] for stem in others)
 
@@ -91,7 +91,7 @@ class Folder:
                         yield image_id, name, one
                 continue
             for name in classes:
-                stem = f"{image_id}_{_ours(name)}"
+                stem = f"{image_id}_{in_file_name(_ours(name))}"
                 if stem in self.files:
                     yield image_id, name, read[self.kind](self.files[stem])
 
@@ -103,7 +103,8 @@ def listing(path: str) -> Folder:
     Raises
     ------
     InputError
-        It does not exist, holds no heatmaps, several formats, or one heatmap twice.
+        It does not exist, holds no heatmaps, several formats, one heatmap twice, or shards of
+        several methods or checkpoints.
     """
     if not Path(path).is_dir():
         raise InputError(f"path: {path} is not a folder; give the folder of the heatmaps")
@@ -115,14 +116,16 @@ def listing(path: str) -> Folder:
         raise InputError(f"path: {path} holds {found}; it must hold files of one of {wanted}")
     files: dict[str, Path] = {}
     covers = set()
+    networks: dict[str, Path] = {}
     for file in inside:
         if not file.name.endswith(ENDINGS[kinds[0]]):
             continue
         stem = file.name.removesuffix(ENDINGS[kinds[0]])
         stems = [stem if kinds[0] == "npz" else _ours(stem)]
         if kinds[0] == "shard":
-            stems, cover = heatmap_names(file)
+            stems, cover, network = heatmap_names(file)
             covers.add(cover)
+            networks.setdefault(network, file)
         for stem in stems:
             first = files.setdefault(stem, file)
             if first != file:
@@ -131,7 +134,18 @@ def listing(path: str) -> Folder:
                 )
     if len(covers) > 1:
         raise InputError(f"path: {path} holds shards of several methods; give one method's folder")
+    if len(networks) > 1:
+        one, other = list(networks.items())[:2]
+        raise InputError(
+            f"path: {path} holds shards of different checkpoints: {one[1]} is of weights "
+            f"{one[0][:12]}, {other[1]} of {other[0][:12]}; give one run's folder"
+        )
     return Folder(kinds[0], dict(sorted(files.items())), *covers)
+
+
+def in_file_name(name: str) -> str:
+    """Return a class as it stands in a file's name, where a slash would begin a folder."""
+    return name.replace("/", "_")
 
 
 def _ours(text: str) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shamsul.report.run import Run
 
 FOLDER = Path(__file__).parent
-INPUTS = ("predictions", "manifest", "masks", "heatmaps", "images", "roots", "provenance")
+INPUTS = ("predictions", "manifest", "masks", "masked", "heatmaps", "images", "roots", "provenance")
 """Inputs of the report that are no tables of `shamsul.tables`."""
 DECLARED = ("TITLE", "AFTER", "NEEDS")
 """Constants that every section's module declares."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from shamsul.evaluate.scored_classes import omissions
 from shamsul.evaluate.sign_flips import ENUMERATED, PERMUTATIONS
 from shamsul.metrics import FALSE_ALARMS, METRICS, PREFIX
 from shamsul.report.filters import pooled_test
@@ -17,11 +18,11 @@ from shamsul.report.run import Run
 
 TITLE = "Localisation"
 AFTER = "classification"
-NEEDS = ("localisation", "comparisons", "per_image")
+NEEDS = ("localisation", "comparisons", "per_image", "masked")
 
 
 def context(run: Run) -> dict[str, Any]:
-    """Return for each kind of mask its views and the table of all metrics."""
+    """Return for each kind of mask its views and the table of all metrics, and what is left out."""
     summary = run.table("localisation")
     return {
         "parts": [
@@ -29,6 +30,9 @@ def context(run: Run) -> dict[str, Any]:
             for part in run.localised
         ],
         "definitions": definitions(summary),
+        "omissions": list(
+            omissions(run.table("masked"), run.explained_classes, run.evaluate["classes"])
+        ),
         "permutations": PERMUTATIONS,
         "enumerated": ENUMERATED,
     }
