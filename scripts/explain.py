@@ -88,6 +88,7 @@ def main(
             probability=maps.probability,
             points=maps.points,
             frames=shard.frames,
+            regions=maps.regions,
         ),
         heatmaps,
     )

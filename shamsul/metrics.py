@@ -98,6 +98,21 @@ _ALL = (
         _CHEXLOCALIZE, "higher", "overlap",
     ),
     Metric(
+        "marked_area", "Marked area",
+        "Share of a radiograph with the finding that the segmentation covers.",
+        "beside the false-alarm area", "neither", "description",
+    ),
+    Metric(
+        "iou_ceiling", "IoU (ceiling)",
+        "IoU of the expert's mask itself at the map's resolution, cut by the same rule.",
+        "this project", "neither", "description",
+    ),
+    Metric(
+        "auprc_ceiling", "AUPRC (ceiling)",
+        "AUPRC of the expert's mask itself at the map's resolution.",
+        "this project", "neither", "description",
+    ),
+    Metric(
         "false_alarm_area", "False-alarm area",
         "Share of a radiograph without the finding that the segmentation covers.",
         "as 1 - specificity", "lower", "false_alarms",

@@ -192,6 +192,11 @@ class Explainer(Method):
         """Return what each map should sum to, (N, C), or None where the method promises no sum."""
         return None
 
+    def seeds(self, shard: Shard) -> list[int]:
+        """Return the seed of the method's draws for each image of a shard."""
+        seed = shard.seed if self.seed is None else self.seed
+        return [image_seed(seed, image_id) for image_id in shard.images.image_id]
+
     def heatmaps(self, shard: Shard) -> Maps:
         """Make the heatmaps with `explain`, and quality `conservation_error` where `expected_sum`
         gives a sum.
@@ -203,8 +208,7 @@ class Explainer(Method):
             return Maps(np.zeros((0, len(shard.classes), 1, 1), np.float32))
         model = self.explained_model(shard)
         classes = torch.tensor([model.classes.index(c) for c in shard.classes], device=model.device)
-        seed = shard.seed if self.seed is None else self.seed
-        seeds = [image_seed(seed, image_id) for image_id in shard.images.image_id]
+        seeds = self.seeds(shard)
 
         def explained(rows: NDArray[np.intp]) -> tuple[Tensor, Tensor | None]:
             images = model.normalise(shard.images.image[rows])

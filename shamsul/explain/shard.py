@@ -38,6 +38,8 @@ class Maps:
     probability : (N, C) in [0, 1], NaN where not known, of the classifier that heatmaps made
         elsewhere explain; None where it is the run's own.
     points : points that a human reader marked, (n, 2) by image_id and class.
+    regions : (N, h, w) numbers of the superpixels that the maps are made of; None where they are
+        not.
     """
 
     heatmap: NDArray[np.float32] | RunLengths
@@ -46,6 +48,7 @@ class Maps:
     covers: Covers = "frame"
     probability: NDArray[np.float32] | None = None
     points: Points = field(default_factory=dict)
+    regions: NDArray[np.uint16] | None = None
 
 
 @dataclass(frozen=True)
