@@ -7,6 +7,8 @@ PREPARED = [
     for split in (SPLITS if CONFIG.model.checkpoint is None else EXPLAINED)
     for shard in SHARDS[split]
 ]
+if any(method.train_inputs for method in METHODS.values()):
+    PREPARED = sorted({*PREPARED, SHARDS["train"][0]})
 DATA_FILES = given(*sources.input_files(CONFIG.data, ROOTS))
 
 

@@ -37,6 +37,9 @@ Cost = Literal["forward", "backward", "sampling", "no_model"]
 """Dominant cost of a method: one forward pass for all classes, a backward pass per class, hundreds
 of forward passes per image, or nothing of the model's."""
 
+TrainInput = Literal["images", "labels"]
+"""Part of the train split that a method reads."""
+
 TOGETHER: dict[Cost, int] = {"forward": 16, "backward": 4, "sampling": 1, "no_model": 1}
 """Images of 224 x 224 explained together, by cost. The last images are repeated to make up the
 number. It is fixed because sums are rounded differently in batches of different sizes. Sampling
@@ -82,6 +85,11 @@ class Method(BaseModel):
     def supervised(self) -> bool:
         """Return whether the method learns from the experts' masks of the tune split."""
         return False
+
+    @property
+    def train_inputs(self) -> tuple[TrainInput, ...]:
+        """Return the parts of the train split that the method reads: images, labels or both."""
+        return ()
 
     @property
     def uses_shared(self) -> bool:
