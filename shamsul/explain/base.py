@@ -196,6 +196,10 @@ class Explainer(Method):
         """
         raise NotImplementedError
 
+    def ready(self, shard: Shard) -> Explainer:
+        """Return the method with what it takes from the shard besides its images: itself."""
+        return self
+
     def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor | None:
         """Return what each map should sum to, (N, C), or None where the method promises no sum."""
         return None
@@ -214,14 +218,14 @@ class Explainer(Method):
         """
         if shard.empty():
             return Maps(np.zeros((0, len(shard.classes), 1, 1), np.float32))
-        model = self.explained_model(shard)
+        model, method = self.explained_model(shard), self.ready(shard)
         classes = torch.tensor([model.classes.index(c) for c in shard.classes], device=model.device)
         seeds = self.seeds(shard)
 
         def explained(rows: NDArray[np.intp]) -> tuple[Tensor, Tensor | None]:
             images = model.normalise(shard.images.image[rows])
-            maps = self.explain(model, images, classes, [seeds[row] for row in rows])
-            expected = self.expected_sum(model, images, classes)
+            maps = method.explain(model, images, classes, [seeds[row] for row in rows])
+            expected = method.expected_sum(model, images, classes)
             if expected is None:
                 return maps, None
             return maps, (maps.sum((2, 3)) - expected).abs() / expected.abs().clamp(min=1e-12)

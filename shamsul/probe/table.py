@@ -96,7 +96,7 @@ def probe(
     found = _measured(asked, images, heatmaps, rows, own, settings, seed)
     if (ROBUSTNESS.keys() | RANDOMISATION.keys()) & set(settings.metrics) and rows:
         if isinstance(method, Explainer):
-            method = alone(method, perturbations)
+            method = alone(method, perturbations).ready(shard)
             few, of = rows[: settings.reexplained_images], own[: settings.reexplained_images]
             found += _reexplained(own_model, images, method, few, of, settings, seed)
         else:
@@ -214,7 +214,13 @@ def _reexplained(
             f"{method.title}: randomised networks",
             settings.stages,
         )
-        stages = [explained(method, network, greys, classes, seeds) for network in networks]
+        # A network that sees no image tells nothing of a method: its maps are not defined.
+        stages = [
+            [np.full_like(own, np.nan) for own in maps]
+            if network is None
+            else explained(method, network, greys, classes, seeds)
+            for network in networks
+        ]
         for (image, place), metric in itertools.product(np.ndindex(classes.shape), metrics):
             random = [stage[image][place] for stage in stages]
             value = RANDOMISATION[metric](maps[image][place], random)
