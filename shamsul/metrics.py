@@ -86,6 +86,11 @@ _ALL = (
         _CHEXLOCALIZE, "higher", "overlap", headline=True,
     ),
     Metric(
+        "iou_ceiling", "IoU (ceiling)",
+        "IoU of the expert's mask itself at the map's resolution, cut by the same rule.",
+        "this project", "neither", "description",
+    ),
+    Metric(
         "dice", "Dice", "Twice the area shared over the sum of both areas.",
         "Dice, Ecology 1945", "higher", "overlap",
     ),
@@ -96,21 +101,6 @@ _ALL = (
     Metric(
         "recall", "Recall", "Share of the mask that the segmentation covers.",
         _CHEXLOCALIZE, "higher", "overlap",
-    ),
-    Metric(
-        "marked_area", "Marked area",
-        "Share of a radiograph with the finding that the segmentation covers.",
-        "beside the false-alarm area", "neither", "description",
-    ),
-    Metric(
-        "iou_ceiling", "IoU (ceiling)",
-        "IoU of the expert's mask itself at the map's resolution, cut by the same rule.",
-        "this project", "neither", "description",
-    ),
-    Metric(
-        "auprc_ceiling", "AUPRC (ceiling)",
-        "AUPRC of the expert's mask itself at the map's resolution.",
-        "this project", "neither", "description",
     ),
     Metric(
         "false_alarm_area", "False-alarm area",
@@ -137,6 +127,11 @@ _ALL = (
         _CHOE, "higher", "ranking", headline=True,
     ),
     Metric(
+        "auprc_ceiling", "AUPRC (ceiling)",
+        "AUPRC of the expert's mask itself at the map's resolution.",
+        "this project", "neither", "description",
+    ),
+    Metric(
         "auprc_lift", "AUPRC lift", "AUPRC over the mask's share of the image, which is chance.",
         "as lift in information retrieval", "higher", "ranking", high=math.inf,
     ),
@@ -153,6 +148,11 @@ _ALL = (
         "otsu_area", "Area above Otsu's threshold",
         "Share of the radiograph that lies above Otsu's threshold of the map.",
         "Otsu, IEEE Transactions on Systems, Man, and Cybernetics 1979", "neither", "description",
+    ),
+    Metric(
+        "marked_area", "Marked area",
+        "Share of a radiograph with the finding that the segmentation covers.",
+        "beside the false-alarm area", "neither", "description",
     ),
     Metric(
         "lift", "Lift on the marker",

@@ -28,7 +28,12 @@ def quick(name: str) -> Method:
     return registry.methods()[name](**QUICK.get(name, {}))
 
 
-EXPLAINERS = [name for name, cls in registry.methods().items() if issubclass(cls, Explainer)]
+EXPLAINERS = [
+    name
+    for name, cls in registry.methods().items()
+    if issubclass(cls, Explainer) and not quick(name).train_inputs
+]
+"""Methods that need nothing but the model and the image."""
 ALONE = [
     name
     for name in registry.methods()

@@ -1,4 +1,4 @@
-"""Expected gradients, whose references are radiographs, and the same over random grey fields."""
+"""Expected gradients: integrated gradients averaged over radiographs, or over random fields."""
 
 from __future__ import annotations
 

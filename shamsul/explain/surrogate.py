@@ -223,8 +223,8 @@ class KernelShap(SamplingSurrogate):
     estimator: Literal["gaussian_process", "regression"] = "gaussian_process"
     """Estimator of the Shapley values. `regression` is Kernel SHAP's own, by the shap package, with
     all superpixels estimated (`l1_reg=False`; shap by default keeps ten and zeroes the others).
-    `gaussian_process` finds the same values with about half the error from half as many subsets
-    (see `shapley.py`)."""
+    `gaussian_process` estimates the same values, with less error from equally many subsets in all
+    games that were tried (see `shapley.py`)."""
 
     @model_validator(mode="after")
     def _shared_needs_the_gaussian_process(self) -> KernelShap:
