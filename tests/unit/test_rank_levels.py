@@ -78,7 +78,7 @@ def test_ranking_is_that_of_all_pixels_whatever_the_range(name):
 def test_linear_levels_do_lose_the_order_so_the_test_above_can_fail():
     heatmap = outlier(1e3)(np.random.default_rng(3))
     found = sweep(heatmap, FRAME, runs(MASK), ranked=True)
-    assert auroc(found.inside, found.outside) < 0.6 < 0.9 < auroc(*found.ranked)
+    assert auroc(found.inside, found.outside) < 0.6 < 0.85 < auroc(*found.ranked)
 
 
 def test_a_pixel_a_thousand_times_the_rest_hardly_moves_what_a_caller_is_told():
