@@ -123,9 +123,10 @@ def mask_row(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 def measured(heatmap: NDArray[np.float32], frame: Frame, row: dict[str, Any]) -> Any:
     """Everything that is said of one map and mask, at 1,024 thresholds where there is one."""
-    laid = sweep(evidence(heatmap), frame, run_lengths(row))
-    pair = laid.inside, laid.outside
-    overlap = [measure(*pair) for measure in (*OVERLAP.values(), *RANKING.values())]
+    laid = sweep(evidence(heatmap), frame, run_lengths(row), ranked=True)
+    assert laid.ranked is not None
+    overlap = [measure(laid.inside, laid.outside) for measure in OVERLAP.values()]
+    overlap += [measure(*laid.ranked) for measure in RANKING.values()]
     return overlap, otsu(laid.inside + laid.outside), laid.hit, laid.mass
 
 

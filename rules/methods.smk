@@ -41,7 +41,9 @@ def more_for_method(wildcards):
             f"{RUN}/heatmaps/{m}/{shard}.h5" for m in method.members for shard in shards
         ]
 
-    more = {"members": of([wildcards.shard])} if method.members else {}
+    more = train_inputs(method)
+    if method.members:
+        more["members"] = of([wildcards.shard])
     if other := other_checkpoint(method):
         more["watched"] = other
     elif type(method).files is not Method.files:
@@ -55,6 +57,18 @@ def more_for_method(wildcards):
         more["tune_masks"] = [f"{RUN}/shards/{s}.masks.parquet" for s in SHARDS["tune"]]
         more["manifests"] = [f"{RUN}/shards/{s}.patients.parquet" for s in shards]
     return more
+
+
+def train_inputs(method):
+    """Return the files of the train split that a method reads: its first shard, a sample."""
+    first = SHARDS["train"][0]
+    files = {
+        "images": f"{RUN}/images/{first}.h5",
+        "labels": f"{RUN}/shards/{first}.parquet",
+    }
+    if method.train_inputs:
+        listed()
+    return {f"train_{part}": files[part] for part in method.train_inputs}
 
 
 def image_ids(shard):

@@ -9,6 +9,8 @@ PREPARED = [
 ]
 # Classes that have masks: what is scored depends on them, and hardly ever changes.
 MASKED = f"{RUN}/masked_classes.parquet"
+if any(method.train_inputs for method in METHODS.values()):
+    PREPARED = sorted({*PREPARED, SHARDS["train"][0]})
 DATA_FILES = given(*sources.input_files(CONFIG.data, ROOTS))
 
 

@@ -5,6 +5,7 @@ use rule model_job as probe with:
     """Ask the model about some of one method's heatmaps of a shard."""
     input:
         listed,
+        unpack(lambda wildcards: train_inputs(METHODS[wildcards.method])),
         checkpoint=f"{RUN}/model/checkpoint.pt",
         images=f"{RUN}/images/{{shard}}.h5",
         heatmaps=f"{RUN}/heatmaps/{{method}}/{{shard}}.h5",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shamsul.explain import registry
 from shamsul.explain.base import Method
-from shamsul.explain.shard import Maps, Shard, Supervision
+from shamsul.explain.shard import Maps, Shard, Supervision, Training
 from shamsul.job import program
 from shamsul.model.description import check_classes, describe
 from shamsul.model.job import BATCH_SIZE, Device, load_model
@@ -32,6 +32,8 @@ def main(
     tune_images: Sequence[Path] = (),
     tune_masks: Sequence[Path] = (),
     manifests: Sequence[Path] = (),
+    train_images: Path | None = None,
+    train_labels: Path | None = None,
     device: Device = "auto",
     batch_size: int = BATCH_SIZE,
     *,
@@ -50,6 +52,8 @@ def main(
     tune_images : radiographs of the tune split, for a method that learns from masks.
     tune_masks : masks of the tune split, for a method that learns from them.
     manifests : patients of tune and of this shard, for a method that learns from masks.
+    train_images : radiographs of train, for a method that compares with them.
+    train_labels : their rows of the manifest, for a method that reads labels of train.
     device : processor to compute on; `auto` is a GPU where there is one.
     batch_size : perturbed images that are given to the network at once on a GPU.
     heatmaps : shard to write.
@@ -72,6 +76,7 @@ def main(
                 if method.supervised
                 else None
             ),
+            training=Training(train_images, train_labels) if train_images else None,
             perturbed=perturbed,
             checkpoint=digest,
         )
@@ -90,6 +95,7 @@ def main(
             probability=maps.probability,
             points=maps.points,
             frames=shard.frames,
+            regions=maps.regions,
         ),
         heatmaps,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shamsul.explain import registry
+from shamsul.explain.shard import Training
 from shamsul.job import program
 from shamsul.model.description import describe
 from shamsul.model.job import BATCH_SIZE, Device, load_model
@@ -21,6 +22,8 @@ def main(
     checkpoint: Path,
     images: Path,
     heatmaps: Path,
+    train_images: Path | None = None,
+    train_labels: Path | None = None,
     device: Device = "auto",
     batch_size: int = BATCH_SIZE,
     *,
@@ -34,6 +37,8 @@ def main(
     checkpoint : file of the classifier.
     images : radiographs of the shard.
     heatmaps : heatmaps of the shard by the method.
+    train_images : radiographs of train, for a method that compares with them.
+    train_labels : their rows of the manifest, for a method that reads labels of train.
     device : processor to compute on; `auto` is a GPU where there is one.
     batch_size : perturbed images that are given to the network at once on a GPU.
     probes : table to write, a row for each image, class and metric.
@@ -46,6 +51,7 @@ def main(
         Probe(**settings["probe"]),
         settings["seed"],
         settings["perturbations"],
+        Training(train_images, train_labels) if train_images else None,
     )
     write_table(table, probes)
 

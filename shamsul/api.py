@@ -190,11 +190,12 @@ def score(
     height, width = wanted.shape
     runs = run_lengths({"counts": encode(wanted), "height": height, "width": width})
     frame = Frame.fit(height, width, values.shape[0], "stretch")
-    laid = sweep(evidence(values, sign), frame, runs)
+    laid = sweep(evidence(values, sign), frame, runs, ranked=True)
     level = level_of(threshold) if threshold is not None else int(otsu(laid.inside + laid.outside))
     found = {name: at[level] for name, at in _each(OVERLAP, laid.inside, laid.outside)}
     found |= {"hit_rate": laid.hit, "relevance_mass": laid.mass}
-    found |= dict(_each(RANKING, laid.inside, laid.outside))
+    assert laid.ranked is not None
+    found |= dict(_each(RANKING, *laid.ranked))
     found["auprc_lift"] = found["auprc"] / wanted.mean()
     return {name: float(value) for name, value in found.items()}
 

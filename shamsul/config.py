@@ -171,7 +171,13 @@ def check(config: Config, methods: Mapping[str, Method]) -> None:
         The baseline is not among the methods, an option is given for a method or class that there
         is not, shared predictions are not configured, or a file of weights does not exist.
     """
+    offered = {split for source in config.data.sources for split in source.splits}
     for name, method in methods.items():
+        if method.train_inputs and "train" not in offered:
+            raise InputError(
+                f"explain.methods: {name} compares with radiographs of the train split, of which "
+                "data.sources has none; add a source of `split: train`, or leave the method out"
+            )
         if method.uses_shared and config.explain.perturbations is None:
             raise InputError(
                 f"explain.perturbations: is required, because {name} says `shared: true`; "

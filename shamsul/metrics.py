@@ -87,6 +87,11 @@ _ALL = (
         _CHEXLOCALIZE, "higher", "overlap", headline=True,
     ),
     Metric(
+        "iou_ceiling", "IoU (ceiling)",
+        "IoU of the expert's mask itself at the map's resolution, cut by the same rule.",
+        "this project", "neither", "description",
+    ),
+    Metric(
         "dice", "Dice", "Twice the area shared over the sum of both areas.",
         "Dice, Ecology 1945", "higher", "overlap",
     ),
@@ -123,6 +128,11 @@ _ALL = (
         _CHOE, "higher", "ranking", headline=True,
     ),
     Metric(
+        "auprc_ceiling", "AUPRC (ceiling)",
+        "AUPRC of the expert's mask itself at the map's resolution.",
+        "this project", "neither", "description",
+    ),
+    Metric(
         "auprc_lift", "AUPRC lift", "AUPRC over the mask's share of the image, which is chance.",
         "as lift in information retrieval", "higher", "ranking", high=math.inf,
     ),
@@ -144,6 +154,11 @@ _ALL = (
         "rank_correlation", "Rank correlation",
         "Rank correlation of the maps of two methods.",
         "Spearman, American Journal of Psychology 1904", "neither", "description", low=-1.0,
+    ),
+    Metric(
+        "marked_area", "Marked area",
+        "Share of a radiograph with the finding that the segmentation covers.",
+        "beside the false-alarm area", "neither", "description",
     ),
     Metric(
         "lift", "Lift on the marker",

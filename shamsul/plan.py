@@ -38,7 +38,10 @@ LIGHT_START = 1.0
 """Seconds of processor time until any other job has imported its modules, measured for scores."""
 GRADIENT = 3
 """Number of forward passes that a forward and a backward pass are worth."""
-GRADIENTS_OF_DRAWS = ("smooth_grad", "integrated_gradients", "expected_gradients")
+GRADIENTS_OF_DRAWS = (
+    *("smooth_grad", "integrated_gradients"),
+    *("expected_gradients", "random_field_gradients"),
+)
 """Methods that take a gradient for each draw and class.
 
 Other sampling methods take one forward pass for each draw and all classes.

@@ -16,6 +16,7 @@ QUICK = {
     "smooth_grad": {"samples": 4},
     "integrated_gradients": {"steps": 8},
     "expected_gradients": {"samples": 6},
+    "random_field_gradients": {"samples": 6},
     "consensus": {"of": ("grad_cam", "random")},
     "blurred": {"of": "grad_cam"},
 }
@@ -27,10 +28,16 @@ def quick(name: str) -> Method:
     return registry.methods()[name](**QUICK.get(name, {}))
 
 
-EXPLAINERS = [name for name, cls in registry.methods().items() if issubclass(cls, Explainer)]
+EXPLAINERS = [
+    name
+    for name, cls in registry.methods().items()
+    if issubclass(cls, Explainer) and not quick(name).train_inputs
+]
+"""Methods that need nothing but the model and the image."""
 ALONE = [
     name
     for name in registry.methods()
-    if name not in READ and not quick(name).members + quick(name).supervised * ("",)
+    if name not in READ
+    and not quick(name).members + quick(name).train_inputs + quick(name).supervised * ("",)
 ]
 """Methods that need nothing but a shard's images and a model."""

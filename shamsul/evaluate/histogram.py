@@ -1,6 +1,8 @@
 """Histograms of a map's levels in and out of a mask, from one pass over a radiograph's pixels.
 
-They hold all that any threshold, ranking or pointing metric needs.
+They hold all that any threshold, ranking or pointing metric needs. Thresholds are fractions of the
+map's range, so their levels are linear. Ranks do not know the range, so their levels are also the
+map's quantiles (`shamsul.evaluate.rank_levels`).
 
 A heatmap is interpolated to the radiograph's own pixels column by column and counted while it is
 in the processor's cache. Neither the map nor the mask is ever held at full resolution. Columns are
@@ -16,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from shamsul.evaluate.histogram_metrics import LEVELS
+from shamsul.evaluate.rank_levels import count_ranked, rank_levels
 from shamsul.geometry import Frame, Line
 
 ROUNDING = 1e-6
@@ -34,16 +37,23 @@ class Sweep:
     inside, outside : (1024,) int64, pixels by level, in the mask and out of it.
     hit : share of the most relevant pixels, which may be several, that lies in the mask; in [0, 1].
     mass : share of the relevance that lies in the mask; in [0, 1], 0 where there is no relevance.
+    ranked : pixels by rank level, in the mask and out of it, (K,) int64 each; None where they were
+        not asked for.
     """
 
     inside: NDArray[np.int64]
     outside: NDArray[np.int64]
     hit: float
     mass: float
+    ranked: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
 
 def sweep(
-    heatmap: NDArray[np.floating], frame: Frame, runs: NDArray[np.int64] | None = None
+    heatmap: NDArray[np.floating],
+    frame: Frame,
+    runs: NDArray[np.int64] | None = None,
+    *,
+    ranked: bool = False,
 ) -> Sweep:
     """Lay a map over a mask on the radiograph's own pixels.
 
@@ -59,6 +69,7 @@ def sweep(
     frame : frame of the radiograph in the mask's resolution, height x width.
     runs : run lengths of the mask down the columns, background first (`masks.run_lengths`); None
         stands for a mask that is empty.
+    ranked : True where the pixels are also counted by rank level, which costs as much again.
     """
     pixels = frame.height * frame.width
     runs = np.array([pixels]) if runs is None else np.asarray(runs, np.int64)
@@ -75,7 +86,7 @@ def sweep(
     if high - low <= ROUNDING * high:
         inside, outside = np.zeros((2, LEVELS), np.int64)
         inside[0], outside[0] = area, pixels - area
-        return Sweep(inside, outside, area / pixels, 0.0)
+        return Sweep(inside, outside, area / pixels, 0.0, (inside, outside))
     top = high - np.float32(ROUNDING) * high
     found = _count(columns, across.low, across.high, across.weight, runs, low, high - low, top)
     count, inside, tops, tops_inside, mass = found
@@ -84,7 +95,11 @@ def sweep(
     np.add.at(used, across.low, 1.0 - across.weight)
     np.add.at(used, across.high, across.weight)
     total = float(used @ columns.sum(axis=1, dtype=np.float64))
-    return Sweep(inside, count - inside, tops_inside / tops, min(mass / total, 1.0))
+    ranks = None
+    if ranked:
+        levels = rank_levels(padded[:-1, :-1], low, high)
+        ranks = count_ranked(columns, across.low, across.high, across.weight, runs, levels)
+    return Sweep(inside, count - inside, tops_inside / tops, min(mass / total, 1.0), ranks)
 
 
 def lay_segmentation(
@@ -113,9 +128,10 @@ def lay_segmentation(
     inside, outside = np.zeros((2, LEVELS), np.int64)
     inside[[0, -1]] = area - hits, hits
     outside[[0, -1]] = pixels - area - (count - hits), count - hits
+    pair = inside, outside
     if count == 0:
-        return Sweep(inside, outside, area / pixels, 0.0)
-    return Sweep(inside, outside, hits / count, hits / count)
+        return Sweep(*pair, area / pixels, 0.0, pair)
+    return Sweep(*pair, hits / count, hits / count, pair)
 
 
 def _nearest(length: int, scale: float, offset: float, size: int, cells: int) -> NDArray[np.intp]:

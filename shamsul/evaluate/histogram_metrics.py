@@ -2,7 +2,8 @@
 
 A map is quantised to 1024 levels once (`shamsul.evaluate.histogram`). Counting the levels inside
 and outside the expert's mask then holds everything that any threshold needs: foreground is
-``level > threshold`` throughout.
+``level > threshold`` throughout. The levels of the measures of ranking are others, and more
+(`shamsul.evaluate.rank_levels`).
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ OVERLAP: dict[str, Callable[[Counts, Counts], NDArray[np.float64]]] = {
     "recall": recall,
 }
 """Measures of a segmentation, by name."""
+DESCRIPTION: dict[str, Callable[[Counts, Counts], NDArray[np.float64]]] = {"marked_area": area}
+"""Descriptions of a segmentation, which do not judge it, by name."""
 
 
 def auprc(inside: Counts, outside: Counts) -> NDArray[np.float64]:
@@ -78,7 +81,7 @@ def auprc(inside: Counts, outside: Counts) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    inside, outside : (..., 1024) histograms; `inside` must not be empty.
+    inside, outside : (..., K) histograms of K levels; `inside` must not be empty.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def auroc(inside: Counts, outside: Counts) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    inside, outside : (..., 1024) histograms; `inside` must not be empty.
+    inside, outside : (..., K) histograms of K levels; `inside` must not be empty.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def relevance_rank(inside: Counts, outside: Counts) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    inside, outside : (..., 1024) histograms; `inside` must not be empty.
+    inside, outside : (..., K) histograms of K levels; `inside` must not be empty.
 
     Returns
     -------

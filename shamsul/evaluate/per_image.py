@@ -12,10 +12,18 @@ import numpy as np
 import pandas as pd
 
 from shamsul.errors import InputError
-from shamsul.evaluate.histogram_metrics import LEVELS, OVERLAP, RANKING, area
+from shamsul.evaluate.histogram_metrics import (
+    DESCRIPTION,
+    LEVELS,
+    OVERLAP,
+    RANKING,
+    area,
+    auprc,
+    iou,
+)
 from shamsul.evaluate.parameters import Measurement
 from shamsul.evaluate.repeats import mark
-from shamsul.evaluate.thresholds import histograms, levels
+from shamsul.evaluate.thresholds import histograms, levels, tune
 from shamsul.labels import NOT_PATHOLOGIES
 from shamsul.metrics import FALSE_ALARMS, PREFIX
 
@@ -108,6 +116,7 @@ def per_image(
     table = pd.concat(
         [
             *_of_masks(masked, thresholds, settings),
+            *_of_ceilings(masked, thresholds, settings),
             *_of_negatives(_negatives(scores, manifest), thresholds, settings),
         ],
         ignore_index=True,
@@ -130,13 +139,14 @@ def _of_masks(
     prefix = masked["kind"].map(PREFIX)
     share = masked["area"] / (masked["height"] * masked["width"])
     free = {"hit_rate": masked["hit"], "relevance_mass": masked["mass"]}
-    free |= {name: measure(inside, outside) for name, measure in RANKING.items()}
+    free |= {name: masked[name] for name in RANKING}
     free["auprc_lift"] = free["auprc"] / share
     for name, value in free.items():
         yield masked[COLUMNS].assign(
             threshold_rule="none", metric=prefix + name, value=np.asarray(value, float)
         )
-    curves = {name: measure(inside, outside) for name, measure in OVERLAP.items()}
+    measures = OVERLAP | DESCRIPTION
+    curves = {name: measure(inside, outside) for name, measure in measures.items()}
     rows = np.arange(len(masked))
     for rule in settings.thresholds:
         if rule == "best":
@@ -148,6 +158,36 @@ def _of_masks(
                 threshold_rule=rule, metric=prefix + name, value=curve[rows, level]
             )
             yield part[level >= 0]
+
+
+def _of_ceilings(
+    masked: pd.DataFrame, thresholds: pd.DataFrame, settings: Measurement
+) -> Iterator[pd.DataFrame]:
+    """Yield what the masks themselves score at each map's resolution, under the same rules.
+
+    The rule `tuned` chooses the thresholds of the masks at that resolution as it does a method's.
+    """
+    masked = masked[masked["ceiling_inside"].map(len) > 0]
+    masked = masked.assign(inside=masked["ceiling_inside"], outside=masked["ceiling_outside"])
+    inside, outside = histograms(masked)
+    prefix = masked["kind"].map(PREFIX)
+    value = auprc(inside, outside)
+    yield masked[COLUMNS].assign(
+        threshold_rule="none", metric=prefix + "auprc_ceiling", value=value
+    )
+    curve = iou(inside, outside)
+    # Kinds of masks without a tuned threshold were told of when the methods' were chosen.
+    tuned = tune(masked.merge(thresholds[["method", "kind"]].drop_duplicates()), settings)
+    for rule in settings.thresholds:
+        if rule == "best":
+            level = curve.argmax(axis=1)
+        else:
+            level = levels(rule, masked, inside + outside, tuned, settings)
+        value = curve[np.arange(len(masked)), level]
+        part = masked[COLUMNS].assign(
+            threshold_rule=rule, metric=prefix + "iou_ceiling", value=value
+        )
+        yield part[level >= 0]
 
 
 def _of_negatives(

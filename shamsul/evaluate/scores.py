@@ -1,4 +1,4 @@
-"""Scores of one method on one shard: two histograms of pixels for each map."""
+"""Scores of one method on one shard: histograms of pixels for each map, and its ranking."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from shamsul.data.masks import by_image, run_lengths
 from shamsul.errors import InputError
+from shamsul.evaluate.ceiling import mask_at
 from shamsul.evaluate.histogram import Sweep, contains, lay_segmentation, sweep
-from shamsul.evaluate.histogram_metrics import above, iou, otsu
+from shamsul.evaluate.histogram_metrics import RANKING, above, iou, otsu
 from shamsul.evaluate.sign import Sign, evidence
 from shamsul.geometry import Frame
 from shamsul.job.progress import track
 from shamsul.labels import MARKER
+from shamsul.metrics import PREFIX
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,9 @@ COLUMNS = {
     "area": "int64",
     "height": "int64",
     "width": "int64",
+    **dict.fromkeys(RANKING, "float64"),
+    "ceiling_inside": "object",
+    "ceiling_outside": "object",
 }
 """Columns of the scores table and their types.
 
@@ -46,7 +51,11 @@ without a mask `inside` is left empty.
 hit, mass : shares in [0, 1], as in `shamsul.evaluate.histogram.Sweep`.
 area : number of pixels in the mask.
 height, width : size of the mask, or of the radiograph, in pixels.
+auprc and the other `RANKING` : values of the measures by rank level; NaN without a finding's mask.
+ceiling_inside, ceiling_outside : histograms of the mask itself at the map's resolution, in the form
+of `inside` and `outside`; empty without a finding's mask, and for segmentations made elsewhere.
 """
+EMPTY = np.zeros(0, np.int32)
 SIGN_COLUMNS = {
     "image_id": "str",
     "class": "str",
@@ -120,9 +129,10 @@ def score(
             key = {"image_id": image_id, "class": name, "method": heatmaps.method}
             made = {"made": bool(heatmaps.explained[row, column])}
             for kind, mask in found.items():
-                laid, at, runs = _lay(relevance, heatmaps, frame, mask)
+                laid, at, runs = _lay(relevance, heatmaps, frame, mask, ranked=mask is not None)
                 hit = laid.hit if points is None else _hit_by(points, runs, at.height)
-                rows.append(key | made | _row(kind, laid, hit, at))
+                ceiling = None if mask is None else _ceiling(heatmaps, row, at, runs)
+                rows.append(key | made | _row(kind, laid, hit, at, ceiling))
                 if mask is not None:
                     for other, swept in _by_sign(heatmap, sign, laid, heatmaps, frame, mask):
                         signs.append(key | made | {"kind": kind, "sign": other} | _otsu(swept))
@@ -157,6 +167,8 @@ def _lay(
     heatmaps: Heatmaps,
     frame: Frame,
     mask: Mapping[Any, Any] | None,
+    *,
+    ranked: bool = False,
 ) -> tuple[Sweep, Frame, NDArray[np.int64]]:
     """Return a map laid over a mask or none, the frame of both, and the mask's run lengths."""
     frame = heatmaps.frame_of(frame)
@@ -167,20 +179,34 @@ def _lay(
         frame, runs = frame.at(mask["height"], mask["width"]), run_lengths(mask)
     if isinstance(heatmaps.heatmap, RunLengths):
         return lay_segmentation(relevance > 0, frame, runs), frame, runs
-    return sweep(relevance, frame, runs), frame, runs
+    return sweep(relevance, frame, runs, ranked=ranked), frame, runs
 
 
-def _row(kind: str, laid: Sweep, hit: float, frame: Frame) -> dict[str, Any]:
-    empty = np.zeros(0, "int32")
+def _ceiling(heatmaps: Heatmaps, row: int, frame: Frame, runs: NDArray[np.int64]) -> Sweep | None:
+    """Return the mask itself laid over its radiograph at the resolution of the image's maps."""
+    if isinstance(heatmaps.heatmap, RunLengths):
+        return None
+    height, width = heatmaps.heatmap.shape[2:]
+    regions = None if heatmaps.regions is None else heatmaps.regions[row]
+    return sweep(mask_at(runs, frame, (height, width), regions), frame, runs)
+
+
+def _row(
+    kind: str, laid: Sweep, hit: float, frame: Frame, ceiling: Sweep | None = None
+) -> dict[str, Any]:
+    ranked = laid.ranked if kind in PREFIX else None
     return {
         "kind": kind,
-        "inside": empty if kind == "none" else laid.inside.astype("int32"),
+        "inside": EMPTY if kind == "none" else laid.inside.astype("int32"),
         "outside": laid.outside.astype("int32"),
         "hit": hit,
         "mass": laid.mass,
         "area": int(laid.inside.sum()),
         "height": frame.height,
         "width": frame.width,
+        **{name: measure(*ranked) if ranked else np.nan for name, measure in RANKING.items()},
+        "ceiling_inside": EMPTY if ceiling is None else ceiling.inside.astype("int32"),
+        "ceiling_outside": EMPTY if ceiling is None else ceiling.outside.astype("int32"),
     }
 
 

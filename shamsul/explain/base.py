@@ -37,6 +37,9 @@ Cost = Literal["forward", "backward", "sampling", "no_model"]
 """Dominant cost of a method: one forward pass for all classes, a backward pass per class, hundreds
 of forward passes per image, or nothing of the model's."""
 
+TrainInput = Literal["images", "labels"]
+"""Part of the train split that a method reads."""
+
 TOGETHER: dict[Cost, int] = {"forward": 16, "backward": 4, "sampling": 1, "no_model": 1}
 """Images of 224 x 224 explained together, by cost. The last images are repeated to make up the
 number. It is fixed because sums are rounded differently in batches of different sizes. Sampling
@@ -85,6 +88,11 @@ class Method(BaseModel):
     def supervised(self) -> bool:
         """Return whether the method learns from the experts' masks of the tune split."""
         return False
+
+    @property
+    def train_inputs(self) -> tuple[TrainInput, ...]:
+        """Return the parts of the train split that the method reads: images, labels or both."""
+        return ()
 
     @property
     def uses_shared(self) -> bool:
@@ -191,9 +199,18 @@ class Explainer(Method):
         """
         raise NotImplementedError
 
+    def ready(self, shard: Shard) -> Explainer:
+        """Return the method with what it takes from the shard besides its images: itself."""
+        return self
+
     def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor | None:
         """Return what each map should sum to, (N, C), or None where the method promises no sum."""
         return None
+
+    def seeds(self, shard: Shard) -> list[int]:
+        """Return the seed of the method's draws for each image of a shard."""
+        seed = shard.seed if self.seed is None else self.seed
+        return [image_seed(seed, image_id) for image_id in shard.images.image_id]
 
     def heatmaps(self, shard: Shard) -> Maps:
         """Make the heatmaps with `explain`, and quality `conservation_error` where `expected_sum`
@@ -204,15 +221,14 @@ class Explainer(Method):
         """
         if shard.empty():
             return Maps(np.zeros((0, len(shard.classes), 1, 1), np.float32))
-        model = self.explained_model(shard)
+        model, method = self.explained_model(shard), self.ready(shard)
         classes = torch.tensor([model.classes.index(c) for c in shard.classes], device=model.device)
-        seed = shard.seed if self.seed is None else self.seed
-        seeds = [image_seed(seed, image_id) for image_id in shard.images.image_id]
+        seeds = self.seeds(shard)
 
         def explained(rows: NDArray[np.intp]) -> tuple[Tensor, Tensor | None]:
             images = model.normalise(shard.images.image[rows])
-            maps = self.explain(model, images, classes, [seeds[row] for row in rows])
-            expected = self.expected_sum(model, images, classes)
+            maps = method.explain(model, images, classes, [seeds[row] for row in rows])
+            expected = method.expected_sum(model, images, classes)
             if expected is None:
                 return maps, None
             return maps, (maps.sum((2, 3)) - expected).abs() / expected.abs().clamp(min=1e-12)

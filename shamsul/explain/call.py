@@ -83,8 +83,11 @@ def _method(name: str, parameters: dict[str, Any], backbone: str) -> Method:
     built = registry.one({"method": name, **parameters}, name)
     if reason := built.unsuited(backbone):
         raise InputError(f"{name} cannot explain {backbone}: {reason}")
-    if built.members or built.supervised or built.uses_shared:
-        raise InputError(f"{name}: needs masks or other maps of a run; make one with `shamsul run`")
+    if built.members or built.supervised or built.uses_shared or built.train_inputs:
+        raise InputError(
+            f"{name}: needs masks or other maps of a run, or radiographs of its train split; "
+            "make one with `shamsul run`"
+        )
     if isinstance(built, (Imported, Radiologist, Segmentations)):
         raise InputError(f"{name}: reads maps from files; `shamsul run` scores them")
     built.check_files()

@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 else:
     torch = lazy.load("torch")
 
-CELLS = (1, 2, 4, 8)
-"""Numbers of cells along a side of the references of expected gradients; one cell is an even
-grey."""
-
 
 class Gradient(Explainer):
     """The absolute gradient: ``map_c = max over channels of |d f_c / d x|``.
@@ -206,61 +202,3 @@ class IntegratedGradients(GradientSum):
     def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
         """Return ``f_c(x) - f_c(r)``, (N, C)."""
         return rise(model, images, baseline_images(model, images, self.baseline), classes)
-
-
-class ExpectedGradients(GradientSum):
-    """Expected gradients: integrated gradients averaged over many references.
-
-    ``map_c = sum over channels of E_(r, a) [(x - r) d f_c / d x (r + a (x - r))]`` (Erion et al.,
-    Nature Machine Intelligence 2021, arXiv 1906.10670). Maps (N, C, H, W), signed.
-
-    With many references no grey is invisible, as a single baseline's is. The paper draws references
-    from the training images. Here references are synthetic images with nothing to find, so that no
-    other patient's radiograph takes part. They are drawn once and are the same for all images: in
-    turn an even grey and smooth fields of 2 x 2, 4 x 4 and 8 x 8 random greys, all uniform between
-    black and white. Positions `a` between reference and image are uniform on [0, 1], one in each of
-    `samples` equal intervals, drawn for each image. A map sums in expectation to
-    ``f_c(x) - mean_r f_c(r)``.
-    """
-
-    method: ClassVar[str] = "expected_gradients"
-    title: ClassVar[str] = "Expected gradients"
-    citation: ClassVar[str] = "Erion et al., Nature Machine Intelligence 2021"
-    signed: ClassVar[bool] = True
-
-    samples: PositiveInt = 50
-    """Number of reference images; one gradient is taken between each of them and the image."""
-
-    def references(self, model: Classifier, image: Tensor) -> Iterator[Tensor]:
-        """Yield `samples` reference images, (3, H, W), between black and white."""
-        black, white = model.normalise(torch.tensor([[[0]], [[255]]], dtype=torch.uint8))
-        generator = torch.Generator().manual_seed(0)
-        for cells in itertools.islice(itertools.cycle(CELLS), self.samples):
-            grey = torch.rand(1, 1, cells, cells, generator=generator).to(image)
-            field = torch.nn.functional.interpolate(grey, image.shape[1:], mode="bilinear")[0]
-            yield black + field * (white - black)
-
-    def points(
-        self, model: Classifier, image: Tensor, seed: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield one point on the straight line from each reference to the image."""
-        generator = torch.Generator().manual_seed(seed)
-        intervals = torch.randperm(self.samples, generator=generator)
-        places = (intervals + torch.rand(self.samples, generator=generator)) / self.samples
-        for place, reference in zip(places.tolist(), self.references(model, image), strict=True):
-            difference = image - reference
-            yield reference + place * difference, difference / self.samples
-
-    def explain(
-        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
-    ) -> Tensor:
-        """Return contributions of pixels to the logit's difference from the references':
-        (N, C, H, W).
-        """
-        return self.gradient_sum(model, images, classes, seeds).sum(2)
-
-    def expected_sum(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
-        """Return ``f_c(x) - mean_r f_c(r)``, (N, C)."""
-        with torch.no_grad():
-            logits = [model(r[None]) for r in self.references(model, images[0])]
-            return (model(images) - torch.cat(logits).mean(0))[:, classes]

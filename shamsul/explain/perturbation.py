@@ -9,6 +9,7 @@ input: an image is normalised first, and its parts are replaced after.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, Self, cast
 
@@ -133,10 +134,9 @@ class Perturber:
         self, settings: SuperpixelOptions, model: Classifier, image: Tensor, seed: int
     ) -> None:
         self.model = quick(model)
-        grey = to_grey(model, image)
-        self.labels = _superpixels(settings, grey.cpu().numpy(), seed)
+        self.labels = _superpixels(settings, model, image, seed)
         if settings.scale == "unit":
-            image = grey.expand_as(image)
+            image = to_grey(model, image).expand_as(image)
         self.image = image
         self.filled = filled(settings, model, image, self.labels, seed)
         self._where = torch.from_numpy(self.labels).to(image.device)
@@ -158,7 +158,21 @@ class Perturber:
         return torch.cat(parts).double().cpu().numpy()
 
 
-def _superpixels(settings: SuperpixelOptions, grey: NDArray[np.float32], seed: int) -> Labels:
+def superpixels_of(
+    settings: SuperpixelOptions, model: Classifier, images: NDArray[np.uint8], seeds: Sequence[int]
+) -> NDArray[np.uint16]:
+    """Return the superpixels (N, H, W) of radiographs (N, H, W), as `Perturber` makes them."""
+    found = [
+        _superpixels(settings, model, model.normalise(image[None])[0], seed)
+        for image, seed in zip(images, seeds, strict=True)
+    ]
+    return np.array(found, np.uint16)
+
+
+def _superpixels(
+    settings: SuperpixelOptions, model: Classifier, image: Tensor, seed: int
+) -> Labels:
+    grey = to_grey(model, image).cpu().numpy()
     match settings.superpixels:
         case "slic":
             return slic(grey, settings.segments, settings.compactness, settings.sigma)

@@ -17,7 +17,9 @@ exactly, and are exact when all subsets have been asked for.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,3 +149,14 @@ def of_kernel(superpixels: int, rho: float) -> tuple[NDArray[np.float64], NDArra
     inside = (1 - rho) / 2 * weights @ (product / agree)
     outside = -(1 - rho) / 2 * weights @ (product / differ)
     return inside, outside
+
+
+@contextlib.contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Seed numpy's global generator, and put it back: shap draws from no other."""
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from shamsul.errors import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -38,6 +40,8 @@ class Maps:
     probability : (N, C) in [0, 1], NaN where not known, of the classifier that heatmaps made
         elsewhere explain; None where it is the run's own.
     points : points that a human reader marked, (n, 2) by image_id and class.
+    regions : (N, h, w) numbers of the superpixels that the maps are made of; None where they are
+        not.
     """
 
     heatmap: NDArray[np.float32] | RunLengths
@@ -46,6 +50,7 @@ class Maps:
     covers: Covers = "frame"
     probability: NDArray[np.float32] | None = None
     points: Points = field(default_factory=dict)
+    regions: NDArray[np.uint16] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,56 @@ class Supervision:
 
 
 @dataclass(frozen=True)
+class Training:
+    """Radiographs of the train split, for the methods that compare with them.
+
+    They are one shard of it. Images are spread over shards by a hash of their name, so it is a
+    sample of the split. Files are read on first use.
+
+    Attributes
+    ----------
+    image_file : image shard, in the model's frame.
+    label_file : rows of the manifest of the same images, where `Method.train_inputs` has `labels`.
+    """
+
+    image_file: str | Path
+    label_file: str | Path | None = None
+
+    @functools.cached_property
+    def images(self) -> Images:
+        """Return the radiographs, ordered by image_id."""
+        from shamsul.storage.images import Images, read_images  # Here: h5py is slow to import.
+
+        read = read_images(self.image_file)
+        order = sorted(range(len(read)), key=read.image_id.__getitem__)
+        return Images(
+            read.image[order],
+            [read.image_id[n] for n in order],
+            [read.frames[n] for n in order],
+        )
+
+    @functools.cached_property
+    def labels(self) -> pd.DataFrame:
+        """Return the manifest's rows of the radiographs, in the same order.
+
+        Raises
+        ------
+        InputError
+            The two files are of other images.
+        """
+        from shamsul.storage.tables import read_table  # Here, because it is slow to import.
+
+        assert self.label_file is not None
+        table = read_table(self.label_file)
+        if sorted(table["image_id"]) != self.images.image_id:
+            raise InputError(
+                f"{self.image_file}: is of other images than {self.label_file}; delete it and run "
+                "again"
+            )
+        return table.set_index("image_id").loc[self.images.image_id].reset_index()
+
+
+@dataclass(frozen=True)
 class Shard:
     """The images that a method is asked to explain, and all that it may look at.
 
@@ -78,6 +133,7 @@ class Shard:
     seed : seed of the configuration.
     members : heatmaps of this shard by the methods that `Method.members` names.
     supervision : masks to learn from, where `Method.supervised`; else None.
+    training : radiographs of the train split, where `Method.train_inputs`; else None.
     perturbed : file of the shard's shared perturbed predictions, where `Method.uses_shared`; else
         None.
     checkpoint : digest of the classifier's weights, which those predictions must be of; None where
@@ -90,6 +146,7 @@ class Shard:
     seed: int
     members: Mapping[str, Heatmaps] = field(default_factory=dict)
     supervision: Supervision | None = None
+    training: Training | None = None
     perturbed: str | Path | None = None
     checkpoint: str | None = None
 

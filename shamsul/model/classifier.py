@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shamsul.errors import InputError
+
 # Intel MKL otherwise sums a matrix product in an order that depends on the number of threads.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
@@ -194,13 +196,37 @@ class Classifier(nn.Module):
 
         return activations, head
 
-    def untrained(self, seed: int) -> Classifier:
-        """Return the architecture on the same device with random weights drawn from `seed`."""
+    def drawn(self, seed: int) -> Classifier:
+        """Return the architecture on the same device with weights as they are drawn from `seed`.
+
+        Its batch norms have no statistics yet: see `untrained`.
+        """
         from shamsul.model.backbones import untrained
 
         network = untrained(self.backbone, len(self.classes), self.size, seed)
         other = Classifier(network, self.classes, self.backbone, self.size, self.batch_size)
         return other.to(self.device).to(memory_format=torch.channels_last)
+
+    def untrained(self, seed: int) -> Classifier:
+        """Return the architecture on the same device with random weights drawn from `seed`.
+
+        Its batch norms have the statistics that `shamsul.model.calibration.calibrate` estimates.
+
+        Raises
+        ------
+        InputError
+            Its logits do not depend on the image, so that it is no control.
+        """
+        from shamsul.model.calibration import calibrate
+
+        other = self.drawn(seed)
+        if not calibrate(other):
+            raise InputError(
+                f"{self.backbone} with random weights gives every image the same logits, so it is "
+                "no control; choose another `seed`, or leave out `network: untrained` and the "
+                "probes of randomisation"
+            )
+        return other
 
     def digest(self) -> str:
         """Return the SHA-256 of the weights: names, types, shapes and values; not of any file."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shamsul.explain.shard import image_seed
+from shamsul.model.calibration import calibrate
 from shamsul.model.classifier import Classifier
 from shamsul.probe.similarity import complexity, spearman
 
@@ -50,23 +51,28 @@ it by stage.
 """
 
 
-def randomised(model: Classifier, stages: int, seed: int) -> Iterator[Classifier]:
+def randomised(model: Classifier, stages: int, seed: int) -> Iterator[Classifier | None]:
     """Yield the classifier with random weights in ever more of its blocks, from the output down.
 
     The blocks (see `blocks`) are divided into `stages` of about equal number, the ones beside the
     output first. The last network has random weights throughout. All weights come from one random
-    network of the architecture's own initialisation, batch norms' statistics among them.
+    network of the architecture's own initialisation. The statistics of its batch norms are
+    estimated anew in each network (`shamsul.model.calibration`), so that what the trained blocks
+    hand on reaches the output. None stands for a network whose logits do not depend on the image
+    even so, which is logged.
     """
-    other = model.untrained(image_seed(seed, "randomised"))
+    other = model.drawn(image_seed(seed, "randomised"))
     random, mixed = other.network.state_dict(), dict(model.network.state_dict())
     reversed_blocks = blocks(model.network)[::-1]
+    done: tuple[str, ...] = ()
     for part in np.array_split(np.arange(len(reversed_blocks)), stages)[:-1]:
         names = tuple(f"{reversed_blocks[index]}." for index in part)
+        done += names
         mixed |= {key: random[key] for key in random if key.startswith(names)}
         between = copy.deepcopy(model)
         between.network.load_state_dict(mixed)
-        yield between
-    yield other
+        yield between if calibrate(between, done) else None
+    yield other if calibrate(other) else None
 
 
 def blocks(network: nn.Module) -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shamsul.errors import InputError
 from shamsul.explain.base import Explainer, Method
-from shamsul.explain.shard import Shard, image_seed
+from shamsul.explain.shard import Shard, Training, image_seed
 from shamsul.job.progress import track
 from shamsul.model.classifier import Classifier
 from shamsul.probe.faithfulness import Radiograph, at_model, measure
@@ -42,6 +42,7 @@ def probe(
     settings: Probe,
     seed: int,
     perturbations: dict[str, Any] | None = None,
+    training: Training | None = None,
 ) -> pd.DataFrame:
     """Ask the model about some of a shard's heatmaps.
 
@@ -62,6 +63,7 @@ def probe(
     method : method of the heatmaps; one that does not explain the model is not asked again.
     seed : seed of the configuration.
     perturbations : configuration's `explain.perturbations`, for methods that use them.
+    training : radiographs of the train split, for methods that compare with them.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def probe(
     classes = most_probable(model, images.image[rows], heatmaps.classes, settings.classes)
     own_model = asked = model
     if isinstance(method, Explainer):
-        shard = Shard(lambda: model, images, tuple(heatmaps.classes), seed)
+        shard = Shard(lambda: model, images, tuple(heatmaps.classes), seed, training=training)
         own_model = method.explained_model(shard)
         # A network with random weights is a control, and its maps are held to the trained one.
         asked = method.model_copy(update={"network": "trained"}).explained_model(shard)
@@ -94,7 +96,7 @@ def probe(
     found = _measured(asked, images, heatmaps, rows, own, settings, seed)
     if (ROBUSTNESS.keys() | RANDOMISATION.keys()) & set(settings.metrics) and rows:
         if isinstance(method, Explainer):
-            method = alone(method, perturbations)
+            method = alone(method, perturbations).ready(shard)
             few, of = rows[: settings.reexplained_images], own[: settings.reexplained_images]
             found += _reexplained(own_model, images, method, few, of, settings, seed)
         else:
@@ -212,7 +214,13 @@ def _reexplained(
             f"{method.title}: randomised networks",
             settings.stages,
         )
-        stages = [explained(method, network, greys, classes, seeds) for network in networks]
+        # A network that sees no image tells nothing of a method: its maps are not defined.
+        stages = [
+            [np.full_like(own, np.nan) for own in maps]
+            if network is None
+            else explained(method, network, greys, classes, seeds)
+            for network in networks
+        ]
         for (image, place), metric in itertools.product(np.ndindex(classes.shape), metrics):
             random = [stage[image][place] for stage in stages]
             value = RANDOMISATION[metric](maps[image][place], random)

@@ -75,6 +75,8 @@ class Heatmaps:
     probability : (N, C) float32 in [0, 1], of the classifier that heatmaps made elsewhere explain,
         NaN where they do not say; None where it is the run's own.
     points : points of a human reader; without a key where there is no file of points.
+    regions : (N, h, w) numbers of the superpixels that maps are made of; None where each cell has
+        a value of its own.
     frames : N frames in which the model saw the radiographs; none at all where that is not known.
         Another run can tell from them whether its own model sees the same.
     """
@@ -91,6 +93,7 @@ class Heatmaps:
     probability: NDArray[np.float32] | None = None
     points: Points = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
+    regions: NDArray[np.uint16] | None = None
 
     def frame_of(self, frame: Frame) -> Frame:
         """Return the frame that the heatmaps of a radiograph fill, given the model's."""
@@ -116,6 +119,7 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
         or len(heatmaps.image_id) != count
         or not shapes <= {(count, classes)}
         or len(heatmaps.frames) not in (0, count)
+        or (heatmaps.regions is not None and heatmaps.regions.shape != _cells(heatmaps))
     ):
         raise ValueError(f"{heatmaps.method}: {heatmaps.heatmap.shape} heatmaps for {count} images")
     _check_finite(heatmaps)
@@ -135,12 +139,20 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
         file.create_dataset("explained", data=heatmaps.explained)
         if heatmaps.probability is not None:
             file.create_dataset("probability", data=heatmaps.probability.astype(np.float32))
+        if heatmaps.regions is not None:
+            file.create_dataset("regions", data=heatmaps.regions.astype(np.uint16))
         if heatmaps.frames:
             shards.write_frames(file, heatmaps.frames)
         _write_points(heatmaps, file)
         quality = file.create_group("quality")
         for name, values in sorted(heatmaps.quality.items()):
             quality.create_dataset(name, data=values.astype(np.float32))
+
+
+def _cells(heatmaps: Heatmaps) -> tuple[int, ...]:
+    """Return the shape (N, h, w) that superpixels of the heatmaps have."""
+    count, _, *cells = heatmaps.heatmap.shape
+    return count, *cells
 
 
 def _check_finite(heatmaps: Heatmaps) -> None:
@@ -219,6 +231,9 @@ def read_heatmaps(path: str | Path, checkpoint: str | None = None) -> Heatmaps:
             shards.values(file, "probability", "f", *shape) if "probability" in file else None,
             _read_points(file, image_id, classes),
             shards.frames(file, len(image_id)) if "frame" in file else [],
+            shards.values(file, "regions", "u", len(image_id), *dense.shape[2:])
+            if "regions" in file
+            else None,
         )
         _check_finite(made)
     shards.check_checkpoint(path, made.checkpoint, checkpoint)

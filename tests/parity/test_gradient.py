@@ -14,9 +14,8 @@ from torch import nn
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.deeplift import DeepLift
+from shamsul.explain.expected_gradients import CELLS, ExpectedGradients, RandomFieldGradients
 from shamsul.explain.gradient import (
-    CELLS,
-    ExpectedGradients,
     Gradient,
     InputXGradient,
     IntegratedGradients,
@@ -24,10 +23,11 @@ from shamsul.explain.gradient import (
 )
 from shamsul.explain.guided import GuidedBackprop
 from shamsul.explain.input_gradients import baseline_images, class_gradients
-from shamsul.explain.shard import Shard
+from shamsul.explain.shard import Shard, Training
+from shamsul.geometry import Frame
 from shamsul.model.canonise import modular
 from shamsul.model.classifier import Classifier
-from shamsul.storage.images import Images
+from shamsul.storage.images import Images, write_images
 from tests.networks import Textures, classifier
 
 NAMES = ("densenet121", "resnet18", "vgg16")
@@ -37,7 +37,7 @@ FAMILY = (
     InputXGradient(),
     SmoothGrad(samples=2),
     IntegratedGradients(steps=2),
-    ExpectedGradients(samples=2),
+    RandomFieldGradients(samples=2),
     GuidedBackprop(),
     DeepLift(),
 )
@@ -121,10 +121,23 @@ def test_smooth_grad_is_captums_with_the_same_noise(model, images, monkeypatch):
     close(actual, expected.abs().amax(2))
 
 
-def test_expected_gradients_are_captums_with_the_same_references_and_places(
-    model, images, monkeypatch
+def shard_with_train(folder, greys, seed=1):
+    """A shard whose train split has radiographs of these greys (N, S, S)."""
+    names = [f"t{number}" for number in range(len(greys))]
+    frames = [Frame.fit(64, 64, greys.shape[-1], "stretch")] * len(greys)
+    write_images(Images(np.asarray(greys, np.uint8), names, frames), folder / "train.h5")
+    empty = Images(np.zeros((0, *greys.shape[1:]), np.uint8), [], [])
+    return Shard(lambda: None, empty, ("a",), seed, training=Training(folder / "train.h5"))
+
+
+@pytest.mark.parametrize("drawn", ["fields", "train"])
+def test_gradients_over_references_are_captums_with_the_same_references_and_places(
+    model, images, monkeypatch, drawn, tmp_path
 ):
-    method, image = ExpectedGradients(samples=5), images[0]
+    method, image = RandomFieldGradients(samples=5), images[0]
+    if drawn == "train":
+        greys = np.random.default_rng(2).integers(0, 256, (8, *image.shape[1:]))
+        method = ExpectedGradients(samples=5).ready(shard_with_train(tmp_path, greys))
     references = torch.stack(list(method.references(model, image)))
     generator = torch.Generator().manual_seed(7)
     intervals = torch.randperm(5, generator=generator)
@@ -232,11 +245,11 @@ def test_integrated_gradients_come_to_sum_to_the_logits_difference(images, basel
     assert errors[1] < min(0.005, errors[0] / 4)
 
 
-def test_expected_gradients_come_to_sum_to_the_mean_difference(images):
+def test_gradients_over_references_come_to_sum_to_the_mean_difference(images):
     model, images = double("densenet_small"), images[..., ::2, ::2]
     errors = []
     for samples in (4, 256):
-        method = ExpectedGradients(samples=samples)
+        method = RandomFieldGradients(samples=samples)
         expected = method.expected_sum(model, images, torch.tensor(CLASSES))
         references = torch.stack(list(method.references(model, images[0])))
         with torch.no_grad():
@@ -250,15 +263,43 @@ def test_expected_gradients_come_to_sum_to_the_mean_difference(images):
 def test_references_are_grey_pictures_that_do_not_depend_on_the_image():
     model = double("densenet_small")
     image = torch.randn(3, 64, 64).double()
-    references = torch.stack(list(ExpectedGradients(samples=40).references(model, image)))
+    references = torch.stack(list(RandomFieldGradients(samples=40).references(model, image)))
     assert torch.equal(
-        references, torch.stack(list(ExpectedGradients(samples=40).references(model, -image)))
+        references, torch.stack(list(RandomFieldGradients(samples=40).references(model, -image)))
     )
     grey = references * model.std + model.mean
     torch.testing.assert_close(grey, grey[:, :1].expand_as(grey), rtol=0, atol=1e-6)
     assert grey.min() > -1e-6 and grey.max() < 1 + 1e-6 and 0.4 < grey.mean() < 0.6
     varied = grey.flatten(1).std(1) > 1e-4
     assert varied.tolist() == [CELLS[k % 4] > 1 for k in range(40)]
+
+
+def test_references_of_expected_gradients_are_different_radiographs_of_train(tmp_path):
+    model = double("densenet_small")
+    greys = np.arange(0, 200, 10)[:, None, None] * np.ones((20, 64, 64), int)
+    expected = {tuple(model.normalise(grey[None])[0, :, 0, 0].tolist()) for grey in greys}
+
+    def references(samples, seed=1):
+        method = ExpectedGradients(samples=samples)
+        ready = method.ready(shard_with_train(tmp_path, greys, seed))
+        found = list(ready.references(model, torch.zeros(3, 64, 64).double()))
+        return [tuple(reference[:, 0, 0].tolist()) for reference in found]
+
+    some = references(12)
+    assert len(set(some)) == 12 and set(some) <= expected
+    assert some == references(12) and some != references(12, seed=2)
+    # More than there are: each equally often.
+    many = references(40)
+    assert {many.count(one) for one in many} == {2} and set(many) == expected
+
+
+def test_without_radiographs_of_train_expected_gradients_say_what_to_do(tmp_path):
+    empty = shard_with_train(tmp_path, np.zeros((0, 64, 64)))
+    bare = Shard(lambda: None, empty.images, ("a",), 1)
+    for shard in (empty, bare):
+        with pytest.raises(InputError, match="no radiograph of the train split.*random_field"):
+            ExpectedGradients().ready(shard)
+    assert RandomFieldGradients().ready(bare) == RandomFieldGradients()
 
 
 class Tiny(Textures):
@@ -306,7 +347,7 @@ def test_a_linear_network_by_hand():
     }
     for method, rows in expected.items():
         close(tiny_maps(method, model, [0.5, -2]), torch.tensor(rows, dtype=torch.float64))
-    method = ExpectedGradients(samples=4)
+    method = RandomFieldGradients(samples=4)
     references = torch.stack(list(method.references(model, torch.zeros(3, 1, 2).double())))
     mean = references.mean((0, 1))[0]
     rows = torch.tensor([[3, -6], [0, 9]]) * (torch.tensor([0.5, -2]) - mean)
@@ -392,7 +433,7 @@ def test_shards_store_how_far_sums_are_off():
     grey = torch.randint(0, 256, (3, 64, 64), generator=torch.Generator().manual_seed(1))
     images = Images(grey.numpy().astype(np.uint8), ["x", "y", "z"], [])
     shard = Shard(lambda: model, images, ("a", "c"), 1)
-    for method in (DeepLift(), IntegratedGradients(steps=4), ExpectedGradients(samples=4)):
+    for method in (DeepLift(), IntegratedGradients(steps=4), RandomFieldGradients(samples=4)):
         made = method.heatmaps(shard)
         maps, quality = made.heatmap, made.quality
         assert maps.dtype == np.float32 and maps.shape == (3, 2, 64, 64)
@@ -423,7 +464,7 @@ def test_other_networks_are_explained_by_plain_gradients(method, backbone):
         ({"method": "smooth_grad", "noise": 0}, "noise: .*greater than 0"),
         ({"method": "integrated_gradients", "steps": -1}, "steps: .*greater than 0"),
         ({"method": "integrated_gradients", "baseline": "white"}, "baseline: .*'black', 'zero'"),
-        ({"method": "expected_gradients", "samples": 0}, "samples: .*greater than 0"),
+        ({"method": "random_field_gradients", "samples": 0}, "samples: .*greater than 0"),
         ({"method": "deep_lift", "baseline": "white"}, "baseline: .*'black', 'zero' or 'blur'"),
     ],
 )

@@ -14,10 +14,11 @@ from shamsul.explain import registry
 from shamsul.explain.cam import GradCam
 from shamsul.explain.consensus import Consensus
 from shamsul.explain.control import Blurred, Edges, Gaussian, MeanMask, Random
-from shamsul.explain.shard import Shard, Supervision
+from shamsul.explain.shard import Shard, Supervision, Training
 from shamsul.geometry import Frame
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
-from shamsul.storage.images import Images
+from shamsul.storage.images import Images, write_images
+from shamsul.storage.tables import write_table
 from tests.networks import Textures, classifier
 
 SIZE = 32
@@ -259,3 +260,25 @@ def test_a_blurred_map_is_made_of_a_method_that_is_listed():
     assert registry.build(entries, "vgg16")["blurred"].members == ("random",)
     with pytest.raises(InputError, match="'lrp_z', which is not listed"):
         registry.build([{"method": "blurred", "of": "lrp_z"}], "vgg16")
+
+
+def training(folder, greys, labels):
+    """Training images of grey values (N, S, S), named t0, t1 ... in another order in the files."""
+    frame = Frame.fit(SIZE, SIZE, SIZE, "stretch")
+    names = [f"t{n}" for n in range(len(greys))]
+    turned = Images(np.asarray(greys, np.uint8)[::-1], names[::-1], [frame] * len(names))
+    write_images(turned, folder / "images.h5")
+    write_table(pd.DataFrame({"image_id": names, **labels}), folder / "labels.parquet")
+    return Training(folder / "images.h5", folder / "labels.parquet")
+
+
+def test_training_images_and_labels_are_in_one_order(tmp_path):
+    greys = np.arange(3)[:, None, None] * np.ones((3, SIZE, SIZE))
+    made = training(tmp_path, greys, {"No Finding": [1.0, 0.0, np.nan]})
+    assert made.images.image_id == ["t0", "t1", "t2"] == list(made.labels["image_id"])
+    assert made.images.image[:, 0, 0].tolist() == [0, 1, 2]
+    assert made.labels["No Finding"].iloc[:2].tolist() == [1, 0]
+    write_table(pd.DataFrame({"image_id": ["t0", "t1"]}), tmp_path / "labels.parquet")
+    again = Training(tmp_path / "images.h5", tmp_path / "labels.parquet")
+    with pytest.raises(InputError, match=r"images.h5: is of other images than .*labels.parquet"):
+        _ = again.labels

@@ -22,7 +22,7 @@ from tests.methods import EXPLAINERS, quick
 from tests.networks import Textures, classifier
 
 SEEDED = (
-    "lime", "kernel_shap", "superpixel_rise", "rise", "smooth_grad", "expected_gradients",
+    "lime", "kernel_shap", "superpixel_rise", "rise", "smooth_grad", "random_field_gradients",
 )  # fmt: skip
 
 

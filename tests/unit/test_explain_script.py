@@ -36,7 +36,16 @@ def images():
     return Images(stack, [f"image{n}" for n in range(len(stack))], [frame] * len(stack))
 
 
-def run(tmp_path, monkeypatch, images, entry, explained=("d", "a"), classes="abcd", batch_size=2):
+def run(
+    tmp_path,
+    monkeypatch,
+    images,
+    entry,
+    explained=("d", "a"),
+    classes="abcd",
+    batch_size=2,
+    train=None,
+):
     model = Textures()
     monkeypatch.setattr(checkpoint, "load", lambda path, device, size: model)
     said = Description(model.backbone, model.classes, model.size, model.digest())
@@ -55,6 +64,9 @@ def run(tmp_path, monkeypatch, images, entry, explained=("d", "a"), classes="abc
         "--images", str(tmp_path / "images.h5"), "--device", "cpu", "--batch-size", str(batch_size),
         "--heatmaps", str(tmp_path / "out.h5"),
     ]  # fmt: skip
+    if train is not None:
+        write_images(train, tmp_path / "train.h5")
+        arguments += ["--train-images", str(tmp_path / "train.h5")]
     monkeypatch.setattr(sys, "argv", arguments)
     program.call(script.main)
     return read_heatmaps(tmp_path / "out.h5")
@@ -140,6 +152,40 @@ def test_each_image_has_its_own_seed(tmp_path, monkeypatch, images):
     shard = run(tmp_path, monkeypatch, images, {"method": "random"})
     expected = np.random.default_rng(image_seed(image_seed(5, "image3"), "a"))
     assert np.array_equal(shard.heatmap[3, 1], expected.random((7, 7), np.float32))
+
+
+def test_expected_gradients_are_those_over_radiographs_of_train(tmp_path, monkeypatch, images):
+    # On a linear model the map is the weight times the difference from the mean reference.
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4)).double()
+    monkeypatch.setattr(Textures, "forward", lambda self, given: model(given.double()))
+    train = Images(images.image[2:] // 2, ["t0", "t1", "t2"], images.frames[2:])
+    entry = {"method": "expected_gradients", "samples": 6}
+    shard = run(tmp_path, monkeypatch, images, entry, train=train)
+    scale = Textures()
+    weight = model[1].weight.detach().numpy()[[3, 0]].reshape(1, 2, 3, 32, 32)
+    mean = scale.normalise(train.image).double().numpy().mean(0)
+    apart = scale.normalise(images.image).double().numpy() - mean
+    expected = (weight * apart[:, None]).sum(2)
+    np.testing.assert_allclose(shard.heatmap, expected, rtol=1e-3, atol=1e-5)
+    part = Images(images.image[3:], images.image_id[3:], images.frames[3:])
+    alone = run(tmp_path, monkeypatch, part, entry, batch_size=1, train=train)
+    assert np.array_equal(alone.heatmap, shard.heatmap[3:])
+    with pytest.raises(InputError, match="no radiograph of the train split"):
+        run(tmp_path, monkeypatch, images, entry)
+
+
+@pytest.mark.parametrize("method", ["lime", "kernel_shap", "superpixel_occlusion"])
+def test_a_shard_of_a_superpixel_method_holds_the_superpixels_of_its_maps(
+    tmp_path, monkeypatch, images, method
+):
+    entry = {"method": method, **QUICK[method]}
+    shard = run(tmp_path, monkeypatch, images, entry)
+    assert shard.regions.shape == (5, 32, 32) and shard.regions.dtype == np.uint16
+    for maps, regions in zip(shard.heatmap, shard.regions, strict=True):
+        assert regions.max() > 3
+        for number in np.unique(regions):
+            assert np.ptp(maps[:, regions == number], axis=1).max() == 0
+    assert run(tmp_path, monkeypatch, images, {"method": "random"}).regions is None
 
 
 @pytest.mark.parametrize("method", ALONE)

@@ -12,7 +12,7 @@ import pytest
 
 from shamsul.data.masks import MASK_COLUMNS, decode, encode
 from shamsul.errors import InputError
-from shamsul.evaluate.histogram_metrics import LEVELS, iou
+from shamsul.evaluate.histogram_metrics import LEVELS, RANKING, iou
 from shamsul.evaluate.parameters import Measurement
 from shamsul.evaluate.per_image import gather, per_image
 from shamsul.evaluate.repeats import repeats
@@ -341,6 +341,16 @@ def row(image_id, inside, outside, name="Edema", kind="segmentation", hit=0.25):
     return (image_id, name, "cam", kind, True, inside, outside, hit, 0.5, area, 4, 4)
 
 
+def table_of(rows):
+    """Scores by hand: their ranking is that of the levels, and they have no ceiling."""
+    table = pd.DataFrame(rows, columns=list(COLUMNS)[:12])
+    pairs = list(zip(table["inside"], table["outside"], strict=True))
+    for name, measure in RANKING.items():
+        table[name] = [float(measure(*pair)) if len(pair[0]) else np.nan for pair in pairs]
+    nothing = pd.Series([np.zeros(0, np.int32)] * len(table), dtype=object)
+    return table.assign(ceiling_inside=nothing, ceiling_outside=nothing)[list(COLUMNS)]
+
+
 def by_hand():
     """Edema: two tune masks with the best cut between 10 and 20; one of another class; test."""
     good = histogram(_20=4), histogram(_10=4, _0=8)
@@ -354,7 +364,7 @@ def by_hand():
             row("d", *good, name="Cardiomegaly"),
         ),
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return table_of(rows)
 
 
 SPLITS = {"a": "tune", "b": "tune", "c": "tune", "d": "test"}
@@ -430,7 +440,7 @@ def test_boxes_have_metrics_and_thresholds_of_their_own():
     plain = {name for name in found["metric"] if not name.startswith("box_")}
     assert plain == {
         *("iou", "dice", "precision", "recall", "hit_rate", "relevance_mass", "relevance_rank"),
-        *("auprc", "auprc_lift", "auroc"),
+        *("auprc", "auprc_lift", "auroc", "marked_area"),
     }
     assert set(found["metric"]) == plain | {f"box_{name}" for name in plain}
     assert (found.loc[found["metric"] == "box_hit_rate", "value"] == 1).all()
@@ -443,7 +453,7 @@ def test_false_alarms_are_of_images_that_are_labelled_negative():
         ("d", "Lung Lesion", "cam", "none", True, nothing, spread, 0, 0, 0, 4, 4),
         ("d", "Edema", "cam", "none", True, nothing, histogram(_0=16), 0, 0, 0, 4, 4),
     ]
-    table = pd.concat([by_hand().iloc[:3], pd.DataFrame(bare, columns=list(COLUMNS))])
+    table = pd.concat([by_hand().iloc[:3], table_of(bare)])
     labels = manifest(SPLITS).assign(**{"Lung Lesion": 0.0})  # Edema is uncertain: not negative
     gathered = gather(table, labels, NONE)
     found = per_image(gathered, tune(gathered, SETTINGS), labels, predictions(SPLITS), SETTINGS)
@@ -465,8 +475,8 @@ def test_a_map_that_was_not_made_raises_no_false_alarm_and_none_is_counted():
     ]
     bare[1] = ("c", *bare[1][1:])
     labels = manifest(SPLITS).assign(**{"Lung Lesion": 0.0})
-    masked = pd.DataFrame([row("d", histogram(_20=4), histogram(_0=12))], columns=list(COLUMNS))
-    table = pd.concat([masked, pd.DataFrame(bare, columns=list(COLUMNS))])
+    masked = table_of([row("d", histogram(_20=4), histogram(_0=12))])
+    table = pd.concat([masked, table_of(bare)])
     gathered = gather(table, labels.assign(split="test"), NONE)
     found = per_image(gathered, tune(gathered, SETTINGS), labels, predictions(SPLITS), SETTINGS)
     found = found[(found["metric"] == "false_alarm_area") & (found["threshold_rule"] == "otsu")]
@@ -482,7 +492,7 @@ def test_without_tune_masks_the_tuned_rule_is_left_out(caplog):
 def test_a_reader_of_the_test_set_is_not_judged_on_tune_and_needs_no_threshold(caplog):
     drawn = histogram(_0=1, _1023=3), histogram(_0=11, _1023=1)
     rows = [row(name, *drawn) for name in SPLITS]
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).assign(made=[False, False, False, True])
+    table = table_of(rows).assign(made=[False, False, False, True])
     found = _per_image(table, SPLITS)
     assert set(found["split"]) == {"test"} and not caplog.text
     overlap = found[found["metric"] == "iou"].set_index("threshold_rule")["value"]

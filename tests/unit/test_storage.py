@@ -44,7 +44,16 @@ def test_a_dense_shard_comes_back(tmp_path, rng):
     np.testing.assert_array_equal(made.probability, probability)
     assert made.points == {} and not made.explained[0, 1] and made.parameters == {"p": 1}
     plain = through(tmp_path, shard(maps))
-    assert plain.covers == "frame" and plain.probability is None
+    assert plain.covers == "frame" and plain.probability is None and plain.regions is None
+
+
+def test_superpixels_come_back_and_are_of_the_maps_cells(tmp_path):
+    maps, regions = np.zeros((2, 2, 3, 4), np.float32), np.arange(24, dtype=np.uint16)
+    made = through(tmp_path, shard(maps, regions=regions.reshape(2, 3, 4)))
+    assert made.regions.dtype == np.uint16
+    assert np.array_equal(made.regions, regions.reshape(2, 3, 4))
+    with pytest.raises(ValueError, match="heatmaps for 2 images"):
+        through(tmp_path, shard(maps, regions=regions.reshape(2, 4, 3)))
 
 
 def test_run_lengths_of_different_sizes_come_back_as_pycocotools_reads_them(tmp_path, rng):
@@ -154,6 +163,12 @@ DAMAGED = {
     "probability is of shape": lambda file: file.create_dataset("probability", data=np.ones(2)),
     "n_points is of shape": replaced("n_points", data=np.zeros((1, 2), int)),
     "points is of shape": replaced("points", data=np.zeros((5, 2))),
+    "regions is of shape": lambda file: file.create_dataset(
+        "regions", data=np.zeros((2, 2, 1), np.uint16)
+    ),
+    "regions is not of the type": lambda file: file.create_dataset(
+        "regions", data=np.full((2, 1, 1), -1)
+    ),
     "frame is of shape": lambda file: file.create_dataset("frame", data=np.ones((2, 6))),
     "cover neither frame nor": lambda file: file.attrs.modify("covers", "all"),
     "Expecting property name": lambda file: file.attrs.modify("parameters", "{{"),
