@@ -126,7 +126,7 @@ def pneumonia(scene: Scene, severity: float, rng: np.random.Generator) -> Effect
             for bend in (-0.09, 0.09):
                 line = curve(tuple(start), (x, y + bend / 2), (x + side * 0.14, y + 1.4 * bend))
                 bronchi.append((tube(line, 0.018), 255))
-    mottle = np.clip(1 + 0.35 * scene.canvas.cloud(rng, 0.035), 0.3, 1.3)
+    mottle = np.clip(1 + 0.25 * scene.canvas.cloud(rng, 0.035), 0.3, 1.3)
     inside = patches * scene.layers.lungs
     fill = 0.72 * inside * mottle * (1 - scene.canvas.field(*bronchi, weight=0.7))
     return Effect(visible(inside, scene, 0.5), fill=np.minimum(fill, 0.95), empty=0.6 * inside)
@@ -149,7 +149,7 @@ def edema(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
             lines.append((tube(kerley * (side, 1), 0.016), 255))
     mask = visible(haze, scene, 0.42)
     add = 0.22 * scene.canvas.field(*lines) * scene.layers.lungs
-    return Effect(mask, fill=np.minimum((0.36 + 0.2 * severity) * haze * grain, 0.9), add=add)
+    return Effect(mask, fill=np.minimum((0.33 + 0.15 * severity) * haze * grain, 0.9), add=add)
 
 
 def atelectasis(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
@@ -216,7 +216,7 @@ def pneumothorax(scene: Scene, severity: float, rng: np.random.Generator) -> Eff
 
 def fluid_height(severity: float) -> float:
     """Return the height of an effusion above the dome of the diaphragm."""
-    return 0.5 * severity
+    return 0.4 * severity
 
 
 def pleural_effusion(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:

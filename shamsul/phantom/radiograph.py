@@ -1,4 +1,4 @@
-"""One phantom radiograph: anatomy, findings, detector, marker, and the exact masks."""
+"""One phantom radiograph: anatomy, findings, detector, marker, masks and evidence."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from shamsul.labels import CLASSES, MARKER, PARENTS
+from shamsul.labels import CLASSES, MARKER
 from shamsul.phantom.anatomy import Chest, Field, View, ellipse, stream
 from shamsul.phantom.canvas import Canvas
+from shamsul.phantom.detector import Curve, attenuate, detect
 from shamsul.phantom.findings import FINDINGS, Mask, Scene, fluid_height
-from shamsul.phantom.patients import Study, with_parents
-from shamsul.phantom.projection import SIDES, Fracture, break_point, detect, project
+from shamsul.phantom.patients import Study, lineage, with_parents
+from shamsul.phantom.projection import SIDES, Fracture, break_point, project
+from shamsul.phantom.variation import vary
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Radiograph:
     masks: dict[str, Mask]
 
 
+EVIDENT = 8
+"""Grey levels, of 255, by more than which a pixel must change to be evidence of a finding."""
+
+
 def render(
     seed: int,
     study: Study,
@@ -48,23 +54,86 @@ def render(
     seed : seed that with the study's image_id determines every pixel.
     height : nominal height in pixels.
     marker : burn a marker in; nothing else changes.
-    without : findings to leave out, all else being equal: patient, pose, noise and the other
-        findings stay as they are. The truth that no patient can give.
+    without : findings to leave out, all else being equal: patient, pose, noise, display and the
+        other findings stay as they are. The truth that no patient can give.
     """
+    projection = _projection(seed, study, height, study.findings)
+    curve = Curve.of(projection.attenuation, projection.view)
+    if without:
+        present = {name: s for name, s in study.findings.items() if name not in without}
+        projection = _projection(seed, study, height, present)
+    image, masks = projection.image(seed, study, curve), projection.masks
+    if marker:
+        masks[MARKER] = _burn(image, stream(seed, study.image_id, "marker"))
+    ordered = {name: masks[name] for name in (*CLASSES, MARKER) if name in masks}
+    return Radiograph(image, with_parents(projection.present), ordered)
+
+
+def evidence(seed: int, study: Study, radiograph: Radiograph, height: int = 320) -> dict[str, Mask]:
+    """Return the pixels that show each positive class: those that change where it alone is not.
+
+    A class is left out with the findings that it is the parent of. Pixels are evidence that then
+    change by more than `EVIDENT` grey levels. A mask as an expert draws it is another: of a large
+    heart the whole heart, of which only the rim tells that it is large.
+
+    Parameters
+    ----------
+    seed, height : as the radiograph was rendered with.
+    radiograph : the study's, without a marker or with it.
+
+    Returns
+    -------
+    (height, width) bool for each class that has a mask, marker left out; empty where a finding is
+    hidden behind another.
+    """
+    whole = _projection(seed, study, height, study.findings)
+    curve = Curve.of(whole.attenuation, whole.view)
+    image = whole.image(seed, study, curve).astype(np.int16)
+    changed: dict[tuple[str, ...], Mask] = {}
+    found: dict[str, Mask] = {}
+    for name in radiograph.masks:
+        if name == MARKER:
+            continue
+        left_out = tuple(finding for finding in study.findings if name in lineage(finding))
+        if left_out not in changed:
+            present = {n: s for n, s in study.findings.items() if n not in left_out}
+            other = _projection(seed, study, height, present).image(seed, study, curve)
+            changed[left_out] = np.abs(image - other) > EVIDENT
+        found[name] = changed[left_out]
+    return found
+
+
+@dataclass(frozen=True)
+class _Projection:
+    """The attenuation of a study with some of its findings, and where these are."""
+
+    view: View
+    canvas: Canvas
+    attenuation: Field
+    masks: dict[str, Mask]
+    present: dict[str, float]
+
+    def image(self, seed: int, study: Study, curve: Curve) -> NDArray[np.uint8]:
+        noise = stream(seed, study.image_id, "noise")
+        return detect(self.attenuation, self.view, noise, curve)
+
+
+def _projection(seed: int, study: Study, height: int, present: dict[str, float]) -> _Projection:
     patient, image_id = study.patient_id, study.image_id
-    present = {name: s for name, s in study.findings.items() if name not in without}
     view = View.of(seed, image_id, study.ap, height)
     canvas = Canvas(view)
     # The heart lies in front: it is magnified where the beam comes from the front.
     ctr = study.build.ctr * (1.06 if study.ap else 1)
     if "Cardiomegaly" in present:
-        ctr = 0.57 + 0.11 * present["Cardiomegaly"]
+        ctr = 0.55 + 0.11 * present["Cardiomegaly"]
     wide = present.get("Enlarged Cardiomediastinum")
-    chest = Chest(study.build, view, ctr, 1 if wide is None else 1.75 + 0.6 * wide)
+    widening = study.build.aorta if wide is None else 1.75 + 0.6 * wide
+    chest = Chest(study.build, view, ctr, widening)
     breaks = []
     if "Fracture" in present:
         breaks = _breaks(present["Fracture"], stream(seed, patient, "Fracture"))
     layers = project(canvas, chest, seed, patient, breaks)
+    vary(layers, canvas, chest, seed, study)
     # From the study, not from what is present: leaving an effusion out moves nothing else.
     fluid = study.findings.get("Pleural Effusion")
     scene = Scene(canvas, chest, layers, 0 if fluid is None else 0.1 + fluid_height(fluid))
@@ -85,17 +154,11 @@ def render(
     depth = layers.body - (layers.air if keep is None else layers.air * keep) + tissue
     if add is not None:
         depth += add
-    image = detect(depth, view, stream(seed, image_id, "noise"), canvas)
     _submerge(masks)
     for name in [name for name in FINDINGS if name in masks]:
-        parent = name
-        while parent in PARENTS:
-            parent = PARENTS[parent]
+        for parent in lineage(name)[1:]:
             masks[parent] = masks[parent] | masks[name] if parent in masks else masks[name]
-    if marker:
-        masks[MARKER] = _burn(image, stream(seed, image_id, "marker"))
-    ordered = {name: masks[name] for name in (*CLASSES, MARKER) if name in masks}
-    return Radiograph(image, with_parents(present), ordered)
+    return _Projection(view, canvas, attenuate(depth, view, canvas), masks, present)
 
 
 def _breaks(severity: float, rng: np.random.Generator) -> list[Fracture]:
