@@ -31,6 +31,7 @@ EXPLAINERS = [name for name, cls in registry.methods().items() if issubclass(cls
 ALONE = [
     name
     for name in registry.methods()
-    if name not in READ and not quick(name).members + quick(name).supervised * ("",)
+    if name not in READ
+    and not quick(name).members + quick(name).supervised * ("",) + quick(name).train_inputs
 ]
 """Methods that need nothing but a shard's images and a model."""

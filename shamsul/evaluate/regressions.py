@@ -19,7 +19,7 @@ from shamsul.evaluate.gains import Roles
 from shamsul.evaluate.parameters import Stratification
 from shamsul.evaluate.statistics import Array, interval, patient_sums, too_few
 from shamsul.evaluate.value_matrix import NUMBERS, POOLED, Column, ValueMatrix, matrices
-from shamsul.metrics import PREFIX, of_outlines
+from shamsul.metrics import kind_of, of_outlines
 
 REGRESSIONS = [
     *("outcome", "threshold_rule", "method", "class", "predictor", "minimum", "maximum", *NUMBERS),
@@ -44,7 +44,7 @@ def regressions(
     Returns
     -------
     outcome : `iou`, `hit_rate`, or either with `_gap`, the radiologist's less the method's; of
-        boxes likewise, for which shape is not known.
+        other kinds of mask likewise, without the features of shape.
     threshold_rule, method, class : keys of the row; class is `pooled` for the features, and each
         class and `pooled` for the probability.
     predictor : one of `FEATURES`, scaled so that `minimum` is 0 and `maximum` 1 over the masks of
@@ -67,10 +67,10 @@ def regressions(
     known = pairs.merge(features, on=KEY, how="left", validate="one_to_one").set_index(KEY)
     rows: list[dict[str, Any]] = []
     for matrix in matrices(table):
-        boxes = matrix.columns[0][1].startswith(PREFIX["box"])
+        outlined = kind_of(matrix.columns[0][1]) == "segmentation"
         for name, wide in _with_gaps(matrix, roles.get("radiologist")).classes():
             own = known.loc[pd.MultiIndex.from_frame(wide.pairs[KEY])]
-            shape = FEATURES if name == POOLED and not boxes else []
+            shape = FEATURES if name == POOLED and outlined else []
             for predictor in [*shape, "probability"]:
                 x, low, high = own[predictor].to_numpy(float), 0.0, 1.0
                 if np.isnan(x).all():

@@ -133,12 +133,14 @@ def pneumonia(scene: Scene, severity: float, rng: np.random.Generator) -> Effect
 
 
 def edema(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """Draw haze about both hila, like a butterfly, and Kerley's lines in the bases."""
+    """Draw haze about the hila, one more than the other, and Kerley's lines in the bases."""
     x, y = scene.canvas.grid
-    reach = 0.30 + 0.08 * severity
+    reach, centre = 0.30 + 0.08 * severity, np.float32(rng.uniform(0.65, 1.0))
     wing = np.exp(
-        -(((np.abs(x) - 0.38) / reach) ** 2) - ((y - 0.85) / np.float32(1.45 * reach)) ** 2
+        -(((np.abs(x) - 0.38) / reach) ** 2) - ((y - centre) / np.float32(1.45 * reach)) ** 2
     )
+    spared = rng.uniform(0.0, 0.9)
+    wing *= 1 - np.float32(spared) * (x * int(rng.choice(SIDES)) > 0)
     grain = np.clip(1 + 0.3 * scene.canvas.cloud(rng, 0.05), 0.2, 2)
     haze = wing * scene.layers.lungs
     lines = []
@@ -148,7 +150,7 @@ def edema(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
             kerley = curve((end, height), (end - rng.uniform(0.12, 0.2), height - 0.02))
             lines.append((tube(kerley * (side, 1), 0.016), 255))
     mask = visible(haze, scene, 0.42)
-    add = 0.22 * scene.canvas.field(*lines) * scene.layers.lungs
+    add = 0.3 * scene.canvas.field(*lines) * scene.layers.lungs
     return Effect(mask, fill=np.minimum((0.33 + 0.15 * severity) * haze * grain, 0.9), add=add)
 
 
@@ -191,7 +193,7 @@ def lung_lesion(scene: Scene, severity: float, rng: np.random.Generator) -> Effe
         side, height = int(rng.choice(SIDES)), rng.uniform(0.25, scene.floor(LEFT) - 0.15)
         middle = side * rng.uniform(0.38, wall(height) - 0.12)
         squared = ((x - middle) ** 2 + (y - height) ** 2) / np.float32(radius**2)
-        add += rng.uniform(1.2, 1.5) * np.sqrt(np.clip(1.05 - squared, 0, 1))
+        add += rng.uniform(1.6, 2.0) * np.sqrt(np.clip(1.05 - squared, 0, 1))
         mask |= squared < 1
     return Effect(mask & (scene.layers.lungs > 0.5), add=add * scene.layers.lungs)
 
@@ -211,7 +213,7 @@ def pneumothorax(scene: Scene, severity: float, rng: np.random.Generator) -> Eff
     away = (1 - inner) * scene.lung(side) * base * lateral
     line = scene.canvas.fill(tube(collapsed[7:36], 0.02)) * scene.lung(side) * base * lateral
     mask = (away > 0.5) & (scene.layers.lungs > 0.5)
-    return Effect(mask, add=0.4 * line - 0.55 * away, empty=away)
+    return Effect(mask, add=0.5 * line - 0.65 * away, empty=away)
 
 
 def fluid_height(severity: float) -> float:
@@ -226,7 +228,7 @@ def pleural_effusion(scene: Scene, severity: float, rng: np.random.Generator) ->
     first = int(rng.choice(SIDES))
     fluid = np.zeros(scene.canvas.shape, np.float32)
     for side in (first, -first) if both else (first,):
-        depth = (0.30 + fluid_height(severity)) * (1 if side == first else rng.uniform(0.7, 1))
+        depth = (0.33 + fluid_height(severity)) * (1 if side == first else rng.uniform(0.7, 1))
         climb = (0.16 + 0.12 * severity) * np.clip((np.abs(x) - 0.35) / np.float32(0.6), 0, 1) ** 2
         surface = scene.chest.angle(side) - depth - climb
         fluid += np.clip((y - surface) / np.float32(0.05) + 0.5, 0, 1) * scene.lung(side)
@@ -245,7 +247,7 @@ def pleural_other(scene: Scene, severity: float, rng: np.random.Generator) -> Ef
         bands.append(tube(line, ((0.16 + 0.05 * severity) * swell)[:, None]))
     drawn = scene.canvas.fill(*bands) * scene.layers.lungs
     lime = np.clip(1 + 0.3 * scene.canvas.cloud(rng, 0.03), 0.4, 1.6)
-    return Effect(drawn > 0.5, add=(1.05 + 0.25 * severity) * drawn * lime)
+    return Effect(drawn > 0.5, add=(1.4 + 0.3 * severity) * drawn * lime)
 
 
 def support_devices(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
@@ -261,7 +263,7 @@ def support_devices(scene: Scene, severity: float, rng: np.random.Generator) -> 
     drawn = scene.canvas.field(*((tube(line, width), grey) for line, width, grey in pieces))
     # A reader's outline is a little wider than the wire.
     mask = scene.canvas.fill(*(tube(line, width + 0.02) for line, width, _ in pieces)) > 0.5
-    return Effect(mask, add=2.0 * drawn)
+    return Effect(mask, add=2.5 * drawn)
 
 
 FINDINGS: dict[str, Finding] = {

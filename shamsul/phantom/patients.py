@@ -121,7 +121,7 @@ def studies(seed: int, patient_id: str) -> list[Study]:
             age = min(age + int(rng.integers(0, 2)), 90)
         sick = len(findings) - ("Support Devices" in findings)
         ap = bool(rng.random() < (0.65 if sick else 0.3))
-        devices = rng.random() < 0.12 + 0.2 * ap + 0.1 * min(sick, 2)
+        devices = rng.random() < 0.2 + 0.13 * ap + 0.04 * min(sick, 2)
         findings = {k: v for k, v in findings.items() if k != "Support Devices"}
         if devices:
             findings["Support Devices"] = rng.uniform()

@@ -120,7 +120,7 @@ def _skeleton(canvas: Canvas, chest: Chest, breaks: list[Fracture]) -> Field:
     bones = canvas.field(*behind, weight=0.55)
     bones += canvas.field(*front, weight=0.55)
     if breaks:
-        bones += canvas.field(*((_callus(chest, b), 255) for b in breaks if b.callus), weight=0.85)
+        bones += canvas.field(*((_callus(chest, b), 255) for b in breaks if b.callus), weight=1.5)
 
     y = np.arange(-0.9, 2.8, 0.175)
     middle = build.scoliosis * np.sin(2.2 * y) + turn

@@ -28,8 +28,8 @@ def aerate(layers: Layers, canvas: Canvas, rng: np.random.Generator) -> None:
     """Fill the lungs with more or less air, each side and zone by itself."""
     x, y = canvas.grid
     tilt, slope = rng.normal(0, 0.06), rng.normal(0, 0.10)
-    level = 1 - rng.gamma(2.0, 0.05) + tilt * np.tanh(x / 0.2) + slope * (y - np.float32(0.8))
-    layers.air *= np.clip(level, 0.55, 1.15).astype(np.float32)
+    level = 1 - rng.gamma(2.0, 0.08) + tilt * np.tanh(x / 0.2) + slope * (y - np.float32(0.8))
+    layers.air *= np.clip(level, 0.45, 1.15).astype(np.float32)
 
 
 def mark(layers: Layers, canvas: Canvas, rng: np.random.Generator) -> None:
@@ -78,16 +78,16 @@ def bowel(layers: Layers, canvas: Canvas, chest: Chest, rng: np.random.Generator
 def dress(layers: Layers, canvas: Canvas, chest: Chest, rng: np.random.Generator) -> None:
     """Leave clothing and jewellery on: buttons, clips, a necklace; none is a device."""
     things = []
-    if rng.random() < 0.25:
+    if rng.random() < 0.2:
         x, step = rng.uniform(-0.15, 0.15), rng.uniform(0.25, 0.4)
         for number in range(int(rng.integers(2, 6))):
             things.append((ellipse(x, 0.1 + step * number, 0.04, 0.04), 130))
-    if rng.random() < 0.2:
+    if rng.random() < 0.12:
         depth, wide = rng.uniform(0.0, 0.35), rng.uniform(0.2, 0.4)
         chain = curve((-wide, -0.35), (-0.6 * wide, depth - 0.1), (0, depth + 0.1),
                       (0.6 * wide, depth - 0.1), (wide, -0.35))  # fmt: skip
         things.append((tube(chain, 0.018), 150))
-    if rng.random() < 0.25:
+    if rng.random() < 0.2:
         for _ in range(int(rng.integers(1, 5))):
             x, y = rng.uniform(-0.9, 0.9), rng.uniform(0.1, 1.7)
             angle = rng.uniform(0, np.pi)
