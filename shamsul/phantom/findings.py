@@ -106,7 +106,7 @@ def consolidation(scene: Scene, severity: float, rng: np.random.Generator) -> Ef
     fissure = (0.78 if upper else dome - 0.42) + 0.06 * np.abs(x)
     edge = (fissure - down) if upper else (down - fissure)
     lobe = lobe * np.clip(edge / np.float32(0.02), 0, 1) * scene.lung(side)
-    density = rng.uniform(0.62, 0.8)
+    density = rng.uniform(0.72, 0.88)
     return Effect(visible(lobe, scene, 0.5), fill=density * lobe, empty=0.8 * lobe)
 
 
@@ -149,8 +149,8 @@ def edema(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
             end = wall(height) - 0.02
             kerley = curve((end, height), (end - rng.uniform(0.12, 0.2), height - 0.02))
             lines.append((tube(kerley * (side, 1), 0.016), 255))
-    mask = visible(haze, scene, 0.42)
-    add = 0.3 * scene.canvas.field(*lines) * scene.layers.lungs
+    mask = visible(haze, scene, 0.22)
+    add = 0.24 * scene.canvas.field(*lines) * scene.layers.lungs
     return Effect(mask, fill=np.minimum((0.33 + 0.15 * severity) * haze * grain, 0.9), add=add)
 
 
@@ -189,7 +189,7 @@ def lung_lesion(scene: Scene, severity: float, rng: np.random.Generator) -> Effe
     add = np.zeros(scene.canvas.shape, np.float32)
     mask = np.zeros(scene.canvas.shape, bool)
     for number in range(1 + int(rng.choice(4, p=[0.3, 0.25, 0.25, 0.2]))):
-        radius = rng.uniform(0.085, 0.11) + 0.05 * severity * (number == 0)
+        radius = rng.uniform(0.1, 0.125) + 0.05 * severity * (number == 0)
         side, height = int(rng.choice(SIDES)), rng.uniform(0.25, scene.floor(LEFT) - 0.15)
         middle = side * rng.uniform(0.38, wall(height) - 0.12)
         squared = ((x - middle) ** 2 + (y - height) ** 2) / np.float32(radius**2)
@@ -229,7 +229,7 @@ def pleural_effusion(scene: Scene, severity: float, rng: np.random.Generator) ->
     fluid = np.zeros(scene.canvas.shape, np.float32)
     for side in (first, -first) if both else (first,):
         depth = (0.33 + fluid_height(severity)) * (1 if side == first else rng.uniform(0.7, 1))
-        climb = (0.16 + 0.12 * severity) * np.clip((np.abs(x) - 0.35) / np.float32(0.6), 0, 1) ** 2
+        climb = (0.22 + 0.14 * severity) * np.clip((np.abs(x) - 0.35) / np.float32(0.6), 0, 1) ** 2
         surface = scene.chest.angle(side) - depth - climb
         fluid += np.clip((y - surface) / np.float32(0.05) + 0.5, 0, 1) * scene.lung(side)
     return Effect((fluid > 0.5) & (scene.layers.lungs > 0.5), fill=0.92 * fluid, empty=0.9 * fluid)

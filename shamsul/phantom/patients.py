@@ -22,7 +22,7 @@ HEALTHY = 0.30
 
 SYNDROMES: tuple[tuple[float, dict[str, float]], ...] = (
     # heart failure
-    (0.22, {"Cardiomegaly": 0.75, "Edema": 0.75, "Pleural Effusion": 0.4, "Atelectasis": 0.1}),
+    (0.23, {"Cardiomegaly": 0.75, "Edema": 0.9, "Pleural Effusion": 0.4, "Atelectasis": 0.1}),
     # infection
     (0.20, {"Pneumonia": 1.0, "Pleural Effusion": 0.2, "Atelectasis": 0.1}),
     (0.12, {"Consolidation": 1.0, "Pleural Effusion": 0.25, "Atelectasis": 0.1}),
@@ -121,7 +121,7 @@ def studies(seed: int, patient_id: str) -> list[Study]:
             age = min(age + int(rng.integers(0, 2)), 90)
         sick = len(findings) - ("Support Devices" in findings)
         ap = bool(rng.random() < (0.65 if sick else 0.3))
-        devices = rng.random() < 0.2 + 0.13 * ap + 0.04 * min(sick, 2)
+        devices = rng.random() < 0.22 + 0.1 * ap + 0.03 * min(sick, 2)
         findings = {k: v for k, v in findings.items() if k != "Support Devices"}
         if devices:
             findings["Support Devices"] = rng.uniform()

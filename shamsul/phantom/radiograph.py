@@ -99,27 +99,36 @@ class Drawing:
         ordered = {name: masks[name] for name in (*CLASSES, MARKER) if name in masks}
         return Radiograph(image, with_parents(present), ordered)
 
-    def evidence(self) -> dict[str, Mask]:
-        """Return the pixels that show each positive class: those that change where it alone is not.
+    def changes(self) -> dict[str, NDArray[np.uint8]]:
+        """Return what each positive class alone changes, in grey levels: (height, width) by class.
 
-        A class is left out with the findings that it is the parent of. Pixels are evidence that
-        then change by more than `EVIDENT` grey levels. A mask as an expert draws it is another: of
-        a large heart the whole heart, of which only the rim tells that it is large.
+        A class is left out with the findings that it is the parent of, all else being equal.
+        """
+        findings = self.study.findings
+        found: dict[str, NDArray[np.uint8]] = {}
+        changed: dict[tuple[str, ...], NDArray[np.uint8]] = {}
+        for name in self._whole.masks:
+            absent = tuple(finding for finding in findings if name in lineage(finding))
+            if absent not in changed:
+                present = {n: s for n, s in findings.items() if n not in absent}
+                other = self._image(self._project(present))
+                changed[absent] = np.abs(other - self._whole_image.astype(np.int16)).astype(
+                    np.uint8
+                )
+            found[name] = changed[absent]
+        return found
+
+    def evidence(self) -> dict[str, Mask]:
+        """Return the pixels that show each positive class: those that it alone changes.
+
+        By more than `EVIDENT` grey levels. A mask as an expert draws it is another: of a large
+        heart the whole heart, of which only the rim tells that it is large.
 
         Returns
         -------
         (height, width) bool for each class that has a mask; empty where a finding is hidden.
         """
-        findings, changed = self.study.findings, {}
-        found: dict[str, Mask] = {}
-        for name in self._whole.masks:
-            absent = tuple(finding for finding in findings if name in lineage(finding))
-            if absent not in changed:
-                present = {n: s for n, s in findings.items() if n not in absent}
-                other = self._image(self._project(present)).astype(np.int16)
-                changed[absent] = np.abs(other - self._whole_image) > EVIDENT
-            found[name] = changed[absent]
-        return found
+        return {name: change > EVIDENT for name, change in self.changes().items()}
 
     def imagined(self, name: str, rng: np.random.Generator) -> Mask:
         """Return a place where a reader might see a finding, be it there or not."""

@@ -82,12 +82,12 @@ def dress(layers: Layers, canvas: Canvas, chest: Chest, rng: np.random.Generator
         x, step = rng.uniform(-0.15, 0.15), rng.uniform(0.25, 0.4)
         for number in range(int(rng.integers(2, 6))):
             things.append((ellipse(x, 0.1 + step * number, 0.04, 0.04), 130))
-    if rng.random() < 0.12:
+    if rng.random() < 0.2:
         depth, wide = rng.uniform(0.0, 0.35), rng.uniform(0.2, 0.4)
         chain = curve((-wide, -0.35), (-0.6 * wide, depth - 0.1), (0, depth + 0.1),
                       (0.6 * wide, depth - 0.1), (wide, -0.35))  # fmt: skip
         things.append((tube(chain, 0.018), 150))
-    if rng.random() < 0.2:
+    if rng.random() < 0.25:
         for _ in range(int(rng.integers(1, 5))):
             x, y = rng.uniform(-0.9, 0.9), rng.uniform(0.1, 1.7)
             angle = rng.uniform(0, np.pi)
