@@ -38,6 +38,16 @@ class Experiment:
     folder: Path
     roots: dict[str, Path]
 
+    @property
+    def simulated_readers(self) -> tuple[str, ...]:
+        """Names of the readers that are no humans: the run generates what they have drawn."""
+        made = sources.made(self.config.data, self.roots)
+        return tuple(
+            name
+            for name, method in self.methods.items()
+            if method.human and made.issuperset(method.files(()))
+        )
+
 
 def read(raw: dict[str, Any], place: Callable[[str], str] = str) -> Experiment:
     """Build an experiment without looking at the files that it needs.

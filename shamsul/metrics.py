@@ -37,11 +37,12 @@ description : description of a heatmap, which does not judge it.
 """
 PROBED: tuple[Group, ...] = ("faithfulness", "robustness", "randomisation", "class_specificity")
 """Groups for which the model is asked again about a finished heatmap."""
-PREFIX = {"segmentation": "", "box": "box_"}
-"""Prefix of a metric's name in the tables, by kind of mask.
+PREFIX = {"segmentation": "", "box": "box_", "evidence": "evidence_"}
+"""Prefix of a metric's name in the tables, by kind of mask; the first kind of a run leads.
 
-A box is drawn around a finding, so overlap with it is not overlap with the finding. The two are
-never averaged.
+A box is drawn around a finding, so overlap with it is not overlap with the finding. Evidence is the
+pixels that change when a phantom's finding alone is left out; an outline holds pixels that do not.
+The kinds are never averaged.
 """
 
 
@@ -211,7 +212,7 @@ _ALL = (
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
-"""Metrics by name; tables name the same metric of boxes with the prefix `box_`."""
+"""Metrics by name; tables put a prefix before the same metric of another kind (`PREFIX`)."""
 
 
 def of_group(*groups: Group) -> tuple[str, ...]:
@@ -228,11 +229,16 @@ def headlines() -> tuple[str, ...]:
     return tuple(metric.name for metric in _ALL if metric.headline)
 
 
+def kind_of(name: str) -> str:
+    """Return the kind of mask that a metric's name in a table tells of."""
+    return next((k for k, p in PREFIX.items() if p and name.startswith(p)), "segmentation")
+
+
 def of_outlines(name: str) -> str:
-    """Return a metric's name in `METRICS` for its name in a table, which may be that of boxes."""
-    return name.removeprefix(PREFIX["box"])
+    """Return a metric's name in `METRICS` for its name in a table, of any kind of mask."""
+    return name.removeprefix(PREFIX[kind_of(name)])
 
 
 def of_table(name: str) -> Metric:
-    """Return the metric that a table's column `metric` names, of outlines or of boxes."""
+    """Return the metric that a table's column `metric` names, of any kind of mask."""
     return METRICS[of_outlines(name)]

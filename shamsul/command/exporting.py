@@ -40,8 +40,8 @@ def export_phantoms(
 ) -> None:
     """Write phantoms as the archives of CheXpert and CheXlocalize lie on disk.
 
-    These are radiographs, labels, experts' masks and a second reader's, in the published layout and
-    formats. Programs that read the archives read them too. Equal options give equal bytes.
+    These are radiographs, labels, experts' masks and a simulated reader's, in the published layout
+    and formats. Programs that read the archives read them too. Equal options give equal bytes.
 
     - `shamsul phantom export data --patients train=200,tune=20,test=40 --workers 4`
     """

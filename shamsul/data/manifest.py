@@ -65,7 +65,7 @@ def build(
     Returns
     -------
     manifest : columns `MANIFEST_COLUMNS` and the classes, ordered by split and image_id.
-    masks : columns `shamsul.data.masks.MASK_COLUMNS`, ordered by image_id and class.
+    masks : columns `shamsul.data.masks.MASK_COLUMNS`, ordered by image_id, class and kind.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def build(
     _check_present(manifest)
     order = manifest["split"].map(SPLITS.index)
     manifest = manifest.assign(order=order).sort_values(["order", "image_id"])
-    all_masks = pd.concat(masks, ignore_index=True).sort_values(["image_id", "class"])
+    all_masks = pd.concat(masks, ignore_index=True).sort_values(["image_id", "class", "kind"])
     _check_masks(manifest, all_masks)
     _tell_other_classes(all_masks, classes)
     return (

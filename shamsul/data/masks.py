@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 MASK_COLUMNS = ["image_id", "class", "annotator", "kind", "height", "width", "counts", "instances"]
 """Columns of the masks table.
 
-kind : `segmentation` (an outline) or `box` (drawn from bounding boxes).
+kind : `segmentation` (an outline), `box` (drawn from bounding boxes) or `evidence` (the pixels that
+    change when a phantom's finding alone is left out).
 instances : number of polygons or boxes that were drawn, also where they overlap; 0 where unknown.
 """
 

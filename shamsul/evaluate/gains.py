@@ -14,7 +14,7 @@ from shamsul.evaluate.parameters import Comparison
 from shamsul.evaluate.patients import Array, patient_sums, ratio
 from shamsul.evaluate.value_matrix import MACRO, NUMBERS, POOLED, ValueMatrix, matrices
 from shamsul.evaluate.verdicts import TESTED, tested
-from shamsul.metrics import FALSE_ALARMS, PREFIX, of_outlines, of_table
+from shamsul.metrics import FALSE_ALARMS, kind_of, of_outlines, of_table
 
 ROLES = ("baseline", "prior", "radiologist")
 """Roles of the methods with which others are compared."""
@@ -72,8 +72,11 @@ def gains(table: pd.DataFrame, settings: Comparison, roles: Roles, seed: int) ->
 def tune_masks(table: pd.DataFrame) -> dict[str, int]:
     """Return the number of masks on tune by class: outlines, or boxes where a class has none."""
     tune = table[(table["split"] == "tune") & (table["metric"].map(of_outlines) != FALSE_ALARMS)]
-    boxes = tune["metric"].str.startswith(PREFIX["box"])
-    numbers = [part.groupby("class")["image_id"].nunique() for part in (tune[~boxes], tune[boxes])]
+    kinds = tune["metric"].map(kind_of)
+    numbers = [
+        tune[kinds == kind].groupby("class")["image_id"].nunique()
+        for kind in ("segmentation", "box")
+    ]
     return {str(name): int(n) for name, n in numbers[0].combine_first(numbers[1]).items()}
 
 

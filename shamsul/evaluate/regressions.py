@@ -22,7 +22,7 @@ from shamsul.evaluate.parameters import Stratification
 from shamsul.evaluate.patients import Array, patient_sums
 from shamsul.evaluate.sign_flips import sign_flips
 from shamsul.evaluate.value_matrix import MACRO, NUMBERS, POOLED, ValueMatrix, matrices
-from shamsul.metrics import PREFIX, of_outlines
+from shamsul.metrics import kind_of, of_outlines
 
 REGRESSIONS = [
     *("outcome", "threshold_rule", "method", "class", "predictor", "minimum", "maximum", *NUMBERS),
@@ -47,7 +47,7 @@ def regressions(
     Returns
     -------
     outcome : `iou`, `hit_rate`, or either with `_gap`, the radiologist's less the method's; of
-        boxes likewise, for which shape is not known.
+        other kinds of mask likewise, without the features of shape.
     threshold_rule, method, class : keys of the row; class is `pooled`, with an intercept for each
         class, for the features, and each class and `pooled` for the probability.
     predictor : one of `FEATURES`, scaled so that `minimum` is 0 and `maximum` 1 over the masks of
@@ -73,13 +73,13 @@ def regressions(
     known = pairs.merge(features, on=KEY, how="left", validate="one_to_one").set_index(KEY)
     parts = [pd.DataFrame(columns=REGRESSIONS)]
     for matrix in matrices(table):
-        boxes = matrix.columns[0][1].startswith(PREFIX["box"])
+        outlined = kind_of(matrix.columns[0][1]) == "segmentation"
         for name, wide in _with_gaps(matrix, roles.get("radiologist")).classes():
             if name == MACRO:
                 continue  # A line within classes is what `pooled` has.
             own = known.loc[pd.MultiIndex.from_frame(wide.pairs[KEY])]
             families = [["probability"]]
-            if name == POOLED and not boxes:
+            if name == POOLED and outlined:
                 families.append(FEATURES)
             for predictors in families:
                 for part in _family(wide, own[predictors], settings, seed):

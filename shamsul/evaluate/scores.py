@@ -43,8 +43,8 @@ COLUMNS = {
 }
 """Columns of the scores table and their types.
 
-kind : kind of the mask: `segmentation`, `box`, `marker` (a burnt-in confounder, over which every
-class's heatmap is laid), or `none` where the image has no mask of the class.
+kind : kind of the mask: `segmentation`, `box`, `evidence`, `marker` (a burnt-in confounder, over
+which every class's heatmap is laid), or `none` where the image has no mask of the class.
 made : true where there is a map; where there is none an empty one is scored.
 inside, outside : 1024 counts each, pixels by level of the heatmap, in the mask and out of it;
 without a mask `inside` is left empty.
@@ -133,7 +133,9 @@ def score(
                 hit = laid.hit if points is None else _hit_by(points, runs, at.height)
                 ceiling = None if mask is None else _ceiling(heatmaps, row, at, runs)
                 rows.append(key | made | _row(kind, laid, hit, at, ceiling))
-                if mask is not None:
+                # The treatments of the sign are compared on what experts draw.
+                if kind in ("segmentation", "box"):
+                    assert mask is not None
                     for other, swept in _by_sign(heatmap, sign, laid, heatmaps, frame, mask):
                         signs.append(key | made | {"kind": kind, "sign": other} | _otsu(swept))
             if marker is not None:

@@ -1,7 +1,7 @@
 """Matrix of the values of several metrics: image x class pairs by rule, metric and method.
 
-What is compared lies in one matrix. Metrics of outlines, of boxes, and of radiographs
-without the finding have matrices of their own, since each is of other image x class pairs.
+What is compared lies in one matrix. Metrics of each kind of mask, and of radiographs without the
+finding, have matrices of their own, since each is of other image x class pairs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.metrics import FALSE_ALARMS, PREFIX, of_outlines
+from shamsul.metrics import FALSE_ALARMS, kind_of, of_outlines
 
 POOLED = "pooled"
 """Name that stands for all image x class pairs where a class's name would be.
@@ -116,9 +116,10 @@ def count(values: NDArray[np.float64], pairs: pd.DataFrame) -> dict[str, NDArray
 
 def matrices(table: pd.DataFrame) -> Iterator[ValueMatrix]:
     """Yield the matrices of a table that `shamsul.evaluate.per_image.per_image` returns."""
-    boxes = table["metric"].str.startswith(PREFIX["box"])
+    kinds = table["metric"].map(kind_of)
     negatives = table["metric"].map(of_outlines) == FALSE_ALARMS
-    for (split, *_), part in table.groupby(["split", boxes, negatives.rename("negatives")]):
+    groups = ["split", kinds.rename("kind"), negatives.rename("negatives")]
+    for (split, *_), part in table.groupby(groups):
         wide = part.pivot(
             index=["patient_id", "image_id", "class", "repeats"],
             columns=["threshold_rule", "metric", "method"],

@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from shamsul.errors import InputError
-from shamsul.explain.base import Cost, Method
-from shamsul.explain.shard import Maps, Shard, Supervision, image_seed
+from shamsul.explain.base import Cost, Method, TrainInput
+from shamsul.explain.shard import Maps, Shard, Supervision, Training, image_seed
 from shamsul.storage.heatmaps import RunLengths
 
 if TYPE_CHECKING:
     from shamsul.geometry import Frame
+
+
+FEWEST_HEALTHY = 2
+"""Fewest images of a mean healthy radiograph; of one there is no standard deviation."""
 
 
 class Control(Method):
@@ -101,6 +105,72 @@ class Edges(Control):
 
         edges = [sobel(gaussian(image, self.sigma)) for image in shard.images.image]
         return np.repeat(np.array(edges)[:, None], len(shard.classes), axis=1)
+
+
+class Deviation(Control):
+    """The distance of the radiograph from the mean healthy one of the train split, pixel by pixel.
+
+    ``|image - mean| / sd`` of the images labelled healthy. No classifier has part in it, and the
+    map is the same for every class: it knows that something is unusual, and not what.
+    """
+
+    method: ClassVar[str] = "deviation"
+    title: ClassVar[str] = "Deviation from the mean healthy radiograph"
+
+    sigma: Annotated[float, Field(ge=0)] = 1.0
+    """Standard deviation in pixels of the smoothing before images are compared."""
+    healthy: str = "No Finding"
+    """Class whose positive label makes an image of the train split healthy."""
+
+    @property
+    def train_inputs(self) -> tuple[TrainInput, ...]:
+        """Return images and labels: the map is made of images labelled healthy."""
+        return ("images", "labels")
+
+    def maps(self, shard: Shard) -> NDArray[np.floating]:
+        """Make maps of deviation (N, C, S, S) in standard deviations.
+
+        Raises
+        ------
+        InputError
+            The run has no class `healthy`, or too few images of train are labelled so.
+        """
+        mean, deviation = self.moments(shard.training)
+        maps = [np.abs(self._smooth(image) - mean) / deviation for image in shard.images.image]
+        return np.repeat(np.array(maps)[:, None], len(shard.classes), axis=1)
+
+    def moments(self, training: Training | None) -> tuple[NDArray[np.floating], ...]:
+        """Return mean and standard deviation (S, S) of the healthy images' grey values, 0-255.
+
+        The standard deviation is at least one grey level.
+        """
+        assert training is not None
+        if self.healthy not in training.labels:
+            raise InputError(
+                f"deviation: {self.healthy!r} is not among the run's classes; name the class of "
+                "healthy images as `healthy`, or leave the method out"
+            )
+        rows = np.flatnonzero(training.labels[self.healthy] == 1)
+        if len(rows) < FEWEST_HEALTHY:
+            raise InputError(
+                f"deviation: {len(rows)} images of {training.image_file} are labelled "
+                f"{self.healthy!r}, and {FEWEST_HEALTHY} are needed; lower data.shards.train, or "
+                "leave the method out"
+            )
+        # Sums, since the images of a large shard would not fit as floating-point numbers.
+        total, squares = np.zeros((2, *training.images.image.shape[1:]))
+        for row in rows:
+            image = self._smooth(training.images.image[row])
+            total += image
+            squares += image**2
+        mean = total / len(rows)
+        return mean, np.sqrt(np.maximum(squares / len(rows) - mean**2, 1))
+
+    def _smooth(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+        from scipy.ndimage import gaussian_filter  # Here, because it is slow to import.
+
+        smooth: NDArray[np.float64] = gaussian_filter(image.astype(np.float64), self.sigma)
+        return smooth
 
 
 class Blurred(Method):

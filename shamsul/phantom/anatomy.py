@@ -76,6 +76,8 @@ class Build:
     """Cardiothoracic ratio when healthy, in a PA projection."""
     knob: float
     """Half width of the aortic knob."""
+    aorta: float
+    """Factor on the width of the upper mediastinum when healthy; the aorta unfolds with age."""
     scoliosis: float
     bone: float
     """Bone mineral, which falls with age."""
@@ -94,10 +96,11 @@ class Build:
             breast=rng.uniform(0.5, 1.0) if sex == "Female" else 0.0,
             spacing=rng.uniform(0.172, 0.192),
             tilt=rng.uniform(0.9, 1.15),
-            ctr=rng.uniform(0.36, 0.45),
+            ctr=rng.uniform(0.38, 0.471),
             knob=rng.uniform(0.20, 0.23) + 0.03 * max(age - 50, 0) / 40,
+            aorta=rng.uniform(1.0, 1.3) + 0.15 * max(age - 50, 0) / 40,
             scoliosis=rng.normal(0, 0.015),
-            bone=rng.uniform(0.85, 1.15) - 0.25 * max(age - 50, 0) / 40,
+            bone=rng.uniform(0.7, 1.3) - 0.25 * max(age - 50, 0) / 40,
         )
 
 
@@ -114,12 +117,16 @@ class View:
     shift_y: float
     inspiration: float
     """Height of the diaphragm above its place in full inspiration."""
+    raised: tuple[float, float]
+    """Height by which each dome of the diaphragm, right and left, stands above that."""
     turn: float
     """Displacement of the spine against the front of the chest, by a turn of the patient."""
     scatter: float
     noise: float
-    low: float
-    high: float
+    detail: float
+    """Gain of fine detail in the display: negative smooths, positive sharpens."""
+    black: float
+    white: float
     gamma: float
 
     @classmethod
@@ -134,17 +141,19 @@ class View:
             height=rows,
             width=columns,
             ap=ap,
-            scale=fit * rng.uniform(0.93, 1.04),
-            angle=np.deg2rad(np.clip(rng.normal(0, 1.4 * loose), -7, 7)),
-            shift_x=np.clip(rng.normal(0, 0.02 * loose), -0.06, 0.06) * columns,
-            shift_y=np.clip(rng.normal(0, 0.015 * loose), -0.04, 0.04) * rows,
-            inspiration=rng.uniform(0.0, 0.14) + 0.08 * ap,
+            scale=fit * rng.uniform(0.79, 1.06),
+            angle=np.deg2rad(np.clip(rng.normal(0, 2.5 * loose), -8, 8)),
+            shift_x=np.clip(rng.normal(0, 0.04 * loose), -0.1, 0.1) * columns,
+            shift_y=np.clip(rng.normal(0, 0.04 * loose), -0.1, 0.1) * rows,
+            inspiration=rng.uniform(0.0, 0.3) + 0.04 * ap,
+            raised=tuple(np.clip(rng.normal(-0.02, 0.16, 2), 0, 0.34).tolist()),
             turn=float(np.clip(rng.normal(0, 0.02 * loose), -0.07, 0.07)),
             scatter=rng.uniform(0.18, 0.28) + 0.06 * ap,
-            noise=rng.uniform(0.008, 0.02),
-            low=rng.uniform(0.20, 0.40),
-            high=rng.uniform(2.75, 3.15),
-            gamma=rng.uniform(0.85, 1.15),
+            noise=0.008 * 4 ** rng.random(),
+            detail=rng.uniform(-0.5, 1.0),
+            black=rng.uniform(0.0, 0.06),
+            white=rng.uniform(0.9, 1.0),
+            gamma=rng.uniform(0.8, 1.25),
         )
 
 
@@ -167,7 +176,8 @@ class Chest:
 
     def dome(self, side: int) -> float:
         """Return the height of the diaphragm; the right one stands higher, over the liver."""
-        return self.build.lung - self.view.inspiration + (0.07 if side == LEFT else 0.0)
+        raised = self.view.raised[0 if side == RIGHT else 1]
+        return self.build.lung - self.view.inspiration - raised + (0.07 if side == LEFT else 0.0)
 
     def angle(self, side: int) -> float:
         """Return the height of the costophrenic angle."""

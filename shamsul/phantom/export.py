@@ -11,7 +11,7 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from shamsul.phantom.anatomy import stream
 from shamsul.phantom.findings import Mask
 from shamsul.phantom.lateral import render_lateral
 from shamsul.phantom.patients import Study, reported_labels, studies
-from shamsul.phantom.radiograph import Radiograph, render
+from shamsul.phantom.radiograph import Drawing, Radiograph
 from shamsul.phantom.second_reader import Points, second_reading
 from shamsul.settings import SPLITS, Split, unknown
 from shamsul.storage.files import replacing
@@ -125,11 +125,12 @@ class _Written:
 
     image_id: str
     rows: list[dict[str, Any]]
-    segmentations: dict[str, Any] | None
-    marker: dict[str, Any] | None
-    polygons: dict[str, Any] | None
-    reader: dict[str, Any] | None
-    points: Points | None
+    segmentations: dict[str, Any] | None = None
+    evidence: dict[str, Any] | None = None
+    marker: dict[str, Any] | None = None
+    polygons: dict[str, Any] | None = None
+    reader: dict[str, Any] | None = None
+    points: Points | None = None
 
 
 def _write_study(
@@ -142,7 +143,8 @@ def _write_study(
     study: Study,
 ) -> _Written:
     marked = has_marker(seed, study, split, source.confounder)
-    radiograph = render(seed, study, source.height, marked)
+    drawing = Drawing(seed, study, source.height)
+    radiograph = drawing.radiograph(marked)
     if split == "train":
         labels = reported_labels(seed, study)
     else:
@@ -159,27 +161,28 @@ def _write_study(
         _write_jpeg(render_lateral(seed, study, source.height), directory / folder / side)
         rows.append({"Path": f"{called}/{side}", **about, "Frontal/Lateral": "Lateral"})
     if split == "train":
-        return _Written(study.image_id, rows, None, None, None, None, None)
+        return _Written(study.image_id, rows)
     positive = any(name in radiograph.masks for name in LOCALISED)
+    shown = replace(radiograph, masks=drawing.evidence()) if positive else radiograph
+    reader, points = human_benchmark(drawing, radiograph) if split == "test" else (None, None)
     return _Written(
         study.image_id,
         rows,
-        segmentations(radiograph, LOCALISED) if positive else None,
-        segmentations(radiograph, (MARKER,)) if marked else None,
-        polygons(radiograph) if annotations and positive else None,
-        *(
-            human_benchmark(seed, study, radiograph)
-            if positive and split == "test"
-            else (None, None)
-        ),
+        segmentations=segmentations(radiograph, LOCALISED) if positive else None,
+        evidence=segmentations(shown, LOCALISED) if positive else None,
+        marker=segmentations(radiograph, (MARKER,)) if marked else None,
+        polygons=polygons(radiograph) if annotations and positive else None,
+        reader=reader,
+        points=points,
     )
 
 
-def human_benchmark(
-    seed: int, study: Study, radiograph: Radiograph
-) -> tuple[dict[str, Any], Points]:
-    """Return a second reader's masks and points, as CheXlocalize's human benchmark has them."""
-    again, points = second_reading(seed, study.image_id, radiograph, LOCALISED)
+def human_benchmark(drawing: Drawing, radiograph: Radiograph) -> tuple[dict[str, Any], Points]:
+    """Return the simulated reader's masks and points, as CheXlocalize's human benchmark has them.
+
+    Unlike there, radiographs without a finding are read too, so that false alarms are known.
+    """
+    again, points = second_reading(drawing, radiograph, LOCALISED)
     named = {_TO_CHEXLOCALIZE.get(name, name): xy for name, xy in points.items()}
     return segmentations(again, LOCALISED), named
 
@@ -243,6 +246,7 @@ def _write_tables(
         return
     contents = {
         files["masks"]: {w.image_id: w.segmentations for w in written if w.segmentations},
+        files["evidence"]: {w.image_id: w.evidence for w in written if w.evidence},
         files["markers"]: {w.image_id: w.marker for w in written if w.marker},
     }
     if split == "test":

@@ -106,7 +106,7 @@ def consolidation(scene: Scene, severity: float, rng: np.random.Generator) -> Ef
     fissure = (0.78 if upper else dome - 0.42) + 0.06 * np.abs(x)
     edge = (fissure - down) if upper else (down - fissure)
     lobe = lobe * np.clip(edge / np.float32(0.02), 0, 1) * scene.lung(side)
-    density = rng.uniform(0.62, 0.8)
+    density = rng.uniform(0.72, 0.88)
     return Effect(visible(lobe, scene, 0.5), fill=density * lobe, empty=0.8 * lobe)
 
 
@@ -126,19 +126,21 @@ def pneumonia(scene: Scene, severity: float, rng: np.random.Generator) -> Effect
             for bend in (-0.09, 0.09):
                 line = curve(tuple(start), (x, y + bend / 2), (x + side * 0.14, y + 1.4 * bend))
                 bronchi.append((tube(line, 0.018), 255))
-    mottle = np.clip(1 + 0.35 * scene.canvas.cloud(rng, 0.035), 0.3, 1.3)
+    mottle = np.clip(1 + 0.25 * scene.canvas.cloud(rng, 0.035), 0.3, 1.3)
     inside = patches * scene.layers.lungs
     fill = 0.72 * inside * mottle * (1 - scene.canvas.field(*bronchi, weight=0.7))
     return Effect(visible(inside, scene, 0.5), fill=np.minimum(fill, 0.95), empty=0.6 * inside)
 
 
 def edema(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
-    """Draw haze about both hila, like a butterfly, and Kerley's lines in the bases."""
+    """Draw haze about the hila, one more than the other, and Kerley's lines in the bases."""
     x, y = scene.canvas.grid
-    reach = 0.30 + 0.08 * severity
+    reach, centre = 0.30 + 0.08 * severity, np.float32(rng.uniform(0.65, 1.0))
     wing = np.exp(
-        -(((np.abs(x) - 0.38) / reach) ** 2) - ((y - 0.85) / np.float32(1.45 * reach)) ** 2
+        -(((np.abs(x) - 0.38) / reach) ** 2) - ((y - centre) / np.float32(1.45 * reach)) ** 2
     )
+    spared = rng.uniform(0.0, 0.9)
+    wing *= 1 - np.float32(spared) * (x * int(rng.choice(SIDES)) > 0)
     grain = np.clip(1 + 0.3 * scene.canvas.cloud(rng, 0.05), 0.2, 2)
     haze = wing * scene.layers.lungs
     lines = []
@@ -147,9 +149,9 @@ def edema(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
             end = wall(height) - 0.02
             kerley = curve((end, height), (end - rng.uniform(0.12, 0.2), height - 0.02))
             lines.append((tube(kerley * (side, 1), 0.016), 255))
-    mask = visible(haze, scene, 0.42)
-    add = 0.22 * scene.canvas.field(*lines) * scene.layers.lungs
-    return Effect(mask, fill=np.minimum((0.36 + 0.2 * severity) * haze * grain, 0.9), add=add)
+    mask = visible(haze, scene, 0.22)
+    add = 0.24 * scene.canvas.field(*lines) * scene.layers.lungs
+    return Effect(mask, fill=np.minimum((0.33 + 0.15 * severity) * haze * grain, 0.9), add=add)
 
 
 def atelectasis(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
@@ -187,11 +189,11 @@ def lung_lesion(scene: Scene, severity: float, rng: np.random.Generator) -> Effe
     add = np.zeros(scene.canvas.shape, np.float32)
     mask = np.zeros(scene.canvas.shape, bool)
     for number in range(1 + int(rng.choice(4, p=[0.3, 0.25, 0.25, 0.2]))):
-        radius = rng.uniform(0.085, 0.11) + 0.05 * severity * (number == 0)
+        radius = rng.uniform(0.1, 0.125) + 0.05 * severity * (number == 0)
         side, height = int(rng.choice(SIDES)), rng.uniform(0.25, scene.floor(LEFT) - 0.15)
         middle = side * rng.uniform(0.38, wall(height) - 0.12)
         squared = ((x - middle) ** 2 + (y - height) ** 2) / np.float32(radius**2)
-        add += rng.uniform(1.2, 1.5) * np.sqrt(np.clip(1.05 - squared, 0, 1))
+        add += rng.uniform(1.6, 2.0) * np.sqrt(np.clip(1.05 - squared, 0, 1))
         mask |= squared < 1
     return Effect(mask & (scene.layers.lungs > 0.5), add=add * scene.layers.lungs)
 
@@ -211,12 +213,12 @@ def pneumothorax(scene: Scene, severity: float, rng: np.random.Generator) -> Eff
     away = (1 - inner) * scene.lung(side) * base * lateral
     line = scene.canvas.fill(tube(collapsed[7:36], 0.02)) * scene.lung(side) * base * lateral
     mask = (away > 0.5) & (scene.layers.lungs > 0.5)
-    return Effect(mask, add=0.4 * line - 0.55 * away, empty=away)
+    return Effect(mask, add=0.5 * line - 0.65 * away, empty=away)
 
 
 def fluid_height(severity: float) -> float:
     """Return the height of an effusion above the dome of the diaphragm."""
-    return 0.5 * severity
+    return 0.4 * severity
 
 
 def pleural_effusion(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
@@ -226,8 +228,8 @@ def pleural_effusion(scene: Scene, severity: float, rng: np.random.Generator) ->
     first = int(rng.choice(SIDES))
     fluid = np.zeros(scene.canvas.shape, np.float32)
     for side in (first, -first) if both else (first,):
-        depth = (0.30 + fluid_height(severity)) * (1 if side == first else rng.uniform(0.7, 1))
-        climb = (0.16 + 0.12 * severity) * np.clip((np.abs(x) - 0.35) / np.float32(0.6), 0, 1) ** 2
+        depth = (0.33 + fluid_height(severity)) * (1 if side == first else rng.uniform(0.7, 1))
+        climb = (0.22 + 0.14 * severity) * np.clip((np.abs(x) - 0.35) / np.float32(0.6), 0, 1) ** 2
         surface = scene.chest.angle(side) - depth - climb
         fluid += np.clip((y - surface) / np.float32(0.05) + 0.5, 0, 1) * scene.lung(side)
     return Effect((fluid > 0.5) & (scene.layers.lungs > 0.5), fill=0.92 * fluid, empty=0.9 * fluid)
@@ -245,7 +247,7 @@ def pleural_other(scene: Scene, severity: float, rng: np.random.Generator) -> Ef
         bands.append(tube(line, ((0.16 + 0.05 * severity) * swell)[:, None]))
     drawn = scene.canvas.fill(*bands) * scene.layers.lungs
     lime = np.clip(1 + 0.3 * scene.canvas.cloud(rng, 0.03), 0.4, 1.6)
-    return Effect(drawn > 0.5, add=(1.05 + 0.25 * severity) * drawn * lime)
+    return Effect(drawn > 0.5, add=(1.4 + 0.3 * severity) * drawn * lime)
 
 
 def support_devices(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
@@ -261,7 +263,7 @@ def support_devices(scene: Scene, severity: float, rng: np.random.Generator) -> 
     drawn = scene.canvas.field(*((tube(line, width), grey) for line, width, grey in pieces))
     # A reader's outline is a little wider than the wire.
     mask = scene.canvas.fill(*(tube(line, width + 0.02) for line, width, _ in pieces)) > 0.5
-    return Effect(mask, add=2.0 * drawn)
+    return Effect(mask, add=2.5 * drawn)
 
 
 FINDINGS: dict[str, Finding] = {

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from shamsul.phantom.anatomy import View, curve, ellipse, stream, tube
 from shamsul.phantom.canvas import Canvas
+from shamsul.phantom.detector import Curve, attenuate, detect
 from shamsul.phantom.patients import Study
-from shamsul.phantom.projection import detect
 
 
 def render_lateral(seed: int, study: Study, height: int = 320) -> NDArray[np.uint8]:
@@ -42,4 +42,6 @@ def render_lateral(seed: int, study: Study, height: int = 320) -> NDArray[np.uin
         rib = curve((0.6, top), (0.2, top + 0.12), (-0.3, top + 0.32), (-0.65, top + 0.4))
         bones.append((tube(rib, 0.06), 60))
     depth += 0.6 * build.bone * canvas.field(*bones)
-    return detect(depth, view, stream(seed, name, "noise"), canvas)
+    attenuation = attenuate(depth, view, canvas)
+    noise = stream(seed, name, "noise")
+    return detect(attenuation, view, noise, Curve.of(attenuation, view))

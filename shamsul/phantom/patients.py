@@ -22,7 +22,7 @@ HEALTHY = 0.30
 
 SYNDROMES: tuple[tuple[float, dict[str, float]], ...] = (
     # heart failure
-    (0.22, {"Cardiomegaly": 0.85, "Edema": 0.8, "Pleural Effusion": 0.55, "Atelectasis": 0.1}),
+    (0.23, {"Cardiomegaly": 0.75, "Edema": 0.9, "Pleural Effusion": 0.4, "Atelectasis": 0.1}),
     # infection
     (0.20, {"Pneumonia": 1.0, "Pleural Effusion": 0.2, "Atelectasis": 0.1}),
     (0.12, {"Consolidation": 1.0, "Pleural Effusion": 0.25, "Atelectasis": 0.1}),
@@ -92,13 +92,17 @@ class Study:
         return with_parents(self.findings)
 
 
+def lineage(name: str) -> list[str]:
+    """Return a class and those that it implies, the nearest first."""
+    line = [name]
+    while line[-1] in PARENTS:
+        line.append(PARENTS[line[-1]])
+    return line
+
+
 def with_parents(findings: dict[str, float]) -> dict[str, int]:
     """Return the complete labels of a set of findings: their parents, and No Finding."""
-    positive = set(findings)
-    for name in findings:
-        while name in PARENTS:
-            name = PARENTS[name]
-            positive.add(name)
+    positive = {name for finding in findings for name in lineage(finding)}
     if not positive & set(PATHOLOGIES):
         positive.add("No Finding")
     return {name: int(name in positive) for name in CLASSES}
@@ -117,7 +121,7 @@ def studies(seed: int, patient_id: str) -> list[Study]:
             age = min(age + int(rng.integers(0, 2)), 90)
         sick = len(findings) - ("Support Devices" in findings)
         ap = bool(rng.random() < (0.65 if sick else 0.3))
-        devices = rng.random() < 0.12 + 0.2 * ap + 0.1 * min(sick, 2)
+        devices = rng.random() < 0.22 + 0.1 * ap + 0.03 * min(sick, 2)
         findings = {k: v for k, v in findings.items() if k != "Support Devices"}
         if devices:
             findings["Support Devices"] = rng.uniform()

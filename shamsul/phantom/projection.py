@@ -1,4 +1,4 @@
-"""Attenuation of a healthy chest along the beam, and the detector behind it."""
+"""Attenuation of a healthy chest along the beam."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
-from scipy.special import erfinv
 
 from shamsul.phantom.anatomy import (
     LEFT,
@@ -16,7 +13,6 @@ from shamsul.phantom.anatomy import (
     Chest,
     Field,
     Points,
-    View,
     curve,
     ellipse,
     stream,
@@ -124,7 +120,7 @@ def _skeleton(canvas: Canvas, chest: Chest, breaks: list[Fracture]) -> Field:
     bones = canvas.field(*behind, weight=0.55)
     bones += canvas.field(*front, weight=0.55)
     if breaks:
-        bones += canvas.field(*((_callus(chest, b), 255) for b in breaks if b.callus), weight=0.85)
+        bones += canvas.field(*((_callus(chest, b), 255) for b in breaks if b.callus), weight=1.5)
 
     y = np.arange(-0.9, 2.8, 0.175)
     middle = build.scoliosis * np.sin(2.2 * y) + turn
@@ -225,36 +221,3 @@ def vessels(canvas: Canvas, chest: Chest, rng: np.random.Generator) -> Field:
 def _hilum(place: tuple[float, float], side: int) -> Points:
     x, y = place
     return tube(curve((x, y - 0.14), (x + side * 0.05, y), (x + side * 0.03, y + 0.2)), 0.1)
-
-
-def detect(depth: Field, view: View, rng: np.random.Generator, canvas: Canvas) -> NDArray[np.uint8]:
-    """Detect an optical depth as a radiograph: Beer-Lambert, scatter, noise, log and window.
-
-    Parameters
-    ----------
-    depth : (height, width), sum of path lengths times attenuation coefficients.
-
-    Returns
-    -------
-    (height, width) uint8; dense is bright.
-    """
-    primary = np.exp(-np.clip(depth, 0, 6))
-    coarse = np.ascontiguousarray(primary[::8, ::8])
-    veil = gaussian_filter(
-        np.minimum(coarse, 0.5), 0.3 * view.scale / 8, mode="nearest", truncate=2
-    )
-    signal = primary + view.scatter * canvas.enlarged(veil, 8)
-    noise = np.take(_NORMAL, np.frombuffer(rng.bytes(depth.size), np.uint8)).reshape(depth.shape)
-    # Relative error of a count falls with the root of the signal.
-    seen = noise * np.float32(view.noise) / np.sqrt(signal) - np.log(signal)
-    steps = (seen - np.float32(view.low)) * np.float32(_STEPS / (view.high - view.low))
-    # A soft shoulder, as of film: the densest parts keep some contrast.
-    window = np.tanh(1.25 * (np.arange(2 * _STEPS) / _STEPS) ** view.gamma)
-    table = np.minimum(260 * window, 255).astype(np.uint8)
-    return np.take(table, np.clip(steps, 0, 2 * _STEPS - 1).astype(np.uint16))
-
-
-_NORMAL = (np.sqrt(2) * erfinv((np.arange(256) + 0.5) / 128 - 1)).astype(np.float32)
-"""Quantiles of the normal distribution: a random byte draws one, ten times as fast as the exact."""
-_STEPS = 2048
-"""Grey steps between the ends of the window, before the eight bits of the file."""

@@ -15,7 +15,7 @@ Part = tuple[Points, float, int]
 def tracheal_tube(chest: Chest, rng: np.random.Generator) -> list[Part]:
     """Draw an endotracheal tube: two walls, ending above the carina."""
     x, tip = -chest.view.turn, rng.uniform(0.3, 0.45)
-    return [(curve((x + side, -0.9), (x + side, tip)), 0.022, 190) for side in (-0.028, 0.028)]
+    return [(curve((x + side, -0.9), (x + side, tip)), 0.03, 190) for side in (-0.028, 0.028)]
 
 
 def central_line(chest: Chest, rng: np.random.Generator) -> list[Part]:
@@ -27,7 +27,7 @@ def central_line(chest: Chest, rng: np.random.Generator) -> list[Part]:
         [(-1.35, 0.9), (-1.2, 0.35), (-0.8, 0.06), (-0.4, 0.07), (-0.19, 0.3)],
         [(0.9, 0.12), (0.55, 0.02), (0.25, 0.12), (-0.05, 0.28), (-0.15, 0.42)],
     ][int(rng.integers(4))]
-    return [(curve(*way, tip), 0.026, 200)]
+    return [(curve(*way, tip), 0.036, 200)]
 
 
 def pacemaker(chest: Chest, rng: np.random.Generator) -> list[Part]:
@@ -37,9 +37,9 @@ def pacemaker(chest: Chest, rng: np.random.Generator) -> list[Part]:
     top = rng.uniform(-0.03, 0.03)
     route = [(x - 0.08, y - 0.06), (0.4, 0.05 + top), (0.12, 0.2), (-0.13, 0.5), (-0.18, 0.95)]
     base = chest.dome(LEFT)
-    leads: list[Part] = [(curve(*route, (-0.05, base - 0.16), (0.34, base - 0.08)), 0.022, 220)]
+    leads: list[Part] = [(curve(*route, (-0.05, base - 0.16), (0.34, base - 0.08)), 0.03, 220)]
     if rng.random() < 0.5:
-        leads.append((curve(*route, (-0.2, base - 0.38)), 0.022, 220))
+        leads.append((curve(*route, (-0.2, base - 0.38)), 0.03, 220))
     return [*leads, (box, 0.19, 235)]
 
 
@@ -50,7 +50,7 @@ def electrodes(chest: Chest, rng: np.random.Generator) -> list[Part]:
         x, y = x + rng.normal(0, 0.07), y + rng.normal(0, 0.07)
         parts.append((curve((x - 0.045, y), (x + 0.045, y), steps=3), 0.085, 215))
         end = (x + np.sign(x) * rng.uniform(0.2, 0.5), y + rng.uniform(0.5, 1.0))
-        parts.append((curve((x, y), (x + rng.normal(0, 0.15), y + 0.35), end), 0.018, 130))
+        parts.append((curve((x, y), (x + rng.normal(0, 0.15), y + 0.35), end), 0.024, 130))
     return parts
 
 
@@ -66,7 +66,7 @@ def gastric_tube(chest: Chest, rng: np.random.Generator) -> list[Part]:
     """Draw a feeding tube down the oesophagus into the stomach."""
     x, base = 0.04 - chest.view.turn, chest.dome(LEFT)
     end = (rng.uniform(0.35, 0.5), base + 0.3)
-    return [(curve((x, -0.9), (x, 0.3), (x + 0.02, 1.0), (0.1, base + 0.05), end), 0.026, 190)]
+    return [(curve((x, -0.9), (x, 0.3), (x + 0.02, 1.0), (0.1, base + 0.05), end), 0.036, 190)]
 
 
 Device = Callable[[Chest, np.random.Generator], list[Part]]

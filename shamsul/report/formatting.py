@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from shamsul.metrics import METRICS, PREFIX, Metric
+from shamsul.metrics import METRICS, Metric, kind_of, of_outlines, of_table
 
 RULES = {"otsu": "Otsu", "tuned": "tuned", "fixed": "fixed", "best": "best possible", "none": ""}
 """Names of the threshold rules, in the order of the report."""
@@ -17,20 +17,19 @@ MISSING = "–"
 
 def definitions(*tables: pd.DataFrame) -> list[Metric]:
     """Return the metrics that tables hold, in the order of `METRICS`."""
-    names = {
-        str(name).removeprefix(PREFIX["box"]) for table in tables for name in set(table["metric"])
-    }
+    names = {of_outlines(str(name)) for table in tables for name in set(table["metric"])}
     return [metric for name, metric in METRICS.items() if name in names]
 
 
 def metric_of(metric: str) -> Metric:
-    """Return the record of a metric, of outlines or of boxes."""
-    return METRICS[metric.removeprefix(PREFIX["box"])]
+    """Return the record of a metric, of any kind of mask."""
+    return of_table(metric)
 
 
 def title(metric: str) -> str:
-    """Return the title of a metric, which says where it is one of boxes."""
-    return metric_of(metric).title + (" (box)" if metric.startswith(PREFIX["box"]) else "")
+    """Return the title of a metric, which says where it is one of boxes or of evidence."""
+    kind = kind_of(metric)
+    return metric_of(metric).title + (f" ({kind})" if kind != "segmentation" else "")
 
 
 def view_name(metric: str, rule: str) -> str:

@@ -40,7 +40,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Localised:
-    """Localisation against one kind of mask, `segmentation` or `box`.
+    """Localisation against one kind of mask, as in `shamsul.metrics.PREFIX`.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Run:
 
     @cached_property
     def localised(self) -> list[Localised]:
-        """Localisation on test, one entry for each kind of mask, outlines before boxes."""
+        """Localisation on test, one entry for each kind of mask, outlines first."""
         summary = self.table("localisation")
         metrics = set(only(summary, split="test")["metric"])
         kinds = [kind for kind in PREFIX if PREFIX[kind] + "hit_rate" in metrics]
@@ -147,7 +147,7 @@ class Run:
 
     @cached_property
     def main(self) -> View | None:
-        """IoU under the first rule that can be used, outlines before boxes; None without masks."""
+        """IoU under the first rule that can be used, outlines before others; None without masks."""
         if self.leading is None:
             return None
         overlap = _overlap(self.leading)

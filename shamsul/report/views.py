@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from shamsul.evaluate.value_matrix import MACRO, POOLED
-from shamsul.metrics import FALSE_ALARMS, PREFIX
+from shamsul.metrics import FALSE_ALARMS, PREFIX, kind_of
 from shamsul.report.differences import Difference, Lookup
 from shamsul.report.figures import box_plot, ramp
 from shamsul.report.filters import only
@@ -90,8 +90,8 @@ class View:
 
     @property
     def kind(self) -> str:
-        """Kind of the masks, `segmentation` or `box`."""
-        return "box" if self.metric.startswith(PREFIX["box"]) else "segmentation"
+        """Kind of the masks, as in `shamsul.metrics.PREFIX`."""
+        return kind_of(self.metric)
 
     def pooled(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of the view's metric and threshold rule with all classes pooled."""
@@ -119,7 +119,7 @@ def views(
     Parameters
     ----------
     localisation, comparisons, per_image : tables of the evaluation.
-    kind : kind of the masks, `segmentation` or `box`.
+    kind : kind of the masks, as in `shamsul.metrics.PREFIX`.
     alarms : true to include the false alarms, which are of no kind of mask.
     methods : the methods of the run.
     classes : classes in the order of the report; others follow by name.

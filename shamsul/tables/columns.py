@@ -88,7 +88,7 @@ RULE = text(
     "Rule of the threshold; `none` where the metric needs no threshold.",
     *("otsu", "tuned", "fixed", "best", "none"),
 )
-METRIC = text("Name of the metric; those of boxes begin with `box_`.")
+METRIC = text("Name of the metric; those of boxes begin with `box_`, of evidence with `evidence_`.")
 NOTE = text("Reason why there is no interval; empty where there is one.")
 NUMBERS: Columns = {
     "n_masks": count("Pairs of image and class behind the row."),

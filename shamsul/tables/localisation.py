@@ -35,8 +35,8 @@ TABLES = (
         *_MEASURES,
         "Every metric of every image, class, method and threshold rule, on which all other tables "
         "of localisation rest. `threshold_rule` is `none` where a metric needs no threshold; "
-        "metrics of boxes begin with `box_`. An image without the finding has one metric, "
-        "`false_alarm_area`.",
+        "metrics of boxes begin with `box_`, those of evidence with `evidence_`. An image without "
+        "the finding has one metric, `false_alarm_area`.",
         {
             "image_id": IMAGE_ID,
             "patient_id": PATIENT_ID,
@@ -81,7 +81,7 @@ TABLES = (
         {
             "method": METHOD,
             "class": CLASS,
-            "kind": text("Kind of the masks.", "segmentation", "box"),
+            "kind": text("Kind of the masks.", "segmentation", "box", "evidence"),
             "level": Column("integer", "Level of the threshold.", low=0, high=1023),
             "threshold": share("Threshold on the map scaled to 0-1, `level` / 1023."),
             "n_masks": count("Masks of the class on the tune split."),

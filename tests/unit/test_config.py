@@ -385,3 +385,12 @@ def test_keys_of_the_last_release_are_read_with_a_warning(caplog, path, value, n
     assert getattr(getattr(found, section), key) == (tuple(value) if section == "evaluate" else 3)
     (told,) = caplog.messages
     assert ".".join(path) in told and new in told
+
+
+def test_a_reader_whose_drawings_the_run_generates_is_simulated():
+    raw = yaml.safe_load((PROJECT / "config.yaml").read_text())
+    assert experiment.read(raw).simulated_readers == ("radiologist",)
+    methods = raw["explain"]["methods"]
+    own = {"method": "radiologist", "name": "dr_who", "segmentations": "mine.json"}
+    raw["explain"]["methods"] = [*methods, own]
+    assert experiment.read(raw).simulated_readers == ("radiologist",)

@@ -13,7 +13,7 @@ from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.cam import GradCam
 from shamsul.explain.consensus import Consensus
-from shamsul.explain.control import Blurred, Edges, Gaussian, MeanMask, Random
+from shamsul.explain.control import Blurred, Deviation, Edges, Gaussian, MeanMask, Random
 from shamsul.explain.shard import Shard, Supervision, Training
 from shamsul.geometry import Frame
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
@@ -282,3 +282,37 @@ def test_training_images_and_labels_are_in_one_order(tmp_path):
     again = Training(tmp_path / "images.h5", tmp_path / "labels.parquet")
     with pytest.raises(InputError, match=r"images.h5: is of other images than .*labels.parquet"):
         _ = again.labels
+
+
+def test_deviation_is_in_standard_deviations_of_the_healthy_images(tmp_path):
+    """Worked: healthy greys 90 and 110 have mean 100 and sd 10; a sick image does not count."""
+    greys = np.array([90, 110, 255])[:, None, None] * np.ones((3, SIZE, SIZE))
+    made = training(tmp_path, greys, {"No Finding": [1.0, 1.0, 0.0], "a": [np.nan, 0.0, 1.0]})
+    image = np.full((1, SIZE, SIZE), 100, np.uint8)
+    image[0, 4:8, 4:8], image[0, 20, 20] = 135, 80
+    of = Shard(Textures, Images(image, ["x"], []), ("a", "b"), 5, training=made)
+    maps = Deviation(sigma=0).heatmaps(of).heatmap
+    assert maps.shape == (1, 2, SIZE, SIZE) and (maps[0, 0] == maps[0, 1]).all()
+    assert np.allclose(maps[0, 0, 4:8, 4:8], 3.5) and maps[0, 0, 20, 20] == pytest.approx(2)
+    maps[0, 0, 4:8, 4:8] = maps[0, 0, 20, 20] = 0
+    assert not maps[0, 0].any()
+
+
+def test_deviation_of_greys_that_never_vary_is_in_grey_levels(tmp_path):
+    made = training(tmp_path, np.full((2, SIZE, SIZE), 7), {"No Finding": [1.0, 1.0]})
+    of = Shard(Textures, Images(np.full((1, SIZE, SIZE), 12, np.uint8), ["x"], []), ("a",), 5,
+               training=made)  # fmt: skip
+    assert np.allclose(Deviation().heatmaps(of).heatmap, 5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"No Finding": [1.0, 0.0]}, "1 images of .*images.h5 are labelled 'No Finding', and 2"),
+        ({"Edema": [1.0, 0.0]}, "'No Finding' is not among the run's classes"),
+    ],
+)
+def test_deviation_says_what_it_lacks(tmp_path, labels, message):
+    made = training(tmp_path, np.zeros((2, SIZE, SIZE)), labels)
+    with pytest.raises(InputError, match=message):
+        Deviation().heatmaps(shard(["x"], training=made))

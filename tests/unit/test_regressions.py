@@ -229,12 +229,13 @@ def test_only_the_first_rule_and_only_test():
     pd.testing.assert_frame_equal(rows, found(table))
 
 
-def test_boxes_have_no_shape():
-    table = made(kind="box_")
+@pytest.mark.parametrize("kind", ["box_", "evidence_"])
+def test_only_outlines_have_a_shape(kind):
+    table = made(kind=kind)
     rows = found(table)
     assert set(rows.index.get_level_values("predictor")) == {"probability"}
     assert set(rows.index.get_level_values("outcome")) == {
-        *("box_iou", "box_iou_gap", "box_hit_rate", "box_hit_rate_gap"),
+        *(f"{kind}iou", f"{kind}iou_gap", f"{kind}hit_rate", f"{kind}hit_rate_gap"),
     }
     without = found(made(), features=features_of(table).head(0))
     assert set(without.index.get_level_values("predictor")) == {"probability"}

@@ -18,8 +18,10 @@ from shamsul.evaluate.per_image import gather, per_image
 from shamsul.evaluate.repeats import repeats
 from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS, score
 from shamsul.evaluate.thresholds import tune, warn_of_few
+from shamsul.evaluate.value_matrix import matrices
 from shamsul.geometry import Frame
 from shamsul.labels import MARKER
+from shamsul.metrics import METRICS, PREFIX, kind_of, of_outlines
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
@@ -695,3 +697,31 @@ def test_scoring_imports_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS.parent, check=False)
     assert done.returncode == 0
+
+
+def test_evidence_is_scored_beside_outlines_and_stays_apart():
+    """The same masks as another kind have the same scores, under names of their own."""
+    both = pd.concat([masks(), masks("evidence")])
+    found, signs = score(heatmaps(), frames(), both, CLASSES)
+    part = {kind: rows.drop(columns="kind") for kind, rows in found.groupby("kind")}
+    outlines, evidence = (part[k].reset_index(drop=True) for k in ("segmentation", "evidence"))
+    pd.testing.assert_frame_equal(outlines, evidence)
+    assert set(signs["kind"]) == {"segmentation"}  # treatments of the sign are of outlines
+    masked_rows = found[found["kind"] != "none"]
+    table = _per_image(masked_rows, {"a": "tune", "b": "tune", "c": "test"})
+    plain = table[table["metric"].map(kind_of) == "segmentation"]
+    other = table[table["metric"].map(kind_of) == "evidence"]
+    assert "evidence_iou" in set(other["metric"]) and len(plain) == len(other) > 0
+    key = ["image_id", "class", "threshold_rule", "metric"]
+    renamed = other.assign(metric=other["metric"].map(of_outlines))
+    values = [t.set_index(key)["value"].sort_index() for t in (plain, renamed)]
+    pd.testing.assert_series_equal(*values)
+    # Values of two kinds are never resampled, compared or averaged together.
+    for matrix in matrices(table):
+        assert len({kind_of(metric) for _, metric, _ in matrix.columns}) == 1
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("kind", PREFIX)
+def test_a_metric_of_any_kind_of_mask_is_known_by_its_name(kind, name):
+    assert kind_of(PREFIX[kind] + name) == kind and of_outlines(PREFIX[kind] + name) == name

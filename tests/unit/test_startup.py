@@ -86,6 +86,10 @@ def shard(tmp_path_factory):
     frame = Frame.fit(40, 30, SIZE, "stretch")
     grey = rng.integers(0, 256, (2, SIZE, SIZE), np.uint8)
     write_images(Images(grey, NAMES, [frame] * 2), folder / "images.h5")
+    healthy = rng.integers(0, 256, (3, SIZE, SIZE), np.uint8)
+    write_images(Images(healthy, list("abc"), [frame] * 3), folder / "train.h5")
+    train = pd.DataFrame({"image_id": list("abc"), "No Finding": 1.0})
+    write_table(train, folder / "train.parquet")
     (folder / "maps").mkdir()
     for name in ("one", "other"):
         maps = rng.normal(size=(2, 2, 7, 7)).astype(np.float32)
@@ -120,6 +124,8 @@ def entries(folder):
         "--tune-masks", folder / "masks.parquet", "--manifests", folder / "manifest.parquet",
     ]  # fmt: skip
     yield from (({"method": name}, []) for name in ("random", "gaussian", "edges"))
+    train = ["--train-images", folder / "train.h5", "--train-labels", folder / "train.parquet"]
+    yield {"method": "deviation"}, train
     yield {"method": "mean_mask"}, tune
     yield {"method": "blurred", "of": "one"}, members
     yield {"method": "consensus", **two}, members

@@ -44,10 +44,14 @@ class ChexpertSource(DiskSource):
     """CheXlocalize's `gt_annotations_*.json` (polygons), drawn where there is no run length."""
     markers: str | None = None
     """Masks of a burnt-in marker, as the phantom generator writes them."""
+    evidence: str | None = None
+    """Masks of the pixels that show a finding, as the phantom generator writes them: those that
+    change when the finding alone is left out."""
 
     def files(self) -> list[str]:
         """Return the label and mask files, relative to `data.root`."""
-        return [f for f in (self.labels, self.segmentations, self.annotations, self.markers) if f]
+        masks = (self.segmentations, self.annotations, self.markers, self.evidence)
+        return [file for file in (self.labels, *masks) if file]
 
     def check(self, root: Path, classes: tuple[str, ...]) -> None:
         """Check files, folder and label columns; as `Source.check`."""
@@ -96,12 +100,13 @@ class ChexpertSource(DiskSource):
         As `DiskSource.read_masks`. `instances` is the number of polygons wherever there are any,
         since two that overlap are one in the run lengths.
         """
-        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        rows: dict[tuple[str, str, str], dict[str, Any]] = {}
         wanted = set(images["image_id"])
-        for file, reader in (
-            (self.annotations, read_polygons),
-            (self.segmentations, read_run_lengths),
-            (self.markers, read_run_lengths),
+        for file, reader, kind in (
+            (self.annotations, read_polygons, "segmentation"),
+            (self.segmentations, read_run_lengths, "segmentation"),
+            (self.markers, read_run_lengths, "segmentation"),
+            (self.evidence, read_run_lengths, "evidence"),
         ):
             if file:
                 content = read_json(root / file)
@@ -112,13 +117,14 @@ class ChexpertSource(DiskSource):
                     )
                 for image_id in sorted(wanted & set(content)):
                     for row in reader(content[image_id], f"{root / file}: {image_id}"):
-                        key = image_id, row["class"]
+                        key = image_id, row["class"], kind
                         drawn = row["instances"] or rows.get(key, {}).get("instances", 0)
-                        rows[key] = {"image_id": image_id, **row, "instances": drawn}
+                        own = {"image_id": image_id, "kind": kind, "instances": drawn}
+                        rows[key] = {**row, **own}
         kept = [row for _, row in sorted(rows.items()) if area(row)]
-        table = pd.DataFrame(kept, columns=["image_id", *MASK_ROW])
+        table = pd.DataFrame(kept, columns=["image_id", "kind", *MASK_ROW])
         table["instances"] = table["instances"].astype("int64")
-        return table.assign(annotator="chexlocalize", kind="segmentation")[MASK_COLUMNS]
+        return table.assign(annotator="chexlocalize")[MASK_COLUMNS]
 
 
 def _column(table: pd.DataFrame, name: str) -> pd.Series:

@@ -18,17 +18,19 @@ PHANTOM_FILES: dict[Split, dict[str, str]] = {
         "labels": "CheXpert/val_labels.csv",
         "masks": "CheXlocalize/gt_segmentations_val.json",
         "markers": "CheXlocalize/marker_segmentations_val.json",
+        "evidence": "CheXlocalize/evidence_segmentations_val.json",
     },
     "test": {
         "labels": "CheXpert/test_labels.csv",
         "masks": "CheXlocalize/gt_segmentations_test.json",
         "markers": "CheXlocalize/marker_segmentations_test.json",
+        "evidence": "CheXlocalize/evidence_segmentations_test.json",
         "reader": "CheXlocalize/hb_segmentations_test.json",
         "points": "CheXlocalize/hb_salient_pt_test.json",
     },
 }
 """Files that the generator writes, by split and content, named as in the published archives.
-Markers are the generator's own. Method `radiologist` reads `reader` and `points`."""
+Markers and evidence are the generator's own. Method `radiologist` reads `reader` and `points`."""
 
 
 class Confounder(Section):
@@ -71,7 +73,7 @@ class PhantomSource(Source):
             file
             for split in self.splits
             for kind, file in PHANTOM_FILES[split].items()
-            if kind in ("labels", "masks", "markers")
+            if kind in ("labels", "masks", "markers", "evidence")
         ]
 
     def generated_files(self) -> list[str]:
@@ -93,6 +95,7 @@ class PhantomSource(Source):
                 "images": str(Path(PHANTOM_FILES[split]["labels"]).parent),
                 "segmentations": PHANTOM_FILES[split].get("masks"),
                 "markers": PHANTOM_FILES[split].get("markers"),
+                "evidence": PHANTOM_FILES[split].get("evidence"),
             }
             for split in self.splits
         ]

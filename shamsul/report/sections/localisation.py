@@ -44,7 +44,7 @@ def all_metrics(localisation: pd.DataFrame, kind: str, alarms: bool, methods: Me
     Parameters
     ----------
     localisation : table `localisation`.
-    kind : kind of the masks, `segmentation` or `box`.
+    kind : kind of the masks, as in `shamsul.metrics.PREFIX`.
     alarms : true to include the false alarms.
     methods : the methods of the run.
     """

@@ -38,7 +38,7 @@ def signs(table: pd.DataFrame, kind: str, methods: Methods) -> Grid | None:
     Parameters
     ----------
     table : table `signs`.
-    kind : kind of the masks, `segmentation` or `box`.
+    kind : kind of the masks, as in `shamsul.metrics.PREFIX`.
     methods : the methods of the run.
     """
     groups = {

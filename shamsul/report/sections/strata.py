@@ -10,7 +10,7 @@ import pandas as pd
 
 from shamsul.evaluate.strata import VARIABLES
 from shamsul.evaluate.value_matrix import POOLED
-from shamsul.metrics import METRICS, PREFIX
+from shamsul.metrics import METRICS, PREFIX, kind_of, of_outlines
 from shamsul.report.filters import only
 from shamsul.report.formatting import RULES, interval, number, p_says, signed
 from shamsul.report.method_table import Cell, Grid, Heading, lay
@@ -132,9 +132,10 @@ def lines(regressions: pd.DataFrame, view: View, methods: Methods) -> list[tuple
 
 
 def _outcome(name: str, rule: str) -> str:
-    plain = name.removeprefix(PREFIX["box"])
+    plain, kind = of_outlines(name), kind_of(name)
     title = METRICS[plain.removesuffix("_gap")].title
-    title += " of boxes" * (plain != name) + f", {rule}" * bool(rule)
+    title += {"box": " of boxes", "evidence": " of evidence"}.get(kind, "")
+    title += f", {rule}" * bool(rule)
     return f"{title}: the radiologist's less the method's" if plain.endswith("_gap") else title
 
 
