@@ -11,6 +11,7 @@ import pandas as pd
 from shamsul.evaluate.parameters import Comparison
 from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices
 from shamsul.evaluate.verdicts import TESTED, tested
+from shamsul.metrics import of_table
 
 GROUP = ["metric", "threshold_rule", "class"]
 COMPARISONS = [*GROUP, "method_a", "method_b", *NUMBERS, *TESTED]
@@ -19,8 +20,8 @@ COMPARISONS = [*GROUP, "method_a", "method_b", *NUMBERS, *TESTED]
 def comparisons(table: pd.DataFrame, settings: Comparison, seed: int) -> pd.DataFrame:
     """Return the differences between all pairs of methods on test.
 
-    A pair is compared on the masks that both methods were scored on. The pairs of the same metric,
-    threshold_rule and class are one family.
+    A pair is compared on the masks that both methods were scored on, by the metrics that judge. The
+    pairs of the same metric, threshold_rule and class are one family.
 
     Parameters
     ----------
@@ -46,10 +47,14 @@ def comparisons(table: pd.DataFrame, settings: Comparison, seed: int) -> pd.Data
 
 
 def families(wide: ValueMatrix) -> Iterator[tuple[str, str, dict[str, int]]]:
-    """Yield each rule and metric of a matrix, with the places of the methods' columns by name."""
+    """Yield each rule and metric of a matrix, with the places of the methods' columns by name.
+
+    Metrics that do not judge, such as ceilings, make no family: there is nothing to be better in.
+    """
     numbered = enumerate(wide.columns)
     for (rule, metric), group in itertools.groupby(numbered, key=lambda item: item[1][:2]):
-        yield rule, metric, {method: place for place, (_, _, method) in group}
+        if of_table(metric).better != "neither":
+            yield rule, metric, {method: place for place, (_, _, method) in group}
 
 
 def _family(

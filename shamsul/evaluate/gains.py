@@ -25,7 +25,7 @@ FAMILY = ["reference", "class", "threshold_rule", "metric"]
 GAINS = [
     *("split", "reference", "reference_method", "class", "method", "threshold_rule", "metric"),
     *(*NUMBERS, "prior_masks", "mean", "reference_mean", *TESTED[:-1]),
-    *("percent", "percent_low", "percent_high", "note"),
+    *("ceiling", "ceiling_share", "percent", "percent_low", "percent_high", "note"),
 ]
 
 
@@ -47,6 +47,9 @@ def gains(table: pd.DataFrame, settings: Comparison, roles: Roles, seed: int) ->
     threshold_rule, metric, n_masks, n_images, n_patients, prior_masks (masks of tune that a
     position prior of the class is made of), mean, reference_mean (on the same image x class
     pairs), and what `shamsul.evaluate.verdicts` tells of the first less the second.
+    ceiling : mean on the same pairs of what the expert's mask itself would have at the method's
+    resolution; NaN for metrics that have none. ceiling_share : ``(mean - reference_mean) / (ceiling
+    - reference_mean)``, the share of what the resolution leaves to gain; NaN where it leaves none.
     percent, percent_low, percent_high : shortfall of the method from the radiologist, in percent of
     the radiologist's mean (CheXlocalize's percent decrease): 100 where it finds nothing, negative
     where it is better. For a metric that is better when lower it is the excess. NaN for other
@@ -60,7 +63,9 @@ def gains(table: pd.DataFrame, settings: Comparison, roles: Roles, seed: int) ->
             of_prior = sum(masks.values()) if name in (POOLED, MACRO) else masks.get(name, 0)
             for rule, metric, places in families(wide):
                 for role in ROLES:
-                    part = _against(wide, metric, places, role, roles.get(role), settings, seed)
+                    part = _against(
+                        wide, (rule, metric), places, role, roles.get(role), settings, seed
+                    )
                     if part is not None:
                         part["prior_masks"] = of_prior if role == "prior" else 0
                         names = {"class": name, "threshold_rule": rule, "metric": metric}
@@ -82,7 +87,7 @@ def tune_masks(table: pd.DataFrame) -> dict[str, int]:
 
 def _against(
     wide: ValueMatrix,
-    metric: str,
+    measured: tuple[str, str],
     places: dict[str, int],
     role: str,
     reference: str | None,
@@ -92,6 +97,7 @@ def _against(
     """Return the rows of one rule, metric, class and reference; None where there are none."""
     if reference not in places:
         return None
+    _, metric = measured
     own = {method: place for method, place in places.items() if method != reference}
     values, theirs = wide.values[:, list(own.values())], wide.values[:, [places[reference]]]
     both = ~np.isnan(values) & ~np.isnan(theirs)
@@ -112,9 +118,35 @@ def _against(
         "mean": _mean(values, weights),
         "reference_mean": _mean(theirs, weights),
         **tested(values - theirs, wide.patients, number, metric, settings, seed, weights),
+        **_ceilings(
+            wide, measured, values, theirs, [list(own)[index] for index in compared], weights
+        ),
         **_shortfall(wide, metric, values, theirs, weights, settings, role == "radiologist"),
     }
     return pd.DataFrame(found)
+
+
+def _ceilings(
+    wide: ValueMatrix,
+    measured: tuple[str, str],
+    values: Array,
+    theirs: Array,
+    methods: list[str],
+    weights: Array,
+) -> dict[str, Array]:
+    """Return the ceilings of values (N, K) of methods, and the share of the room below them."""
+    places = {column: place for place, column in enumerate(wide.columns)}
+    rule, metric = measured
+    found = np.full(values.shape[1], np.nan)
+    for index, method in enumerate(methods):
+        place = places.get((rule, f"{metric}_ceiling", method))
+        if place is not None:
+            own = np.where(np.isnan(values[:, index]), np.nan, wide.values[:, place])
+            found[index] = _mean(own[:, None], weights[:, [index]])[0]
+    room = found - _mean(theirs, weights)
+    gained = _mean(values, weights) - _mean(theirs, weights)
+    share = np.divide(gained, room, out=np.full_like(room, np.nan), where=room > 0)
+    return {"ceiling": found, "ceiling_share": share}
 
 
 def _shortfall(
@@ -127,10 +159,10 @@ def _shortfall(
     wanted: bool,
 ) -> dict[str, Array]:
     """Return the percent by which values (N, K) fall short of a radiologist's, with its limits."""
-    sign = {"higher": -1.0, "lower": 1.0, "neither": np.nan}[of_table(metric).better]
+    sign = -1.0 if of_table(metric).better == "higher" else 1.0
     nothing = np.full(values.shape[1], np.nan)
     names = ("percent", "percent_low", "percent_high")
-    if not wanted or np.isnan(sign):
+    if not wanted:
         return dict.fromkeys(names, nothing)
     short, counts = patient_sums((values - theirs) * sign * weights, wide.patients)
     totals = np.stack([short, patient_sums(theirs * weights, wide.patients)[0]], axis=1)

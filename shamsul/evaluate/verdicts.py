@@ -13,13 +13,12 @@ from shamsul.evaluate.sign_flips import Family, sign_flips
 from shamsul.metrics import of_table
 
 VERDICTS = (
-    *("better", "worse", "higher", "lower"),
-    *("equivalent", "not distinguishable", "cannot be told", "the same", ""),
+    *("better", "worse", "equivalent", "not distinguishable"),
+    *("cannot be told", "the same", ""),
 )
 """Verdicts on a difference.
 
-better, worse : the adjusted p is below 1 - `confidence`; `higher` and `lower` where the metric
-does not judge.
+better, worse : the adjusted p is below 1 - `confidence`.
 equivalent : the difference is smaller than `margin`.
 not distinguishable : neither, though these patients could have told.
 cannot be told : the least adjusted p that these patients allow is not below 1 - `confidence`.
@@ -49,7 +48,7 @@ def tested(
     differences : (N, K), NaN where one is missing.
     patients : (N,) names of patients.
     n_patients : (K,) numbers of patients with a difference.
-    metric : name in a table.
+    metric : name in a table, of a metric that judges.
     weights : (N, K) weights of the differences.
     """
     judged = of_table(metric)
@@ -70,11 +69,7 @@ def tested(
 
 def _verdicts(found: Family, same: Array, better: str, alpha: float) -> list[str]:
     """Return the verdicts (K) on a family; `better` is the metric's better direction."""
-    above, below = {
-        "higher": ("better", "worse"),
-        "lower": ("worse", "better"),
-        "neither": ("higher", "lower"),
-    }[better]
+    above, below = ("better", "worse") if better == "higher" else ("worse", "better")
     words = []
     for index in range(len(same)):
         if np.isnan(found.p_adjusted[index]):

@@ -112,7 +112,7 @@ TESTED: Columns = {
     "detectable": number("Difference that would be found with a chance of 80 %.", 0),
     "verdict": text(
         "Verdict on the first method.",
-        *("better", "worse", "higher", "lower", "equivalent", "not distinguishable"),
+        *("better", "worse", "equivalent", "not distinguishable"),
         *("cannot be told", "the same", ""),
     ),
 }

@@ -60,6 +60,8 @@ TABLES = (
             "mean": number("Mean of the method on the pairs that both have."),
             "reference_mean": number("Mean of the reference on the same pairs."),
             **TESTED,
+            "ceiling": number("Mean of the expert's mask itself at the method's resolution."),
+            "ceiling_share": number("Difference, as a share of what the ceiling leaves to gain."),
             "percent": number("Shortfall from the radiologist's mean.", unit="%"),
             "percent_low": number("Lower end of its interval.", unit="%"),
             "percent_high": number("Upper end of its interval.", unit="%"),

@@ -44,6 +44,8 @@ class Finding:
     best : method that competes with the highest mean, and that mean with its limits.
     prior, reader : difference of that method to the position prior and to the radiologist, None
         where there is none.
+    ceiling, ceiling_share : mean that the expert's mask itself has at that method's resolution, and
+        the gain over the prior as a share of the room below it; NaN where not known.
     prior_mean, prior_masks : mean of the position prior, and the masks that it is made of.
     better : methods that compete and are better than the prior.
     compared : number of methods that compete and were compared with the prior.
@@ -56,6 +58,8 @@ class Finding:
     best: tuple[str, float, float, float] | None
     prior: Difference | None
     reader: Difference | None
+    ceiling: float
+    ceiling_share: float
     prior_mean: float
     prior_masks: int
     better: list[str]
@@ -276,6 +280,7 @@ def findings(
                 best=first and tuple(first[name] for name in ("method", "mean", "low", "high")),
                 prior=_of(first, prior),
                 reader=_of(first, reader),
+                **_ceiling(first, prior or reader),
                 prior_mean=prior[0]["reference_mean"] if prior else float("nan"),
                 prior_masks=int(prior[0]["prior_masks"]) if prior else 0,
                 compared=len(prior),
@@ -291,6 +296,14 @@ def _of(first: Mapping[Any, Any] | None, rows: Sequence[Mapping[Any, Any]]) -> D
     return next(
         (Difference.of(row) for row in rows if first and row["method"] == first["method"]), None
     )
+
+
+def _ceiling(
+    first: Mapping[Any, Any] | None, rows: Sequence[Mapping[Any, Any]]
+) -> dict[str, float]:
+    """Return the first method's ceiling, and its gain as a share of the room below it."""
+    own = next((row for row in rows if first and row["method"] == first["method"]), {})
+    return {name: own.get(name, float("nan")) for name in ("ceiling", "ceiling_share")}
 
 
 def over_prior(verdicts: Sequence[str]) -> str:
