@@ -104,7 +104,7 @@ def _against(
     compared = np.flatnonzero(both.any(axis=0))
     if not len(compared):
         return None
-    both = both[:, compared]
+    both, methods = both[:, compared], [list(own)[index] for index in compared]
     values = np.where(both, values[:, compared], np.nan)
     theirs = np.where(both, theirs, np.nan)
     numbers, weights = wide.numbers(values), wide.weights(values)
@@ -113,14 +113,12 @@ def _against(
         "split": wide.split,
         "reference": role,
         "reference_method": reference,
-        "method": [list(own)[index] for index in compared],
+        "method": methods,
         **numbers,
         "mean": _mean(values, weights),
         "reference_mean": _mean(theirs, weights),
         **tested(values - theirs, wide.patients, number, metric, settings, seed, weights),
-        **_ceilings(
-            wide, measured, values, theirs, [list(own)[index] for index in compared], weights
-        ),
+        **_ceilings(wide, measured, values, theirs, methods, weights),
         **_shortfall(wide, metric, values, theirs, weights, settings, role == "radiologist"),
     }
     return pd.DataFrame(found)

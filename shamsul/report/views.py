@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,12 +47,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Standing:
-    """A method's pooled mean and its differences, None where there is nothing to compare with."""
+    """A method's pooled mean, its ceiling, and its differences.
+
+    The ceiling is NaN where the metric has none, a difference None where nothing is compared.
+    """
 
     method: str
     mean: float
     low: float
     high: float
+    ceiling: float
     to_control: Difference | None
     to_best: Difference | None
 
@@ -133,7 +138,10 @@ def views(
         own = only(summary, **key)
         if len(own):
             against = Lookup(only(comparisons, **key))
-            found.append(_view(metric, rule, own, against, only(values, **key), methods, classes))
+            above = only(summary, **key | {"metric": f"{metric}_ceiling", "class": POOLED})
+            ceilings = dict(zip(above["method"], above["mean"], strict=True))
+            drawn = only(values, **key)
+            found.append(_view(metric, rule, own, ceilings, against, drawn, methods, classes))
     return found
 
 
@@ -150,6 +158,7 @@ def _view(
     metric: str,
     rule: str,
     summary: pd.DataFrame,
+    ceilings: Mapping[str, float],
     against: Lookup,
     values: pd.DataFrame,
     methods: Methods,
@@ -164,7 +173,7 @@ def _view(
         most = [max(row[key] for row in own) for key in ("n_masks", "n_patients")]
         columns.append(Column(name, *most))
     control = methods.baseline if methods.baseline in names else None
-    standings = _standings(cells, names, better, methods, control, against)
+    standings = _standings(cells, ceilings, names, better, methods, control, against)
     contest = [row for row in standings if methods.competes(row.method)]
     first, second = [*contest[:2], None, None][:2]
     title = view_name(metric, rule)
@@ -201,6 +210,7 @@ Cells = Mapping[tuple[Any, Any], Mapping[Any, Any]]
 
 def _standings(
     cells: Cells,
+    ceilings: Mapping[str, float],
     names: Sequence[str],
     better: str,
     methods: Methods,
@@ -217,7 +227,7 @@ def _standings(
     rows = [cells[POOLED, name] for name in order]
     return [
         Standing(
-            *(name, row["mean"], row["low"], row["high"]),
+            *(name, row["mean"], row["low"], row["high"], ceilings.get(name, math.nan)),
             *(against(POOLED, name, control), against(POOLED, name, best)),
         )
         for name, row in zip(order, rows, strict=True)
