@@ -23,7 +23,7 @@ def auroc_limits(
     Parameters
     ----------
     auroc : estimate in [0, 1].
-    variance : its variance over patients; NaN makes limits of NaN.
+    variance : variance of the estimate over patients; NaN makes limits of NaN.
     positives, negatives : numbers of images and of patients.
     confidence : coverage in (0, 1); t has one degree of freedom less than the fewer patients.
     """

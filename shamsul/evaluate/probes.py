@@ -36,7 +36,7 @@ def summarise(
     which count as maps of zeros), n_undefined (pairs for which the metric is not defined, such as
     where the fill takes no evidence away), n_images, n_patients, mean, low, high, note (why there
     is no interval).
-    verdict : of `sanity`, whether the method passes a metric that is a gate: `passes` where the
+    verdict : result of the method under a metric of `sanity` that is a gate: `passes` where the
         whole interval lies below its limit, `fails` where it lies above, else `cannot be told`;
         empty for other metrics.
     All methods have the same images and classes; one without any map among those that were probed

@@ -59,8 +59,8 @@ def regressions(
         features, of the outcome.
     spearman, spearman_low, spearman_high, spearman_p : correlation of the ranks within classes,
         NaN where the outcome does not vary.
-    images_slope, images_low, images_high, images_p : as CheXlocalize has it, the line through all
-        classes; its t interval and test, which take images as independent.
+    images_slope, images_low, images_high, images_p : line through all classes, as
+        CheXlocalize has it; its t interval and test, which take images as independent.
     note : why there is no interval or no slope.
     """
     headline = [("none", "hit_rate"), (settings.thresholds[0], "iou")]

@@ -29,7 +29,7 @@ def sample_size(
 
     Returns
     -------
-    class, n_masks, n_patients : as the run has them.
+    class, n_masks, n_patients : key and numbers of the run.
     detectable : difference that the run would find with a chance of 80 %; NaN where too few
         patients could tell none.
     then : the same with `patients` patients.

@@ -40,7 +40,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Family:
-    """What sign flips tell of K mean differences, (K,) each.
+    """Results of sign flips of K mean differences, (K,) each.
 
     Attributes
     ----------
