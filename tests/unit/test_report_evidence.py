@@ -62,8 +62,8 @@ def row_of(grid, method):
     [
         ([], "3 explanation methods"),
         (["control"], "2 explanation methods and a control"),
-        (["control", "human"], "an explanation method, a control and a radiologist"),
-        (["control", "control", "human"], "2 controls and a radiologist"),
+        (["control", "human"], "an explanation method, a control and a reader"),
+        (["control", "control", "human"], "2 controls and a reader"),
     ],
 )
 def test_kinds_are_counted_apart(kinds, said):
