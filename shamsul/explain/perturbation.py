@@ -73,7 +73,7 @@ class SuperpixelOptions(FillOptions):
         Parameters
         ----------
         samples : number of samples.
-        times : how many samples each segment needs, in words: `twice`.
+        times : number of samples that each segment needs, in words: `twice`.
         needed : least number of samples.
         """
         if "samples" in self.model_fields_set or "segments" not in self.model_fields_set:

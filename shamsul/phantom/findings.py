@@ -99,14 +99,14 @@ class Finding(Protocol):
 def consolidation(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
     """Draw one lobe, homogeneously dense, cut off by its fissure; vessels vanish in it."""
     side, upper = int(rng.choice(SIDES)), rng.random() < 0.45
-    size, dome = 0.85 + 0.35 * severity, scene.chest.dome(side)
+    size, dome = 0.95 + 0.35 * severity, scene.chest.dome(side)
     y = 0.45 if upper else dome - 0.18
     lobe = scene.blob(side * rng.uniform(0.5, 0.62), y, 0.38 * size, 0.32 * size, rng, 0.2, 0.1)
     x, down = scene.canvas.grid
     fissure = (0.78 if upper else dome - 0.42) + 0.06 * np.abs(x)
     edge = (fissure - down) if upper else (down - fissure)
     lobe = lobe * np.clip(edge / np.float32(0.02), 0, 1) * scene.lung(side)
-    density = rng.uniform(0.72, 0.88)
+    density = rng.uniform(0.8, 0.92)
     return Effect(visible(lobe, scene, 0.5), fill=density * lobe, empty=0.8 * lobe)
 
 
@@ -139,7 +139,7 @@ def edema(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
     wing = np.exp(
         -(((np.abs(x) - 0.38) / reach) ** 2) - ((y - centre) / np.float32(1.45 * reach)) ** 2
     )
-    spared = rng.uniform(0.0, 0.9)
+    spared = rng.uniform(0.3, 1.0)
     wing *= 1 - np.float32(spared) * (x * int(rng.choice(SIDES)) > 0)
     grain = np.clip(1 + 0.3 * scene.canvas.cloud(rng, 0.05), 0.2, 2)
     haze = wing * scene.layers.lungs
@@ -151,7 +151,7 @@ def edema(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
             lines.append((tube(kerley * (side, 1), 0.016), 255))
     mask = visible(haze, scene, 0.22)
     add = 0.24 * scene.canvas.field(*lines) * scene.layers.lungs
-    return Effect(mask, fill=np.minimum((0.33 + 0.15 * severity) * haze * grain, 0.9), add=add)
+    return Effect(mask, fill=np.minimum((0.37 + 0.16 * severity) * haze * grain, 0.9), add=add)
 
 
 def atelectasis(scene: Scene, severity: float, rng: np.random.Generator) -> Effect:
@@ -189,11 +189,11 @@ def lung_lesion(scene: Scene, severity: float, rng: np.random.Generator) -> Effe
     add = np.zeros(scene.canvas.shape, np.float32)
     mask = np.zeros(scene.canvas.shape, bool)
     for number in range(1 + int(rng.choice(4, p=[0.3, 0.25, 0.25, 0.2]))):
-        radius = rng.uniform(0.1, 0.125) + 0.05 * severity * (number == 0)
+        radius = rng.uniform(0.115, 0.14) + 0.06 * severity * (number == 0)
         side, height = int(rng.choice(SIDES)), rng.uniform(0.25, scene.floor(LEFT) - 0.15)
         middle = side * rng.uniform(0.38, wall(height) - 0.12)
         squared = ((x - middle) ** 2 + (y - height) ** 2) / np.float32(radius**2)
-        add += rng.uniform(1.6, 2.0) * np.sqrt(np.clip(1.05 - squared, 0, 1))
+        add += rng.uniform(1.5, 1.8) * np.sqrt(np.clip(1.05 - squared, 0, 1))
         mask |= squared < 1
     return Effect(mask & (scene.layers.lungs > 0.5), add=add * scene.layers.lungs)
 
@@ -213,7 +213,7 @@ def pneumothorax(scene: Scene, severity: float, rng: np.random.Generator) -> Eff
     away = (1 - inner) * scene.lung(side) * base * lateral
     line = scene.canvas.fill(tube(collapsed[7:36], 0.02)) * scene.lung(side) * base * lateral
     mask = (away > 0.5) & (scene.layers.lungs > 0.5)
-    return Effect(mask, add=0.5 * line - 0.65 * away, empty=away)
+    return Effect(mask, add=0.75 * line - 0.7 * away, empty=away)
 
 
 def fluid_height(severity: float) -> float:
@@ -228,7 +228,7 @@ def pleural_effusion(scene: Scene, severity: float, rng: np.random.Generator) ->
     first = int(rng.choice(SIDES))
     fluid = np.zeros(scene.canvas.shape, np.float32)
     for side in (first, -first) if both else (first,):
-        depth = (0.33 + fluid_height(severity)) * (1 if side == first else rng.uniform(0.7, 1))
+        depth = (0.31 + fluid_height(severity)) * (1 if side == first else rng.uniform(0.7, 1))
         climb = (0.22 + 0.14 * severity) * np.clip((np.abs(x) - 0.35) / np.float32(0.6), 0, 1) ** 2
         surface = scene.chest.angle(side) - depth - climb
         fluid += np.clip((y - surface) / np.float32(0.05) + 0.5, 0, 1) * scene.lung(side)

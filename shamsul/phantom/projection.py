@@ -120,7 +120,7 @@ def _skeleton(canvas: Canvas, chest: Chest, breaks: list[Fracture]) -> Field:
     bones = canvas.field(*behind, weight=0.55)
     bones += canvas.field(*front, weight=0.55)
     if breaks:
-        bones += canvas.field(*((_callus(chest, b), 255) for b in breaks if b.callus), weight=1.5)
+        bones += canvas.field(*((_callus(chest, b), 255) for b in breaks if b.callus), weight=1.3)
 
     y = np.arange(-0.9, 2.8, 0.175)
     middle = build.scoliosis * np.sin(2.2 * y) + turn
@@ -176,7 +176,7 @@ def break_point(chest: Chest, fracture: Fracture) -> tuple[float, float]:
 
 
 def _callus(chest: Chest, fracture: Fracture) -> Points:
-    return ellipse(*break_point(chest, fracture), fracture.callus * 1.1, fracture.callus)
+    return ellipse(*break_point(chest, fracture), fracture.callus * 1.5, fracture.callus * 0.75)
 
 
 def _airways(canvas: Canvas, chest: Chest, rng: np.random.Generator) -> Field:

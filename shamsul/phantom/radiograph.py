@@ -210,8 +210,8 @@ def _breaks(severity: float, rng: np.random.Generator) -> list[Fracture]:
             rib=first + number,
             side=side,
             place=float(np.clip(place + rng.normal(0, 0.03), 0.3, 0.9)),
-            step=rng.uniform(0.11, 0.14),
-            callus=rng.uniform(0.09, 0.115) if rng.random() < 0.85 else 0.0,
+            step=rng.uniform(0.13, 0.17),
+            callus=rng.uniform(0.1, 0.13) if rng.random() < 0.85 else 0.0,
         )
         for number in range(3 + round(2 * severity))
     ]
@@ -227,7 +227,7 @@ def _anatomical_masks(
         if "Cardiomegaly" not in present:
             del masks["Cardiomegaly"]
     if breaks:
-        spots = [ellipse(*break_point(scene.chest, b), 0.14, 0.12) for b in breaks]
+        spots = [ellipse(*break_point(scene.chest, b), 0.17, 0.13) for b in breaks]
         masks["Fracture"] = scene.canvas.fill(*spots) > 0.5
     return masks
 

@@ -66,16 +66,16 @@ class Habit:
 
 
 HABITS: dict[str, Habit] = {
-    "Enlarged Cardiomediastinum": Habit(1.0, 0.1),
-    "Cardiomegaly": Habit(1.0, 0.1),
-    "Lung Lesion": Habit(0.9, 0.1),
-    "Lung Opacity": Habit(0.8, 0.1),
-    "Edema": Habit(0.9, 0.1),
-    "Consolidation": Habit(0.9, 0.1),
-    "Atelectasis": Habit(0.9, 0.1),
-    "Pneumothorax": Habit(0.9, 0.1),
-    "Pleural Effusion": Habit(0.9, 0.1),
-    "Support Devices": Habit(0.95, 0.1),
+    "Enlarged Cardiomediastinum": Habit(1.0, 0.09),
+    "Cardiomegaly": Habit(1.0, 0.08),
+    "Lung Lesion": Habit(0.82, 0.08),
+    "Lung Opacity": Habit(0.66, 0.127),
+    "Edema": Habit(0.7, 0.13),
+    "Consolidation": Habit(0.865, 0.098),
+    "Atelectasis": Habit(0.85, 0.127),
+    "Pneumothorax": Habit(0.84, 0.08),
+    "Pleural Effusion": Habit(0.85, 0.127),
+    "Support Devices": Habit(1.0, 0.066),
 }
 """Habits of the reader by class."""
 

@@ -1,7 +1,7 @@
 """Differences between healthy radiographs that look like disease to who counts greys and edges.
 
 Lungs are darker or lighter, muscles, breasts and folds of skin lie over them, their markings are
-fine or coarse, and buttons and necklaces are left on. None of it is a finding. Without it the
+fine or coarse, and buttons, necklaces and zips are left on. None of it is a finding. Without it the
 greys alone, wherever they are, would tell some findings from their absence.
 """
 
@@ -68,15 +68,16 @@ def cover(layers: Layers, canvas: Canvas, chest: Chest, rng: np.random.Generator
 
 def bowel(layers: Layers, canvas: Canvas, chest: Chest, rng: np.random.Generator) -> None:
     """Put gas into the bowel under the diaphragm, and folds of a gown and sheet over everything."""
-    y = canvas.grid[1]
+    x, y = canvas.grid
     below = np.clip((y - np.float32(chest.dome(LEFT) + 0.2)) / np.float32(0.15), 0, 1)
+    below *= np.abs(x) < 0.9
     gas = np.clip(canvas.cloud(rng, 0.11) - np.float32(rng.uniform(0.6, 3.0)), 0, 1)
-    layers.body -= np.float32(0.8) * gas * below * (layers.body > 1)
-    layers.body += np.float32(rng.gamma(1.0, 0.012)) * canvas.cloud(rng, 0.04)
+    layers.body -= np.float32(0.8) * gas * below
+    layers.body += np.float32(rng.uniform(0, 0.025)) * canvas.cloud(rng, 0.04)
 
 
 def dress(layers: Layers, canvas: Canvas, chest: Chest, rng: np.random.Generator) -> None:
-    """Leave clothing and jewellery on: buttons, clips, a necklace; none is a device."""
+    """Leave on buttons, clips, a necklace, a bra's wires, a zip; none is a device."""
     things = []
     if rng.random() < 0.2:
         x, step = rng.uniform(-0.15, 0.15), rng.uniform(0.25, 0.4)
@@ -93,5 +94,13 @@ def dress(layers: Layers, canvas: Canvas, chest: Chest, rng: np.random.Generator
             angle = rng.uniform(0, np.pi)
             end = (x + 0.06 * np.cos(angle), y + 0.06 * np.sin(angle))
             things.append((tube(curve((x, y), end, steps=3), 0.025), 200))
+    if chest.build.breast and rng.random() < 0.4:
+        low, wide = 1.2 + 0.4 * chest.build.breast, rng.uniform(0.28, 0.38)
+        arc = curve((0.16, low - 0.12), (0.2 + wide / 3, low + 0.04), (0.2 + wide, low + 0.06),
+                    (0.2 + 1.7 * wide, low - 0.08), (0.2 + 1.9 * wide, low - 0.3))  # fmt: skip
+        things += [(tube(arc * (side, 1), 0.026), 190) for side in (RIGHT, LEFT)]
+    if rng.random() < 0.12:
+        x, top = rng.uniform(-0.12, 0.12), rng.uniform(-0.2, 0.3)
+        things.append((tube(curve((x, top), (x, top + 1.0), (x, 2.6)), 0.035), 130))
     if things:
         layers.body += canvas.field(*things, weight=1.6)

@@ -10,7 +10,7 @@ Kind = Literal["explanation", "control", "human"]
 KINDS: dict[Kind, tuple[str, str]] = {
     "explanation": ("an explanation method", "explanation methods"),
     "control": ("a control", "controls"),
-    "human": ("a radiologist", "radiologists"),
+    "human": ("a reader", "readers"),
 }
 """Names of one method and of several methods of a kind."""
 Origin = Literal["checkpoint", "elsewhere"]

@@ -99,6 +99,7 @@ def test_the_new_section_is_in_the_page_and_its_navigation(made, copy, tmp_path)
         copy,
         *("scripts/report.py", "--settings", json.dumps({"config": config, "kinds": KINDS})),
         *("--manifests", files.pop("manifest"), "--masks", files.pop("masks")),
+        *("--masked", files.pop("masked")),
         *("--tables", *files.values(), "--heatmaps", *results.heatmaps),
         *("--images", *results.images, "--digests", files["numbers"], "--html", page),
         *("--roots", json.dumps({name: str(folder) for name, folder in results.roots.items()})),

@@ -20,6 +20,7 @@ READ = {
     "heatmaps/radiologist/test-0000.h5": "scores/radiologist/test-0000.parquet",
     "shards/test-0000.files.parquet": "images/test-0000.h5",
     "shards/test-0000.masks.parquet": "scores/lime/test-0000.parquet",
+    "masked_classes.parquet": "scores/lime/test-0001.parquet",
     "scores/lime/test-0000.parquet": "tables/thresholds.parquet",
     "predictions.parquet": "tables/classification.parquet",
     "tables/per_image.parquet": "tables/localisation.parquet",

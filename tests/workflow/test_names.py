@@ -32,10 +32,9 @@ def named(finished, tmp_path_factory):
     for file in data.rglob("gt_segmentations_*.json"):
         masks = json.loads(file.read_text(encoding="utf-8"))
         names = OWN | {"Airspace Opacity": OWN["Lung Opacity"]}
-        own = {
-            key: {names.get(n, n): run for n, run in entry.items()} for key, entry in masks.items()
-        }
-        file.write_text(json.dumps(own), encoding="utf-8")
+        for image_id, entry in masks.items():
+            masks[image_id] = {names.get(name, name): drawn for name, drawn in entry.items()}
+        file.write_text(json.dumps(masks), encoding="utf-8")
 
     def source(split, labels, masks=None):
         return {
@@ -101,6 +100,7 @@ def test_what_is_exported_has_the_names(named, tmp_path):
 
 
 def test_shamsul_in_a_folder_with_braces_is_refused_in_one_line(finished, tmp_path):
+    (tmp_path / "{my}").mkdir()
     done = Experiment(tmp_path / "{my}", finished.configuration).snakemake("-n", check=False)
     (line,) = [line for line in done.stderr.splitlines() if "move shamsul to a folder" in line]
     assert done.returncode and "{my}: Snakemake reads braces" in line
