@@ -69,7 +69,7 @@ def main(
     }
     # The histograms of one method at a time fit into memory whatever the number of methods.
     for found in by_method(scores):
-        abstains = found["method"].iloc[0] in methods["abstain"]
+        abstains = bool(found["method"].isin(methods["abstain"]).all())
         gathered = measures.gather(found, manifest, repeated, abstains=abstains)
         chosen = tuning.tune(gathered, parameters)
         parts[thresholds].append(chosen)

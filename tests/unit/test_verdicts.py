@@ -28,7 +28,6 @@ def judge(*columns, metric="iou", least=5, margin=0.05):
         ("iou", ["better", "worse"]),
         ("box_iou", ["better", "worse"]),
         ("max_sensitivity", ["worse", "better"]),
-        ("otsu_area", ["higher", "lower"]),
     ],
 )
 def test_a_difference_is_judged_in_the_metrics_direction(metric, expected):
