@@ -38,8 +38,8 @@ def provenance(files: Iterable[Path]) -> dict[str, str]:
         if file.is_file():
             with file.open("rb") as content:
                 # A link stands for a path that Snakemake cannot name (`shamsul.job.links`).
-                name = file.readlink() if file.is_symlink() and file.parent.name == LINKS else file
-                found[f"sha256 of {name}"] = hashlib.file_digest(content, "sha256").hexdigest()
+                shown = file.readlink() if file.is_symlink() and file.parent.name == LINKS else file
+                found[f"sha256 of {shown}"] = hashlib.file_digest(content, "sha256").hexdigest()
     return found
 
 
