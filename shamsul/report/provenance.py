@@ -38,9 +38,8 @@ def provenance(files: Iterable[Path]) -> dict[str, str]:
         if file.is_file():
             with file.open("rb") as content:
                 # A link stands for a path that Snakemake cannot name (`shamsul.job.links`).
-                linked = file.is_symlink() and file.parent.name == LINKS
-                path = file.readlink() if linked else file
-                found[f"sha256 of {path}"] = hashlib.file_digest(content, "sha256").hexdigest()
+                shown = file.readlink() if file.is_symlink() and file.parent.name == LINKS else file
+                found[f"sha256 of {shown}"] = hashlib.file_digest(content, "sha256").hexdigest()
     return found
 
 
