@@ -38,7 +38,7 @@ CONFIG = experiment.read(yaml.safe_load((PROJECT / "config.yaml").read_text())).
 (SOURCE,) = CONFIG.data.sources
 assert isinstance(SOURCE, PhantomSource)
 SIZE, SEED = CONFIG.data.size, SOURCE.seed
-TEST = 200
+TEST = 250
 """Patients of the test split; the first are those of the default experiment."""
 QUANTILES = np.r_[1, np.arange(5, 100, 5), 99]
 GRID = 6
