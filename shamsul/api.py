@@ -160,8 +160,9 @@ def score(
     Returns
     -------
     Values by the names of `shamsul.metrics.METRICS`, which has their ranges and sources: `iou`,
-    `dice`, `precision` and `recall` of the segmentation; `hit_rate`, `relevance_mass`,
-    `relevance_rank`, `auprc`, `auprc_lift` and `auroc` of the heatmap as it is.
+    `dice`, `precision`, `recall` and `marked_area` of the segmentation; `hit_rate`,
+    `relevance_mass`, `relevance_rank`, `auprc`, `auprc_lift` and `auroc` of the heatmap as it is;
+    `iou_ceiling` and `auprc_ceiling` of the mask itself in (h, w).
 
     Raises
     ------
@@ -177,8 +178,17 @@ def score(
     (1.0, 1.0, 1.0)
     """
     from shamsul.data.masks import encode, run_lengths
-    from shamsul.evaluate.histogram import sweep
-    from shamsul.evaluate.histogram_metrics import OVERLAP, RANKING, level_of, otsu
+    from shamsul.evaluate.ceiling import mask_at
+    from shamsul.evaluate.histogram import Sweep, sweep
+    from shamsul.evaluate.histogram_metrics import (
+        DESCRIPTION,
+        OVERLAP,
+        RANKING,
+        auprc,
+        iou,
+        level_of,
+        otsu,
+    )
     from shamsul.evaluate.sign import evidence
     from shamsul.geometry import Frame
 
@@ -191,8 +201,15 @@ def score(
     runs = run_lengths({"counts": encode(wanted), "height": height, "width": width})
     frame = Frame.fit(height, width, values.shape[0], "stretch")
     laid = sweep(evidence(values, sign), frame, runs, ranked=True)
-    level = level_of(threshold) if threshold is not None else int(otsu(laid.inside + laid.outside))
-    found = {name: at[level] for name, at in _each(OVERLAP, laid.inside, laid.outside)}
+    ceiling = sweep(mask_at(runs, frame, values.shape), frame, runs)
+
+    def level(of: Sweep) -> int:
+        return int(otsu(of.inside + of.outside)) if threshold is None else level_of(threshold)
+
+    overlap = _each(OVERLAP | DESCRIPTION, laid.inside, laid.outside)
+    found = {name: at[level(laid)] for name, at in overlap}
+    found["iou_ceiling"] = iou(ceiling.inside, ceiling.outside)[level(ceiling)]
+    found["auprc_ceiling"] = auprc(ceiling.inside, ceiling.outside)
     found |= {"hit_rate": laid.hit, "relevance_mass": laid.mass}
     assert laid.ranked is not None
     found |= dict(_each(RANKING, *laid.ranked))

@@ -400,6 +400,16 @@ def test_the_network_is_randomised_from_the_output_down_and_left_as_it_was(name)
     assert one != two and one == next(randomisation.randomised(model, 1, 1)).digest()
 
 
+def test_a_randomised_network_that_sees_no_image_tells_nothing(monkeypatch):
+    model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
+    monkeypatch.setattr("shamsul.probe.table.randomised", lambda *_: iter([None, model]))
+    few = Probe(images=2, reexplained_images=2, metrics=("mprt", "efficient_mprt"), stages=2)
+    found = probe(model, shard, heatmaps(LrpZ(), model, shard), LrpZ(), few, 1)
+    # The other stage is the network itself, and its maps are the same.
+    assert values(found, "mprt", 1).isna().all() and (values(found, "mprt", 2) == 1).all()
+    assert values(found, "mprt").isna().all() and (values(found, "efficient_mprt") == 0).all()
+
+
 def test_a_method_that_does_not_look_at_the_weights_fails_and_one_that_does_passes():
     class Blind(Explainer):
         method, title, citation, cost, signed = "blind", "Blind", "", "forward", False
