@@ -1,4 +1,4 @@
-"""What is known of each finding under a leading metric: the rows of the summary's table."""
+"""Rows of the table of the summary: each finding under a leading metric."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shamsul.report.views import View
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of one class under the leading metric.
+    """A class under the leading metric, as the summary has it.
 
     Attributes
     ----------
