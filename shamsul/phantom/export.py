@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ from shamsul.phantom.radiograph import Drawing, Radiograph
 from shamsul.phantom.second_reader import Points, second_reading
 from shamsul.settings import SPLITS, Split, unknown
 from shamsul.storage.files import replacing
+
+logger = logging.getLogger(__name__)
 
 FIRST_PATIENT: dict[Split, int] = {"train": 1, "tune": 80_001, "test": 90_001}
 """Number of each split's first patient. Numbers go up to the next split's, or to five digits."""
@@ -116,6 +119,11 @@ def export(
                 written = list(track(done, f"phantom {split}", len(course)))
         else:
             written = [make(study) for study in track(course, f"phantom {split}")]
+        if hidden := [place for one in written for place in one.hidden]:
+            logger.warning(
+                "phantom %s: %d findings change no pixel visibly, such as %s; they have an outline "
+                "and no evidence", split, len(hidden), hidden[0],
+            )  # fmt: skip
         _write_tables(directory, split, written, annotations)
 
 
@@ -131,6 +139,7 @@ class _Written:
     polygons: dict[str, Any] | None = None
     reader: dict[str, Any] | None = None
     points: Points | None = None
+    hidden: tuple[str, ...] = ()
 
 
 def _write_study(
@@ -163,7 +172,9 @@ def _write_study(
     if split == "train":
         return _Written(study.image_id, rows)
     positive = any(name in radiograph.masks for name in LOCALISED)
-    shown = replace(radiograph, masks=drawing.evidence()) if positive else radiograph
+    evidence = drawing.evidence() if positive else {}
+    shown = replace(radiograph, masks=evidence)
+    hidden = (name for name in LOCALISED if name in evidence and not evidence[name].any())
     reader, points = human_benchmark(drawing, radiograph) if split == "test" else (None, None)
     return _Written(
         study.image_id,
@@ -174,6 +185,7 @@ def _write_study(
         polygons=polygons(radiograph) if annotations and positive else None,
         reader=reader,
         points=points,
+        hidden=tuple(f"{name} of {study.image_id}" for name in hidden),
     )
 
 

@@ -19,8 +19,6 @@ from shamsul.phantom.anatomy import stream
 from shamsul.phantom.findings import Mask
 from shamsul.phantom.radiograph import Drawing, Radiograph
 
-TITLE = "Simulated reader"
-"""Name of the reader in reports."""
 Points = dict[str, list[list[float]]]
 """Points [x, y] in pixels, by class."""
 
