@@ -15,7 +15,7 @@ maps that a run gives, and equal maps and masks give its scores.
 >>> mask = np.zeros((80, 70), bool)
 >>> mask[20:40, 10:30] = True
 >>> sorted(shamsul.score(maps[0, 0], mask))[:3]
-['auprc', 'auprc_lift', 'auroc']
+['auprc', 'auprc_ceiling', 'auprc_lift']
 """
 
 from __future__ import annotations
