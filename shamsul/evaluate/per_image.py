@@ -25,7 +25,7 @@ from shamsul.evaluate.parameters import Measurement
 from shamsul.evaluate.repeats import mark
 from shamsul.evaluate.thresholds import histograms, levels, tune
 from shamsul.labels import NOT_PATHOLOGIES
-from shamsul.metrics import FALSE_ALARMS, PREFIX
+from shamsul.metrics import FALSE_ALARMS, METRICS, PREFIX
 
 COLUMNS = ["image_id", "patient_id", "split", "class", "method", "repeats"]
 
@@ -105,7 +105,8 @@ def per_image(
     image_id, patient_id, split, class, method, repeats, threshold_rule (`none` for what needs no
     threshold), metric (`shamsul.metrics`), value, probability of the class, n_labels (positive
     labels of the image that are pathologies: 1 is a single-label image). The metrics of masks have
-    a row for every mask, the false alarms one for every image that is labelled negative.
+    a row for every mask, those of evidence the headline metrics only. The false alarms have one
+    for every image that is labelled negative.
 
     Raises
     ------
@@ -141,8 +142,10 @@ def _of_masks(
     free = {"hit_rate": masked["hit"], "relevance_mass": masked["mass"]}
     free |= {name: masked[name] for name in RANKING}
     free["auprc_lift"] = free["auprc"] / share
+    # Against the evidence the headlines are enough; the other metrics would double the tables.
+    told = {True: np.ones(len(masked), bool), False: (masked["kind"] != "evidence").to_numpy()}
     for name, value in free.items():
-        yield masked[COLUMNS].assign(
+        part = masked[COLUMNS].assign(
             threshold_rule="none", metric=prefix + name, value=np.asarray(value, float)
         )
     measures = OVERLAP | DESCRIPTION
@@ -157,7 +160,7 @@ def _of_masks(
             part = masked[COLUMNS].assign(
                 threshold_rule=rule, metric=prefix + name, value=curve[rows, level]
             )
-            yield part[level >= 0]
+            yield part[(level >= 0) & told[METRICS[name].headline]]
 
 
 def _of_ceilings(

@@ -21,7 +21,7 @@ from shamsul.evaluate.thresholds import tune, warn_of_few
 from shamsul.evaluate.value_matrix import matrices
 from shamsul.geometry import Frame
 from shamsul.labels import MARKER
-from shamsul.metrics import METRICS, PREFIX, kind_of, of_outlines
+from shamsul.metrics import METRICS, PREFIX, headlines, kind_of, of_outlines
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
@@ -713,7 +713,9 @@ def test_evidence_is_scored_beside_outlines_and_stays_apart():
     table = _per_image(masked_rows, {"a": "tune", "b": "tune", "c": "test"})
     plain = table[table["metric"].map(kind_of) == "segmentation"]
     other = table[table["metric"].map(kind_of) == "evidence"]
-    assert "evidence_iou" in set(other["metric"]) and len(plain) == len(other) > 0
+    assert {of_outlines(name) for name in other["metric"]} == set(headlines())
+    plain = plain[plain["metric"].isin(headlines())]
+    assert len(plain) == len(other) > 0
     key = ["image_id", "class", "threshold_rule", "metric"]
     renamed = other.assign(metric=other["metric"].map(of_outlines))
     values = [t.set_index(key)["value"].sort_index() for t in (plain, renamed)]
