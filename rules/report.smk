@@ -69,6 +69,7 @@ rule report:
                     "config": shown_configuration(),
                     "kinds": method_kinds(),
                     "foreign": foreign_methods(),
+                    "simulated": EXPERIMENT.simulated_readers,
                     "missing": MISSING,
                 }
             ),

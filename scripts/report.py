@@ -32,7 +32,7 @@ def main(
 
     Parameters
     ----------
-    settings : config, kinds, foreign, missing.
+    settings : config, kinds, foreign, missing, simulated.
     roots : folder of each source, by the source's name.
     tables : tables that the sections read, each named by its file's stem.
     manifests : tables of the images, one for each shard.

@@ -31,6 +31,7 @@ class Methods:
     baseline : the method that the others are compared with first.
     foreign : origin of the methods that do not explain the run's own network, by name.
     failing : reason of each explanation that fails the sanity gate, by name.
+    simulated : readers that are no humans: the run generates what they have drawn.
     """
 
     names: Sequence[str]
@@ -38,6 +39,7 @@ class Methods:
     baseline: str
     foreign: Mapping[str, Origin] = field(default_factory=dict)
     failing: Mapping[str, str] = field(default_factory=dict)
+    simulated: Collection[str] = ()
 
     def kind(self, method: str) -> Kind:
         """Return the kind of a method."""
@@ -50,6 +52,10 @@ class Methods:
     def competes(self, method: str) -> bool:
         """Return true for an explanation that may be called best: the gate lets it pass."""
         return self.explains(method) and method not in self.failing
+
+    def reader(self, method: str) -> str:
+        """Return what a reader is called in a sentence."""
+        return "the simulated reader" if method in self.simulated else "the radiologist"
 
     def of(self, origin: Origin) -> list[str]:
         """Return the explanations of that origin."""

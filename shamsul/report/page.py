@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ def render(
     kinds: Mapping[str, Kind],
     foreign: Mapping[str, Origin] | None = None,
     missing: Mapping[str, Mapping[str, str]] | None = None,
+    simulated: Collection[str] = (),
     sections: Iterable[Section] = SECTIONS,
 ) -> str:
     """Return the report as HTML.
@@ -39,6 +40,7 @@ def render(
     foreign : origin of the methods that do not explain the run's own network, by name.
     missing : methods that are left out because they are not complete, by name: the `file` that is
         missing and the `log` of the job that did not make it.
+    simulated : readers that are no humans.
     sections : sections in the order of the page.
 
     Raises
@@ -48,7 +50,8 @@ def render(
     """
     names = [entry.get("name", entry["method"]) for entry in config["explain"]["methods"]]
     failing = failures(results.tables.get("sanity"))
-    methods = Methods(names, kinds, config["evaluate"]["baseline"], foreign or {}, failing)
+    baseline = config["evaluate"]["baseline"]
+    methods = Methods(names, kinds, baseline, foreign or {}, failing, simulated)
     run = Run(results, config, methods)
     environment = _environment(run)
     written = [

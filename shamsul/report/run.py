@@ -133,13 +133,6 @@ class Run:
         tables = localisation, comparisons, per_image, kind, alarms
         return views(*tables, self.methods, self.classes, self.evaluate["thresholds"])
 
-    @property
-    def reader(self) -> str:
-        """Name of the human reader in a sentence; that of phantoms is simulated."""
-        sources = self.config["data"]["sources"]
-        simulated = all(source["adapter"] == "phantom" for source in sources)
-        return "the simulated reader" if simulated else "the radiologist"
-
     @cached_property
     def leading(self) -> Localised | None:
         """Localisation against the first kind of mask that has an IoU; None without masks."""

@@ -36,13 +36,14 @@ def context(run: Run) -> dict[str, Any]:
     main, part = run.main, run.leading
     tables = run.table("gains"), run.table("localisation")
     leads = [(view.name, findings(*tables, view, run)) for view in run.leads]
+    readers = only(tables[0], reference="radiologist")["reference_method"].tolist()
     said = sentences(run, main, part, leads[0][1]) if main and part else []
     return {
         "parts": run.localised,
         "sentences": said,
         "leads": leads,
         "alpha": run.alpha,
-        "reader": run.reader,
+        "reader": run.methods.reader(readers[0]) if readers else "",
     }
 
 
@@ -72,7 +73,8 @@ def sentences(run: Run, view: View, part: Localised, found: Sequence[Finding]) -
         # The prior may be the baseline too.
         if row and row["reference_method"] not in seen:
             seen.add(row["reference_method"])
-            said.append(_against(reference, row, run.reader))
+            reader = methods.reader(row["reference_method"])
+            said.append(_against(reference, row, reader))
     return said
 
 
