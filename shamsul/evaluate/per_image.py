@@ -148,6 +148,7 @@ def _of_masks(
         part = masked[COLUMNS].assign(
             threshold_rule="none", metric=prefix + name, value=np.asarray(value, float)
         )
+        yield part[told[METRICS[name].headline]]
     measures = OVERLAP | DESCRIPTION
     curves = {name: measure(inside, outside) for name, measure in measures.items()}
     rows = np.arange(len(masked))
