@@ -12,7 +12,6 @@ from shamsul.evaluate import gains as gained
 from shamsul.evaluate import localisation as located
 from shamsul.evaluate.parameters import Comparison
 from shamsul.job import program
-from shamsul.metrics import of_table
 from shamsul.storage.tables import read_table, write_table
 
 
@@ -43,10 +42,8 @@ def main(
     means = located.localisation(values, parameters)
     whole = pd.concat([means, read_table(pxap)], ignore_index=True)[list(means.columns)]
     write_table(whole, localisation)
-    # What describes a method and does not judge it is no difference in quality.
-    judged = values[values["metric"].map(of_table).map(lambda metric: metric.better) != "neither"]
-    write_table(compared.comparisons(judged, parameters, seed), comparisons)
-    write_table(gained.gains(judged, parameters, roles, seed), gains)
+    write_table(compared.comparisons(values, parameters, seed), comparisons)
+    write_table(gained.gains(values, parameters, roles, seed), gains)
 
 
 if __name__ == "__main__":

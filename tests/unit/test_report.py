@@ -106,17 +106,18 @@ def test_headline_names_the_best_explanation_and_its_verdicts(made, html):
     )
 
 
-def test_difference_is_turned_round_with_its_interval():
+def test_difference_is_turned_round_with_its_interval_and_verdict():
     row = {"class": "pooled", "method_a": "a", "method_b": "b", "difference": 0.2, "metric": "iou"}
-    row |= {"low": 0.1, "high": 0.4, "p_adjusted": 0.01}
-    lookup = Lookup(pd.DataFrame([row]), 0.05)
+    row |= {"low": 0.1, "high": 0.4, "p_adjusted": 0.01, "detectable": 0.3, "verdict": "better"}
+    lookup = Lookup(pd.DataFrame([row]))
     found = lookup("pooled", "b", "a")
     assert (found.value, found.low, found.high) == (-0.2, -0.4, -0.1)
     assert found.verdict == "worse" and lookup("pooled", "a", "b").verdict == "better"
     assert lookup("pooled", "a", "c") is None
-    # More false alarms are worse.
-    lookup = Lookup(pd.DataFrame([row | {"metric": "false_alarm_area"}]), 0.05)
-    assert lookup("pooled", "a", "b").verdict == "worse"
+    for both in ("equivalent", "cannot be told", "not distinguishable", "the same"):
+        lookup = Lookup(pd.DataFrame([row | {"verdict": both}]))
+        assert lookup("pooled", "a", "b").verdict == lookup("pooled", "b", "a").verdict == both
+    assert Lookup(pd.DataFrame([row | {"verdict": ""}]))("pooled", "b", "a").verdict == "not tested"
 
 
 def test_same_results_give_the_same_page(made, html):

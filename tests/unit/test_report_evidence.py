@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,11 @@ from PIL import Image
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.geometry import Frame
 from shamsul.report import overlay
+from shamsul.report.findings import over_prior
+from shamsul.report.gate import failures
 from shamsul.report.methods import Methods
 from shamsul.report.page import render
+from shamsul.report.run import Run
 from shamsul.report.sections import (
     agreement,
     chexlocalize,
@@ -24,7 +28,6 @@ from shamsul.report.sections import (
     summary,
 )
 from shamsul.report.sections.gallery import Choice, examples
-from shamsul.report.views import views
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
 from tests.results import KINDS, changed, make
@@ -95,66 +98,132 @@ def test_less_false_alarm_is_better(made, html):
     assert shades[alarms.idxmin()] < shades[alarms.idxmax()]
 
 
-def gain(reference, method, difference, p, **more):
+def gain(reference, method, difference, verdict, **more):
     row = {"reference": reference, "reference_method": f"the {reference}", "class": "pooled"}
     row |= {"method": method, "threshold_rule": "otsu", "metric": "iou", "mean": 0.3}
     row |= {"reference_mean": 0.6, "difference": difference, "low": difference - 0.1}
-    row |= {"high": difference + 0.1, "p_adjusted": p, "percent": np.nan}
-    return row | {"percent_low": np.nan, "percent_high": np.nan, "n_masks": 9} | more
+    row |= {"high": difference + 0.1, "p_adjusted": 0.2, "percent": np.nan, "detectable": 0.1}
+    row |= {"percent_low": np.nan, "percent_high": np.nan, "n_masks": 9, "verdict": verdict}
+    return row | {"ceiling": np.nan, "ceiling_share": np.nan, "prior_masks": 7} | more
 
 
-def sentences(made, *rows):
+def sentences(made, *rows, **others):
     """About Grad-CAM, which is the best in the made-up results."""
     results, config = made
+    none = pd.DataFrame([gain("prior", "grad_cam", 0, "")]).iloc[:0]
+    gains = pd.DataFrame(rows) if rows else none
     methods = Methods(["grad_cam", "lrp_z", "mean_mask", "reader", "random"], KINDS, "random")
-    tables = (
-        results.tables["localisation"],
-        results.tables["comparisons"],
-        results.tables["per_image"],
+    config = config | {"evaluate": config["evaluate"] | {"thresholds": ["otsu"]}}
+    methods = replace(
+        methods, **{k: others.pop(k) for k in ("failing", "simulated") if k in others}
     )
-    view = views(*tables, "segmentation", True, methods, config["classes"], ["otsu"], 0.05)[0]
-    gains = pd.DataFrame(rows or [gain("prior", "grad_cam", 0, 1)]).iloc[: len(rows)]
-    said = summary.sentences(gains, view, methods, 0.05)
+    run = Run(changed(results, gains=gains, **others), config, methods)
+    said = summary.context(run)["sentences"]
     return re.sub("<[^>]*>", "", " ".join(said))
 
 
-def test_no_method_beats_the_prior_is_said_in_plain_words(made):
-    said = sentences(
-        made,
-        gain("prior", "grad_cam", 0.02, 0.2),
-        gain("prior", "lrp_z", -0.2, 0.001),
-        # A reader beats it, and explains nothing.
-        gain("prior", "reader", 0.4, 0.001),
-    )
-    assert "the best of 2 explanation methods is grad_cam" in said
-    assert "not distinguishable from the position prior the prior" in said
+def of_classes(made, verdicts):
+    """Rows of both explanation methods against the prior in each class of the made-up results."""
+    names = sorted(set(made[0].tables["localisation"]["class"]) - {"pooled", "macro"})
+    return [
+        gain("prior", method, 0.1, verdict, **{"class": name})
+        for name, pair in zip(names, verdicts, strict=False)
+        for method, verdict in zip(("grad_cam", "lrp_z"), pair, strict=True)
+    ], names
+
+
+def test_the_first_method_and_what_it_is_over_all_masks(made):
+    said = sentences(made, gain("prior", "grad_cam", 0.02, "not distinguishable"))
+    assert "the first of 2 explanation methods is grad_cam" in said
+    assert "Over all masks grad_cam is not distinguishable from the position prior" in said
     assert "+0.020, −0.080 to +0.120, p = 0.20" in said
-    assert "No explanation method was shown to be better than the position prior." in said
 
 
-def test_methods_that_beat_the_prior_are_counted(made):
-    said = sentences(made, gain("prior", "grad_cam", 0.2, 0.01), gain("prior", "lrp_z", 0.1, 0.2))
-    assert "It is better than the position prior" in said
-    assert "1 of 2 explanation methods are better than it." in said and "No explanation" not in said
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("better", "is better than the position prior"),
+        ("equivalent", "is within the margin of the position prior"),
+        ("cannot be told", "is not to be told, with so few patients, from the position prior"),
+        ("the same", "is on every mask the same as the position prior"),
+        ("", "is not tested against the position prior"),
+    ],
+)
+def test_every_verdict_has_its_words(made, verdict, said):
+    text = sentences(made, gain("prior", "grad_cam", 0.2, verdict))
+    assert said in text and ("p = 0.20" in text) == bool(verdict)
+
+
+def test_the_prior_is_spoken_of_finding_by_finding(made):
+    rows, names = of_classes(made, [("better", "worse"), ("worse", "worse")])
+    said = sentences(made, gain("prior", "grad_cam", 0.2, "better"), *rows)
+    assert f"Some explanation method is better than the position prior for {names[0]}" in said
+    assert f"all are worse for {names[1]}" in said
+
+
+def test_over_prior_is_one_verdict_on_all():
+    assert over_prior(["worse", "better"]) == "better"
+    assert over_prior(["worse", "worse"]) == "worse"
+    assert over_prior(["equivalent"]) == "equivalent"
+    assert over_prior(["worse", "cannot be told"]) == "cannot be told"
+    assert over_prior(["cannot be told", "not distinguishable"]) == "not distinguishable"
+    assert over_prior([]) == "no prior"
 
 
 @pytest.mark.parametrize(
     ("percent", "said"),
     [
-        ((50, 40, 60), "It is 50 % (40 to 60) short of the radiologist's mean of 0.60."),
-        ((-20, -30, -10), "It is 20 % (10 to 30) above the radiologist's mean of 0.60."),
+        ((50, 40, 60), "It is 50 % (40 to 60) short of the mean of the radiologist, 0.60."),
+        ((-20, -30, -10), "It is 20 % (10 to 30) above the mean of the radiologist, 0.60."),
     ],
 )
 def test_gap_to_the_radiologist_in_percent(made, percent, said):
     names = ("percent", "percent_low", "percent_high")
     more = dict(zip(names, percent, strict=True))
-    text = sentences(made, gain("radiologist", "grad_cam", -0.3, 0.001, **more))
-    assert said in text and "It is worse than the radiologist the radiologist" in text
+    row = gain("radiologist", "grad_cam", -0.3, "worse", **more)
+    text = sentences(made, row)
+    assert said in text and "grad_cam is worse than the radiologist the radiologist" in text
     assert "No position prior" in text
+    text = sentences(made, row, simulated=("the radiologist",))
+    assert "worse than the simulated reader the radiologist" in text
 
 
 def test_without_a_prior_the_summary_says_what_is_not_known(made):
     assert "No position prior (mean_mask) was among the methods" in sentences(made)
+
+
+def test_what_fails_the_gate_is_not_called_best(made):
+    said = sentences(made, failing={"grad_cam": "Randomisation 0.90 (0.80 to 0.95), above 0.5"})
+    assert "grad_cam fails the sanity gate, and so cannot be called best" in said
+    assert "the one explanation method is lrp_z" in said
+    both = {"grad_cam": "why", "lrp_z": "why"}
+    assert "No explanation method may be called best" in sentences(made, failing=both)
+
+
+def test_the_gate_reads_the_tables_verdicts(made):
+    results, config = made
+    table = results.tables["sanity"]
+    chosen = (table["method"] == "grad_cam") & (table["metric"] == "mprt") & (table["stage"] == 0)
+    assert chosen.any()
+    fails = table.assign(verdict=table["verdict"].mask(chosen, "fails"))
+    assert set(failures(fails)) == {"grad_cam"} and not failures(table.iloc[:0])
+    html = render(changed(results, sanity=fails), config, KINDS)
+    assert "fails sanity</abbr>" in section_html(html, "localisation")
+    assert "grad_cam" in section(html, "summary").split("fails the sanity gate")[0]
+
+
+def test_controls_that_lead_and_measures_that_disagree_are_named(made):
+    results, _ = made
+    table = results.tables["localisation"]
+    ahead = (table["method"] == "mean_mask") & (table["metric"] == "iou")
+    lifted = table.assign(mean=table["mean"].mask(ahead, 0.99))
+    said = sentences(made, localisation=lifted)
+    assert "One control has a better mean: mean_mask 0.99." in said
+    lowered = table.assign(mean=table["mean"].mask(ahead | (table["method"] == "random"), 0.0))
+    assert "No control has a better mean." in sentences(made, localisation=lowered)
+    behind = (table["method"] == "grad_cam") & (table["metric"] == "hit_rate")
+    said = sentences(made, localisation=table.assign(mean=table["mean"].mask(behind, 0.0)))
+    assert re.search(r"of the \d+ other measures names? another first: .*lrp_z by .*Hit rate", said)
 
 
 def test_gains_and_strata_show_the_tables_values(made, html):
@@ -215,19 +284,20 @@ def test_no_masks_and_no_difference_are_told_apart(made, masks, said):
 
 
 @pytest.mark.parametrize(
-    ("difference", "p", "said"),
+    ("difference", "verdict", "said"),
     [
-        (0.2, 0.01, "better than lrp_z p = 0.010"),
-        (-0.2, 0.01, "worse than lrp_z p = 0.010"),
-        (0.2, 0.5, "not distinguishable from lrp_z p = 0.50"),
-        (0.2, np.nan, "not tested against lrp_z"),
+        (0.2, "better", "better than lrp_z +0.200, p = 0.010"),
+        (-0.2, "worse", "worse than lrp_z −0.200, p = 0.010"),
+        (0.2, "not distinguishable", "not distinguishable from lrp_z +0.200, p = 0.010"),
+        (0.2, "cannot be told", "cannot be told from lrp_z +0.200, p = 0.010"),
+        (0.2, "", "not tested against lrp_z"),
     ],
 )
-def test_the_runner_up_is_faced_as_the_pairs_of_both_say(made, difference, p, said):
+def test_the_runner_up_is_faced_as_the_pairs_of_both_say(made, difference, verdict, said):
     results, config = made
     pairs = results.tables["comparisons"].copy()
     assert set(pairs["method_a"]) >= {"grad_cam"} and "lrp_z" in set(pairs["method_b"])
-    pairs["difference"], pairs["p_adjusted"] = difference, p
+    pairs["difference"], pairs["p_adjusted"], pairs["verdict"] = difference, 0.01, verdict
     html = render(changed(results, comparisons=pairs), config, KINDS)
     row = re.search(r"IoU, Otsu</th>(.*?)</tr>", section_html(html, "summary"), re.S).group(1)
     cells = [

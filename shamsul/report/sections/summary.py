@@ -137,8 +137,8 @@ def _gate(run: Run, failing: Sequence[str]) -> list[Markup]:
     unknown = [name for name in unknown if name not in failing]
     if unknown:
         said.append(
-            Markup("Of {} of the explanation methods too few maps were probed to tell{}.").format(
-                len(unknown), " whether they pass the sanity gate"
+            Markup("Too few maps were probed to tell whether {} the sanity gate.").format(
+                f"{unknown[0]} passes" if len(unknown) == 1 else f"{len(unknown)} others pass"
             )
         )
     return said
@@ -200,8 +200,8 @@ def _against(reference: str, row: Mapping[Any, Any], reader: str) -> Markup:
         "radiologist": Markup("{} {}").format(reader, who),
         "baseline": Markup("the baseline {}").format(who),
     }[reference]
-    sentence = Markup("Over all masks it is {} {} ({}).").format(
-        AGAINST[found.verdict], name, _numbers(found)
+    sentence = Markup("Over all masks <b>{}</b> is {} {} ({}).").format(
+        row["method"], AGAINST[found.verdict], name, _numbers(found)
     )
     return sentence + _short(row, reader) if reference == "radiologist" else sentence
 
