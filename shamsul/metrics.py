@@ -6,6 +6,7 @@ a metric is added by its function and its record here.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -229,6 +230,7 @@ def headlines() -> tuple[str, ...]:
     return tuple(metric.name for metric in _ALL if metric.headline)
 
 
+@functools.cache
 def kind_of(name: str) -> str:
     """Return the kind of mask that a metric's name in a table tells of."""
     return next((k for k, p in PREFIX.items() if p and name.startswith(p)), "segmentation")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from shamsul.evaluate.parameters import Comparison
-from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices
+from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices, stacked
 from shamsul.evaluate.verdicts import TESTED, tested
 from shamsul.metrics import of_table
 
@@ -34,15 +35,14 @@ def comparisons(table: pd.DataFrame, settings: Comparison, seed: int) -> pd.Data
     `shamsul.evaluate.verdicts` tells of the mean of a - b: difference, low, high, p, p_adjusted,
     p_least, p_equivalent, detectable, verdict, note.
     """
-    parts = [pd.DataFrame(columns=COMPARISONS)]
+    parts = []
     for matrix in matrices(table[table["split"] == "test"]):
         for name, wide in matrix.classes():
             for rule, metric, places in families(wide):
                 part = _family(wide, metric, places, settings, seed)
                 if part is not None:
-                    names = {"class": name, "threshold_rule": rule, "metric": metric}
-                    parts.append(part.assign(**names)[COMPARISONS])
-    result = pd.concat(parts[1:] or parts, ignore_index=True)
+                    parts.append(part | {"class": name, "threshold_rule": rule, "metric": metric})
+    result = stacked(parts, COMPARISONS)
     return result.sort_values([*GROUP, "method_a", "method_b"], ignore_index=True)
 
 
@@ -59,7 +59,7 @@ def families(wide: ValueMatrix) -> Iterator[tuple[str, str, dict[str, int]]]:
 
 def _family(
     wide: ValueMatrix, metric: str, places: dict[str, int], settings: Comparison, seed: int
-) -> pd.DataFrame | None:
+) -> dict[str, Any] | None:
     """Return the rows of one rule, metric and class, without these; None where no pair is."""
     methods = sorted(places, key=lambda method: (method == settings.baseline, method))
     pairs = list(itertools.combinations(methods, 2))
@@ -71,19 +71,10 @@ def _family(
         return None
     difference = difference[:, compared]
     numbers = {name: number[compared] for name, number in numbers.items()}
-    return pd.DataFrame(
-        {
-            "method_a": [pairs[index][0] for index in compared],
-            "method_b": [pairs[index][1] for index in compared],
-            **numbers,
-            **tested(
-                difference,
-                wide.patients,
-                numbers["n_patients"],
-                metric,
-                settings,
-                seed,
-                wide.weights(difference),
-            ),
-        }
-    )
+    number, weights = numbers["n_patients"], wide.weights(difference)
+    return {
+        "method_a": [pairs[index][0] for index in compared],
+        "method_b": [pairs[index][1] for index in compared],
+        **numbers,
+        **tested(difference, wide.patients, number, metric, settings, seed, weights),
+    }

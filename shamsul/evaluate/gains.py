@@ -12,7 +12,7 @@ from shamsul.evaluate.comparisons import families
 from shamsul.evaluate.intervals import interval
 from shamsul.evaluate.parameters import Comparison
 from shamsul.evaluate.patients import Array, patient_sums, ratio
-from shamsul.evaluate.value_matrix import MACRO, NUMBERS, POOLED, ValueMatrix, matrices
+from shamsul.evaluate.value_matrix import MACRO, NUMBERS, POOLED, ValueMatrix, matrices, stacked
 from shamsul.evaluate.verdicts import TESTED, tested
 from shamsul.metrics import FALSE_ALARMS, kind_of, of_outlines, of_table
 
@@ -56,7 +56,7 @@ def gains(table: pd.DataFrame, settings: Comparison, roles: Roles, seed: int) ->
     references, for metrics that do not judge and where the mean is 0. Its interval is NaN for
     fewer than 20 patients, and for `macro`.
     """
-    parts = [pd.DataFrame(columns=GAINS)]
+    parts = []
     masks = tune_masks(table)
     for matrix in matrices(table[table["split"] == "test"]):
         for name, wide in matrix.classes():
@@ -67,10 +67,10 @@ def gains(table: pd.DataFrame, settings: Comparison, roles: Roles, seed: int) ->
                         wide, (rule, metric), places, role, roles.get(role), settings, seed
                     )
                     if part is not None:
-                        part["prior_masks"] = of_prior if role == "prior" else 0
                         names = {"class": name, "threshold_rule": rule, "metric": metric}
-                        parts.append(part.assign(**names)[GAINS])
-    result = pd.concat(parts[1:] or parts, ignore_index=True)
+                        known = of_prior if role == "prior" else 0
+                        parts.append(part | names | {"prior_masks": known})
+    result = stacked(parts, GAINS)
     return result.sort_values([*FAMILY, "method"], ignore_index=True)
 
 
@@ -93,7 +93,7 @@ def _against(
     reference: str | None,
     settings: Comparison,
     seed: int,
-) -> pd.DataFrame | None:
+) -> dict[str, Any] | None:
     """Return the rows of one rule, metric, class and reference; None where there are none."""
     if reference not in places:
         return None
@@ -109,7 +109,7 @@ def _against(
     theirs = np.where(both, theirs, np.nan)
     numbers, weights = wide.numbers(values), wide.weights(values)
     number = numbers["n_patients"]
-    found: dict[str, Any] = {
+    return {
         "split": wide.split,
         "reference": role,
         "reference_method": reference,
@@ -121,7 +121,6 @@ def _against(
         **_ceilings(wide, measured, values, theirs, methods, weights),
         **_shortfall(wide, metric, values, theirs, weights, settings, role == "radiologist"),
     }
-    return pd.DataFrame(found)
 
 
 def _ceilings(

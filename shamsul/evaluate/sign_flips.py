@@ -131,7 +131,7 @@ def _test(
         running = np.maximum.accumulate(flipped[:, order], axis=1)
         adjusted = adjusted + (running >= observed[order]).sum(axis=0)
         alike = np.abs(signs @ np.abs(sums)) / size
-        least = least + (np.maximum(_largest_of_others(flipped), alike) >= most).sum(axis=0)
+        least = least + _attained(flipped, alike, most)
         largest.append((np.abs(signs @ residuals) / spread).max(axis=1))
         number += len(signs)
     extra = len(sums) > ENUMERATED  # The observed signs are one of all flips, not of random ones.
@@ -173,12 +173,23 @@ def _flips(patients: int, seed: int) -> Array:
     return np.asarray(np.random.default_rng(seed).integers(0, 2, size=size) * 2.0 - 1.0)
 
 
-def _largest_of_others(values: Array) -> Array:
-    """Return for each value (F, K) the largest of the other ones in its row; 0 where none is."""
-    if values.shape[1] < 2:
-        return np.zeros_like(values)
-    second, first = np.partition(values, (-2, -1), axis=1)[:, -2:].T
-    return np.where(values == first[:, None], second[:, None], first[:, None])
+def _attained(flipped: Array, alike: Array, most: Array) -> Array:
+    """Return how many flips attain `most` (K,) in the column's own `alike` or in another column.
+
+    Parameters
+    ----------
+    flipped, alike : (F, K) statistics as they are, and with all of a column's signs alike. The first
+        is used up.
+    """
+    rows, top = np.arange(len(flipped)), flipped.argmax(axis=1)
+    first = flipped[rows, top].copy()
+    found = ((alike >= most) | (first[:, None] >= most)).sum(axis=0).astype(float)
+    # Where the column is the largest itself, the second of the row is the largest of the others.
+    flipped[rows, top] = 0
+    second, own, limit = flipped.max(axis=1), alike[rows, top], most[top]
+    passed = (np.maximum(second, own) >= limit).astype(float)
+    np.add.at(found, top, passed - (np.maximum(first, own) >= limit))
+    return found
 
 
 def _critical(ordered: Array, alpha: float) -> float:
