@@ -178,8 +178,8 @@ def _attained(flipped: Array, alike: Array, most: Array) -> Array:
 
     Parameters
     ----------
-    flipped, alike : (F, K) statistics as they are, and with all of a column's signs alike. The first
-        is used up.
+    flipped, alike : (F, K) statistics as they are, which are used up, and with all of a column's
+        signs alike.
     """
     rows, top = np.arange(len(flipped)), flipped.argmax(axis=1)
     first = flipped[rows, top].copy()
