@@ -8,7 +8,7 @@ a network would be beaten by anything. So the statistics are estimated once the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,9 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shamsul.model.classifier import Classifier
+from shamsul.model.classifier import Classifier, cpu_tile
 
 logger = logging.getLogger(__name__)
+
+Moment = np.ndarray[Any, np.dtype[np.float64]]
+"""Mean or variance (C,) of the channels that reach a batch norm."""
 
 CELLS = (1, 2, 4, 8, 16, 32)
 """Cells along a side of the fields that a calibration image is the sum of."""
@@ -57,7 +60,9 @@ def calibrate(model: Classifier, parts: tuple[str, ...] = ("",)) -> bool:
     """Estimate the statistics of batch norms on `calibration_images`, in place.
 
     One pass goes through the network. Each batch norm takes mean and variance of what reaches it,
-    the norms before it being estimated already.
+    the norms before it being estimated already. The number of images is the same on every device
+    and for every batch size. On a GPU without the memory for so many, one image goes through at a
+    time, and once more for each batch norm.
 
     Parameters
     ----------
@@ -68,9 +73,21 @@ def calibrate(model: Classifier, parts: tuple[str, ...] = ("",)) -> bool:
     -------
     False where the logits do not depend on the image even so, which is logged.
     """
-    greys = calibration_images(model.size, max(2, model.tile))
-    with _estimating(model.network, parts):
-        logits = model(model.normalise(greys)).double()
+    images = model.normalise(calibration_images(model.size, max(2, cpu_tile(model.size))))
+    norms = [
+        module
+        for name, module in model.network.named_modules()
+        if isinstance(module, nn.BatchNorm2d) and f"{name}.".startswith(parts)
+    ]
+    try:
+        with _hooked(norms, lambda norm, values: _set(norm, *_moments(values))):
+            logits = model(images)
+    except torch.cuda.OutOfMemoryError:
+        logger.warning("GPU out of memory: going on with one image of calibration at a time")
+        torch.cuda.empty_cache()
+        _calibrate_by_image(model, norms, images)
+        logits = torch.cat([model(image[None]) for image in images])
+    logits = logits.double()
     varies = bool((logits.std(0) > LEAST_SPREAD * logits.abs().amax(0)).any())
     if not varies:
         logger.warning(
@@ -80,14 +97,30 @@ def calibrate(model: Classifier, parts: tuple[str, ...] = ("",)) -> bool:
     return varies
 
 
+def _calibrate_by_image(model: Classifier, norms: list[nn.BatchNorm2d], images: Tensor) -> None:
+    """Estimate one batch norm after the other, in the order in which an image reaches them."""
+    reached: list[nn.BatchNorm2d] = []
+    with _hooked(norms, lambda norm, _: reached.append(norm)):
+        model(images[:1])
+    for norm in reached:
+        found: list[tuple[Moment, Moment]] = []
+        with _hooked([norm], lambda _, values, found=found: found.append(_moments(values))):
+            for image in images:
+                model(image[None])
+        means, variances = np.array(found).swapaxes(0, 1)
+        # All images have as many pixels, so that the law of total variance needs no weights.
+        _set(norm, means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0))
+
+
 @contextmanager
-def _estimating(network: nn.Module, parts: tuple[str, ...]) -> Iterator[None]:
-    norms = [
-        module
-        for name, module in network.named_modules()
-        if isinstance(module, nn.BatchNorm2d) and f"{name}.".startswith(parts)
+def _hooked(
+    norms: list[nn.BatchNorm2d], function: Callable[[nn.BatchNorm2d, Tensor], None]
+) -> Iterator[None]:
+    """Call `function` with each of the norms and its input (N, C, H, W), before it is computed."""
+    hooks = [
+        norm.register_forward_pre_hook(lambda module, given: function(module, given[0]))
+        for norm in norms
     ]
-    hooks = [norm.register_forward_pre_hook(_estimate) for norm in norms]
     try:
         yield
     finally:
@@ -95,10 +128,15 @@ def _estimating(network: nn.Module, parts: tuple[str, ...]) -> Iterator[None]:
             hook.remove()
 
 
-def _estimate(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
-    """Set the statistics of a batch norm to those of its input (N, C, H, W)."""
+def _moments(values: Tensor) -> tuple[Moment, Moment]:
+    """Return mean and variance (C,) of values (N, C, H, W)."""
     # In NumPy, whose sums do not depend on the number of threads.
-    values = given[0].detach().cpu().contiguous().numpy().astype(np.float64)
-    for name, moment in (("running_mean", values.mean), ("running_var", values.var)):
-        statistic: Tensor = getattr(norm, name)
-        statistic.copy_(torch.from_numpy(moment(axis=(0, 2, 3))))
+    exact = values.detach().cpu().contiguous().numpy().astype(np.float64)
+    return exact.mean(axis=(0, 2, 3)), exact.var(axis=(0, 2, 3))
+
+
+def _set(norm: nn.BatchNorm2d, mean: Moment, variance: Moment) -> None:
+    """Set the statistics of a batch norm."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    norm.running_mean.copy_(torch.from_numpy(mean))
+    norm.running_var.copy_(torch.from_numpy(variance))

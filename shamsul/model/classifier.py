@@ -32,6 +32,11 @@ kernels for another number of images add in another order: the last bits of a lo
 how many images it was computed with."""
 
 
+def cpu_tile(size: int) -> int:
+    """Return the number of images of `size` x `size` pixels per forward pass on a CPU."""
+    return max(1, TILE * 224**2 // max(size, 224) ** 2)
+
+
 class Classifier(nn.Module):
     """A multi-label classifier of chest radiographs.
 
@@ -74,9 +79,7 @@ class Classifier(nn.Module):
     @property
     def tile(self) -> int:
         """Return the number of images per forward pass of `predict`."""
-        if self.device.type != "cpu":
-            return self.batch_size
-        return max(1, TILE * 224**2 // max(self.size, 224) ** 2)
+        return cpu_tile(self.size) if self.device.type == "cpu" else self.batch_size
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, C) of normalised images (N, 3, S, S)."""

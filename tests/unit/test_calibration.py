@@ -73,6 +73,37 @@ def test_statistics_are_those_of_what_reaches_a_norm_after_the_norms_before_it()
                                    rtol=0, atol=1e-4)  # fmt: skip
 
 
+class WithoutMemory(nn.Module):
+    """Head of a network on a GPU with the memory for one image at a time."""
+
+    def forward(self, images):
+        if len(images) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return images
+
+
+def test_statistics_are_the_same_one_image_at_a_time(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    model = classifier("resnet18", SIZE).drawn(2)  # Its shortcuts have batch norms of their own.
+    short = copy.deepcopy(model)
+    short.network.conv1 = nn.Sequential(WithoutMemory(), short.network.conv1)
+    assert calibrate(model) and not caplog.text
+    assert calibrate(short) and "one image of calibration at a time" in caplog.text
+    found = dict(short.network.named_buffers())
+    for name, expected in model.network.named_buffers():
+        torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_statistics_do_not_depend_on_the_batch_size(monkeypatch):
+    monkeypatch.setattr(Classifier, "tile", property(lambda self: self.batch_size))
+    model = classifier("densenet_small", SIZE)
+    digests = set()
+    for size in (1, 5, 32):
+        model.batch_size = size
+        digests.add(model.untrained(7).digest())
+    assert len(digests) == 1
+
+
 def test_the_same_seed_gives_the_same_network_on_any_number_of_threads():
     model = classifier("efficientnet_b0", SIZE)
     found = []

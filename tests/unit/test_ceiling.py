@@ -11,6 +11,7 @@ from shamsul.data.masks import MASK_COLUMNS, encode, run_lengths
 from shamsul.evaluate.ceiling import mask_at
 from shamsul.evaluate.parameters import Measurement
 from shamsul.evaluate.per_image import gather, per_image
+from shamsul.evaluate.repeats import repeats
 from shamsul.evaluate.scores import score
 from shamsul.evaluate.thresholds import tune
 from shamsul.geometry import Frame
@@ -18,8 +19,6 @@ from shamsul.metrics import METRICS
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
 
 SETTINGS = Measurement(
-    replicates=50,
-    interval="percentile",
     confidence=0.9,
     min_patients=2,
     thresholds=("otsu", "tuned", "fixed", "best"),
@@ -103,7 +102,7 @@ def values_of(heatmap, regions=None):
     manifest = pd.DataFrame({"image_id": NAMES, "patient_id": NAMES, "Edema": 1.0})
     manifest = manifest.assign(split=["tune"] * 3 + ["test"] * 3)
     predictions = pd.DataFrame({"image_id": NAMES, "class": "Edema", "probability": 0.5})
-    gathered = gather(scores, manifest)
+    gathered = gather(scores, manifest, repeats(masks()))
     return per_image(gathered, tune(gathered, SETTINGS), manifest, predictions, SETTINGS)
 
 

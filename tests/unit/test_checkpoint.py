@@ -110,7 +110,9 @@ def test_other_content_is_refused(path, change):
 
 def test_classes_that_do_not_fit_the_head_are_refused(path):
     torch.save({**torch.load(path, weights_only=True), "classes": ["a"]}, path)
-    with pytest.raises(InputError, match=r"c\.pt: does not fit DenseNet: its classifier\.weight"):
+    with pytest.raises(
+        InputError, match=r"c\.pt: does not fit SmallDenseNet: its classifier\.weight"
+    ):
         checkpoint.load(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -697,7 +698,8 @@ def test_the_script_writes_what_was_measured(tmp_path):
     model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
     checkpoint.save(model, tmp_path / "c.pt", {})
     write_images(shard, tmp_path / "i.h5")
-    write_heatmaps(heatmaps(GradCam(), model, shard), tmp_path / "h.h5")
+    made = dataclasses.replace(heatmaps(GradCam(), model, shard), checkpoint=model.digest())
+    write_heatmaps(made, tmp_path / "h.h5")
     given = {
         "seed": 1, "classes": list("abcd"), "probe": FEW.model_dump(),
         "entry": registry.entry(GradCam()), "module": "shamsul.explain.cam", "perturbations": None,

@@ -31,7 +31,7 @@ CHEXLOCALIZE = Protocol("otsu", smoothing={}, probability_cutoff="none", true_po
 
 @pytest.fixture(params=["real", "phantom"])
 def data(request, tmp_path):
-    """Manifest and masks, all of them as the test split."""
+    """Manifest and outlines, all of them as the test split."""
     if request.param == "real":
         root = request.getfixturevalue("real_data")
         source = {
@@ -51,7 +51,8 @@ def data(request, tmp_path):
             export.export(tmp_path / made.name, 1, made)
     table, masks = manifest.build(settings, CLASSES, roots(settings, root, tmp_path))
     test = table[table["split"] == "test"].reset_index(drop=True)
-    return test, masks[masks["image_id"].isin(test["image_id"])]
+    outlines = masks[masks["kind"] == "segmentation"]
+    return test, outlines[outlines["image_id"].isin(test["image_id"])]
 
 
 def frames_of(table):
