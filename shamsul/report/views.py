@@ -47,16 +47,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Standing:
-    """A method's pooled mean, its ceiling, and its differences.
+    """A method's pooled mean, the number beside it, and its differences.
 
-    The ceiling is NaN where the metric has none, a difference None where nothing is compared.
+    Beside it stands the mean of the ceiling, or of the area on positives for false alarms; NaN where
+    the metric has neither. A difference is None where nothing is compared.
     """
 
     method: str
     mean: float
     low: float
     high: float
-    ceiling: float
+    beside: float
     to_control: Difference | None
     to_best: Difference | None
 
@@ -138,10 +139,11 @@ def views(
         own = only(summary, **key)
         if len(own):
             against = Lookup(only(comparisons, **key))
-            above = only(summary, **key | {"metric": f"{metric}_ceiling", "class": POOLED})
-            ceilings = dict(zip(above["method"], above["mean"], strict=True))
+            other = "marked_area" if metric == FALSE_ALARMS else f"{metric}_ceiling"
+            near = only(summary, **key | {"metric": other, "class": POOLED})
+            beside = dict(zip(near["method"], near["mean"], strict=True))
             drawn = only(values, **key)
-            found.append(_view(metric, rule, own, ceilings, against, drawn, methods, classes))
+            found.append(_view(metric, rule, own, beside, against, drawn, methods, classes))
     return found
 
 
@@ -158,7 +160,7 @@ def _view(
     metric: str,
     rule: str,
     summary: pd.DataFrame,
-    ceilings: Mapping[str, float],
+    beside: Mapping[str, float],
     against: Lookup,
     values: pd.DataFrame,
     methods: Methods,
@@ -173,7 +175,7 @@ def _view(
         most = [max(row[key] for row in own) for key in ("n_masks", "n_patients")]
         columns.append(Column(name, *most))
     control = methods.baseline if methods.baseline in names else None
-    standings = _standings(cells, ceilings, names, better, methods, control, against)
+    standings = _standings(cells, beside, names, better, methods, control, against)
     contest = [row for row in standings if methods.competes(row.method)]
     first, second = [*contest[:2], None, None][:2]
     title = view_name(metric, rule)
@@ -210,7 +212,7 @@ Cells = Mapping[tuple[Any, Any], Mapping[Any, Any]]
 
 def _standings(
     cells: Cells,
-    ceilings: Mapping[str, float],
+    beside: Mapping[str, float],
     names: Sequence[str],
     better: str,
     methods: Methods,
@@ -227,7 +229,7 @@ def _standings(
     rows = [cells[POOLED, name] for name in order]
     return [
         Standing(
-            *(name, row["mean"], row["low"], row["high"], ceilings.get(name, math.nan)),
+            *(name, row["mean"], row["low"], row["high"], beside.get(name, math.nan)),
             *(against(POOLED, name, control), against(POOLED, name, best)),
         )
         for name, row in zip(order, rows, strict=True)
