@@ -60,7 +60,7 @@ def test_columns_of_a_finished_run_are_the_declared_ones(finished):
 @pytest.mark.parametrize("kind", ["segmentation", "box"])
 def test_columns_of_made_up_results_are_the_declared_ones(tmp_path, kind):
     results, _ = make(tmp_path, kind=kind)
-    assert set(results.tables) == {*TABLES, "predictions", "manifest", "masks"}
+    assert set(results.tables) == {*TABLES, "predictions", "manifest", "masks", "masked"}
     for name in TABLES:
         check(name, results.tables[name])
     # Not for want of rows.
