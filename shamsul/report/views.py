@@ -49,8 +49,8 @@ class Column:
 class Standing:
     """A method's pooled mean, the number beside it, and its differences.
 
-    Beside it stands the mean of the ceiling, or of the area on positives for false alarms; NaN where
-    the metric has neither. A difference is None where nothing is compared.
+    Beside it stands the mean of the ceiling, or of the area on positives for false alarms. It is
+    NaN where the metric has neither. A difference is None where nothing is compared.
     """
 
     method: str
