@@ -171,7 +171,8 @@ def _of_ceilings(
 
     The rule `tuned` chooses the thresholds of the masks at that resolution as it does a method's.
     """
-    masked = masked[masked["ceiling_inside"].map(len) > 0]
+    # The ceilings are no headlines, which are all that is told of evidence.
+    masked = masked[(masked["ceiling_inside"].map(len) > 0) & (masked["kind"] != "evidence")]
     masked = masked.assign(inside=masked["ceiling_inside"], outside=masked["ceiling_outside"])
     inside, outside = histograms(masked)
     prefix = masked["kind"].map(PREFIX)
