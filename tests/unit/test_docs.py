@@ -294,7 +294,7 @@ def test_the_section_of_its_page_is_in_the_report(clone, tmp_path):
 import sys
 from pathlib import Path
 from typing import Any
-sys.path.append({str(PROJECT)!r})
+sys.path.insert(1, {str(PROJECT)!r})  # Behind the copy, before an installation.
 from shamsul.report.page import render
 from tests.results import KINDS, make
 results, config = make(Path({str(tmp_path)!r}))

@@ -59,7 +59,6 @@ def named(finished, tmp_path_factory):
         "train": {"epochs": 1, "batch_size": 16, "threads": 1},
         "explain": {"methods": [{"method": "random"}, {"method": "mean_mask"}]},
         "probe": {"images": 0},
-        "evaluate": {"replicates": 20},
         "report": {"title": TITLE},
     }
     experiment = Experiment(folder, configuration)

@@ -341,13 +341,14 @@ CASES = {
     "two parameters swapped": Case(
         swapped, AFTER_SCORES | jobs("classify", "summarise_probes", "summarise_agreement")
     ),
-    "another interval": Case(
-        key("evaluate.interval", "percentile"),
-        AFTER_SCORES | jobs("summarise_probes", "summarise_agreement"),
+    "another confidence": Case(
+        key("evaluate.confidence", 0.9),
+        AFTER_SCORES | jobs("classify", "summarise_probes", "summarise_agreement"),
     ),
     "another baseline": Case(
         key("evaluate.baseline", "grad_cam"), jobs("compare", "runtime", "report")
     ),
+    "another margin": Case(key("evaluate.margin", 0.2), jobs("compare", "runtime", "report")),
     "more images probed": Case(
         key("probe.images", 3),
         of_methods("probe", METHODS, TEST) | jobs("summarise_probes", "runtime", "report"),
@@ -391,8 +392,9 @@ OF_DATA = {
     ),
 }
 """Changes of the data."""
-OFTEN = {"a label of test", "a label of train", "an image changed", "a mask of test"}
-"""Those of them that are run whenever the tests are."""
+OFTEN = {"a label of test", "an image changed", "a mask of test"}
+"""Those of them that are run whenever the tests are. Of a label of train a test of its own runs the
+jobs above the classifier."""
 OUTPUTS = {
     "manifest": ["manifest.parquet", "masks.parquet", "masked_classes.parquet", "shards/*"],
     "images": ["images/{shard}.h5"],
@@ -462,6 +464,13 @@ def test_one_call_makes_that_and_leaves_the_rest_untouched(experiment, name):
     assert experiment.would_run() == set()
 
 
+def test_a_label_of_train_trains_anew_and_prepares_no_image(experiment):
+    """What follows from another classifier is nearly everything, and is only announced here."""
+    other_label("train")(experiment)
+    assert experiment.run("train") == jobs("manifest", "train")
+    assert experiment.would_run() == AFTER_TRAINING
+
+
 def test_a_second_run_has_nothing_to_do(finished):
     assert (finished.results / "report.html").stat().st_size > 10_000
     done = finished.snakemake()
@@ -526,7 +535,6 @@ def on_disk(finished, tmp_path):
         "model": {"backbone": "densenet_small", "checkpoint": "given.pt"},
         "explain": {"methods": [{"method": "random"}, {"method": "mean_mask"}]},
         "probe": {"images": 0},
-        "evaluate": {"replicates": 20},
     }
     experiment = Experiment(tmp_path, configuration)
     experiment.snakemake()
