@@ -17,7 +17,7 @@
 #
 # Two things are made up, so that this runs anywhere in seconds: the radiographs are *phantoms*,
 # drawn by a program that knows where each finding is, and the network learns from only 96 of them.
-# It ranks large hearts above normal ones more often than not, and no more. Read the numbers as an
+# It ranks radiographs with an effusion above others more often than not. Read the numbers as an
 # example of how to score, and not as a finding about the methods.
 
 # %%
@@ -30,7 +30,7 @@ from shamsul.phantom.patients import studies
 from shamsul.phantom.radiograph import render
 
 SIZE = 64
-FINDING = "Cardiomegaly"
+FINDING = "Pleural Effusion"
 
 # %% [markdown]
 # ## Radiographs
@@ -85,7 +85,7 @@ print(f"loss of the last batch: {loss.item():.2f}")
 # each radiograph and class, at the method's own resolution.
 
 # %%
-unseen, its_masks = drawn(90_001, 90_021)
+unseen, its_masks = drawn(90_001, 90_061)
 chosen = next(number for number, mask in enumerate(its_masks) if mask is not None)
 radiograph, mask = unseen[chosen], its_masks[chosen]
 probability = torch.sigmoid(model.predict(model.normalise(radiograph[None]))).item()

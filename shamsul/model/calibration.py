@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,11 @@ def calibrate(model: Classifier, parts: tuple[str, ...] = ("",)) -> bool:
     return varies
 
 
+def _note(found: list[tuple[Moment, Moment]], _: nn.BatchNorm2d, values: Tensor) -> None:
+    """Append the moments of what reaches a batch norm."""
+    found.append(_moments(values))
+
+
 def _calibrate_by_image(model: Classifier, norms: list[nn.BatchNorm2d], images: Tensor) -> None:
     """Estimate one batch norm after the other, in the order in which an image reaches them."""
     reached: list[nn.BatchNorm2d] = []
@@ -104,7 +110,7 @@ def _calibrate_by_image(model: Classifier, norms: list[nn.BatchNorm2d], images: 
         model(images[:1])
     for norm in reached:
         found: list[tuple[Moment, Moment]] = []
-        with _hooked([norm], lambda _, values, found=found: found.append(_moments(values))):
+        with _hooked([norm], partial(_note, found)):
             for image in images:
                 model(image[None])
         means, variances = np.array(found).swapaxes(0, 1)
