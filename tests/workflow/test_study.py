@@ -14,6 +14,7 @@ from tests.experiment import Experiment
 ALIKE = {
     *("lrp_z", "lrp_epsilon", "deep_taylor", "layer_cam", "grad_cam_2023", "gaussian", "edges"),
     *("lime_2023", "integrated_gradients", "grad_cam_untrained"),
+    *("lrp_alpha2beta1", "kernel_shap_2023"),
 }
 """Methods left out, because others of the same kind stay; `make test-all` has them all."""
 FEWER = {
