@@ -13,6 +13,18 @@ from tests.experiment import SMALL
 
 pytestmark = pytest.mark.workflow
 
+FEW = SMALL | {
+    "explain": {
+        "methods": [
+            entry
+            for entry in SMALL["explain"]["methods"]
+            if entry["method"] in ("random", "radiologist")
+        ]
+    },
+}
+"""The small experiment with the methods that are quick: what is of one method stays the same."""
+OF_ALL_METHODS = ("tables/", "agreement/", "pxap.parquet")
+
 OUTER = """
 configfile: "outer.yaml"
 
@@ -36,7 +48,7 @@ def outer(tmp_path):
     folder = tmp_path / "another workflow"
     folder.mkdir()
     (folder / "Snakefile").write_text(OUTER.format(snakefile=PROJECT / "Snakefile"))
-    (folder / "outer.yaml").write_text(yaml.safe_dump(SMALL))
+    (folder / "outer.yaml").write_text(yaml.safe_dump(FEW))
     return folder
 
 
@@ -61,11 +73,13 @@ def test_a_module_makes_the_same_results_under_its_prefix(outer, finished):
     snakemake(outer)
     assert not (outer / "results").exists()
     results = outer / "sub" / "results" / "small"
-    assert compare.files(results).keys() == finished.files().keys()
+    assert (results / "report.html").is_file()
     made, expected = compare.digests(results), finished.digests()
-    assert len(expected) > 50
+    differ = {name for name in made if made[name] != expected.get(name)}
+    assert len(made) - len(differ) > 35
+    assert "tables/classification.parquet" in made.keys() - differ
     # These heatmaps name the files that they were read from.
-    differ = {name for name in expected if made[name] != expected[name]}
+    differ = {name for name in differ if not name.startswith(OF_ALL_METHODS)}
     assert {name.split("/")[1] for name in differ} <= {"radiologist"}, differ
     again = snakemake(outer, "--dry-run")
     assert "Nothing to be done" in again, again
