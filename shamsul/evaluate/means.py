@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shamsul.evaluate.intervals import Bounds, Statistic, interval, mean_interval, why_none
 from shamsul.evaluate.parameters import Inference
 from shamsul.evaluate.patients import Array, patient_sums, ratio
-from shamsul.evaluate.value_matrix import MACRO, NUMBERS, POOLED, count
+from shamsul.evaluate.value_matrix import MACRO, NUMBERS, POOLED, count, stacked
 from shamsul.metrics import of_table
 
 UNIT = ["patient_id", "image_id", "class"]
@@ -49,20 +49,22 @@ def means(
     several values), and `MEANS`. The rows of all classes come first in each group. The mean is NaN
     where a group has no value.
     """
-    parts = []
+    parts: list[dict[str, Any]] = []
+    # Sorted once: rows of a group stay in this order.
+    table = table if beside else table.sort_values(UNIT, kind="stable")
     for key, group in groups(table, by):
         if beside:
             matrix = group.pivot(index=UNIT, columns=list(beside), values=values).sort_index()
+            names = {name: matrix.columns.get_level_values(name).tolist() for name in beside}
+            numbers, pairs = matrix.to_numpy(float), matrix.index.to_frame()
         else:
-            matrix = group.set_index(UNIT)[list(values)].sort_index().rename_axis(columns="metric")
-        names = matrix.columns.to_frame(index=False)
-        metrics = names["metric"] if "metric" in names else [str(values)] * len(names)
-        ends = bounds(metrics) if limits is None else _repeated(limits, len(names))
-        pairs, macro = matrix.index.to_frame(), key["class"] == MACRO
-        found = estimates(matrix.to_numpy(float), pairs, ends, settings, macro=macro)
-        parts.append(names.assign(**key, **found))
-    columns = [*dict.fromkeys([*by, "class"]), *(beside or ["metric"]), *MEANS]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+            names = {"metric": list(values)}
+            numbers, pairs = group[names["metric"]].to_numpy(float), group[UNIT]
+        metrics = names.get("metric", [str(values)] * numbers.shape[1])
+        ends = bounds(metrics) if limits is None else _repeated(limits, len(metrics))
+        macro = key["class"] == MACRO
+        parts.append(names | key | estimates(numbers, pairs, ends, settings, macro=macro))
+    return stacked(parts, [*dict.fromkeys([*by, "class"]), *(beside or ["metric"]), *MEANS])
 
 
 def groups(table: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

@@ -146,4 +146,4 @@ def stacked(parts: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Da
         length = len(next(iter(arrays.values())))
         for name in columns:
             lists[name].extend(arrays[name] if name in arrays else [part[name]] * length)
-    return pd.DataFrame(lists, columns=columns)
+    return pd.DataFrame(lists, columns=columns, dtype=None if parts else object)

@@ -94,7 +94,8 @@ def be_deterministic(threads: int = 1) -> None:
     # cuBLAS sums in a fixed order only with a workspace of fixed size; read when CUDA starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Some pooling has no deterministic backward pass on a GPU: this warns instead of failing.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # `torch.use_deterministic_algorithms` does the same, and imports the compiler: two seconds.
+    torch.set_deterministic_debug_mode("warn")
     # Otherwise torch fills every new tensor, in case it is read before it is written.
     debugging: Any = torch.utils.deterministic
     debugging.fill_uninitialized_memory = False
@@ -105,8 +106,7 @@ def reproducible(threads: int, device: torch.device) -> Iterator[None]:
     """Use deterministic kernels on a set number of threads, and restore torch's state after."""
     debugging: Any = torch.utils.deterministic
     before = torch.get_num_threads()
-    strict = torch.are_deterministic_algorithms_enabled()
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    mode = torch.get_deterministic_debug_mode()
     filled = debugging.fill_uninitialized_memory
     try:
         be_deterministic(threads)
@@ -114,5 +114,5 @@ def reproducible(threads: int, device: torch.device) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(strict, warn_only=warned)
+        torch.set_deterministic_debug_mode(mode)
         debugging.fill_uninitialized_memory = filled

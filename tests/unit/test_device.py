@@ -107,5 +107,5 @@ def test_the_machine_does_not_say_on_how_many_threads():
         device.be_deterministic()
         assert torch.get_num_threads() == 1
     finally:
-        torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode("default")
         torch.set_num_threads(before)
