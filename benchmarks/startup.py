@@ -89,7 +89,13 @@ def shard_options() -> list[str]:
 def asking() -> dict[str, tuple[list[str | Path], str]]:
     """Jobs that ask the network, with the least work that each can have, and their libraries."""
     cut = {"segments": 4, "superpixels": "grid", "samples": 16}
-    little = {"images": 1, "reexplained_images": 1, "classes": 1, "metrics": ["deletion"], "steps": 2}
+    little = {
+        "images": 1,
+        "reexplained_images": 1,
+        "classes": 1,
+        "metrics": ["deletion"],
+        "steps": 2,
+    }
     network = "numpy, h5py, pydantic.main, torch, torchvision"
     tables = f"{network}, pandas, pyarrow"
 
