@@ -129,6 +129,6 @@ def summarise(table: pd.DataFrame, manifest: pd.DataFrame, settings: Inference) 
     """
     found = table.merge(manifest[["image_id", "patient_id"]], on="image_id")
     pairs = ["method_a", "method_b"]
-    result = means(found, "rank_correlation", [], settings, beside=pairs, limits=(-1.0, 1.0))
+    result = means(found, "rank_correlation", [], settings, beside=pairs)
     result = result.rename(columns={"n_masks": "n_maps"})
     return result[SUMMARY].sort_values(SUMMARY[:3], ignore_index=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shamsul.errors import InputError
 from shamsul.evaluate.auroc_interval import auroc_limits
-from shamsul.evaluate.intervals import jackknife_variance, limits
+from shamsul.evaluate.intervals import GROUPS, jackknife_variance, limits
 from shamsul.evaluate.parameters import Inference
 from shamsul.evaluate.patients import too_few
 
@@ -36,8 +36,6 @@ MACRO = "macro"
 """Name of the row with the mean over classes."""
 BLOCK = 4_000_000
 """Number of weights (groups x images) held at once."""
-GROUPS = 100
-"""Number of groups of patients, of which one at a time is left out; at most as many as patients."""
 
 
 def classification_table(

@@ -28,6 +28,11 @@ UNBOUNDED_PATIENTS = 20
 
 With fewer, no interval holds the mean of skewed values as often as it says.
 """
+GROUPS = 100
+"""Number of groups of patients, of which one at a time is left out; at most as many as patients.
+
+It is for what is no function of a few sums, such as a precision of all pixels.
+"""
 
 
 def mean_interval(

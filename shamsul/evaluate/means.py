@@ -28,7 +28,6 @@ def means(
     settings: Inference,
     *,
     beside: Sequence[str] = (),
-    limits: tuple[float, float] | None = None,
 ) -> pd.DataFrame:
     """Return the mean of each group with its interval over patients.
 
@@ -41,7 +40,6 @@ def means(
     settings : settings of the intervals.
     beside : columns whose values make groups of the same rows; then `values` is one. It names the
         metric where `metric` is not among them.
-    limits : smallest and largest possible value, where the values are of no registered metric.
 
     Returns
     -------
@@ -61,9 +59,10 @@ def means(
             names = {"metric": list(values)}
             numbers, pairs = group[names["metric"]].to_numpy(float), group[UNIT]
         metrics = names.get("metric", [str(values)] * numbers.shape[1])
-        ends = bounds(metrics) if limits is None else _repeated(limits, len(metrics))
         macro = key["class"] == MACRO
-        parts.append(names | key | estimates(numbers, pairs, ends, settings, macro=macro))
+        parts.append(
+            names | key | estimates(numbers, pairs, bounds(metrics), settings, macro=macro)
+        )
     return stacked(parts, [*dict.fromkeys([*by, "class"]), *(beside or ["metric"]), *MEANS])
 
 
@@ -142,10 +141,8 @@ def _macro(present: NDArray[np.bool_]) -> Statistic:
     """
 
     def statistic(totals: Array) -> Array:
-        shape = (len(totals), -1, 2, totals.shape[2])
-        by_class = totals.reshape(shape)
-        means = ratio(by_class.transpose(0, 2, 1, 3).reshape(len(totals), 2, -1))
-        means = np.where(present, means.reshape(len(totals), *present.shape), 0.0)
+        by_class = totals.reshape(len(totals), -1, 2, totals.shape[2])
+        means = np.where(present, ratio(by_class), 0.0)
         return np.asarray(means.sum(axis=1) / np.maximum(present.sum(axis=0), 1))
 
     return statistic
@@ -161,11 +158,6 @@ def bounds(metrics: Sequence[str]) -> Bounds:
     """Return the smallest and largest possible values of metrics, by their names in a table."""
     found = [of_table(str(name)) for name in metrics]
     return np.array([m.low for m in found], float), np.array([m.high for m in found], float)
-
-
-def _repeated(limits: tuple[float, float], count: int) -> Bounds:
-    """Return the same smallest and largest possible value for each of `count` quantities."""
-    return np.full(count, limits[0]), np.full(count, limits[1])
 
 
 def column_means(values: Array) -> Array:

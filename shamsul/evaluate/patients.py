@@ -65,13 +65,13 @@ def ratio(totals: Array) -> Array:
 
     Parameters
     ----------
-    totals : (N, 2, K).
+    totals : (..., 2, K), such as N sets, or N sets of C classes.
 
     Returns
     -------
-    (N, K).
+    (..., K).
     """
-    above, below = totals[:, 0], totals[:, 1]
+    above, below = totals[..., 0, :], totals[..., 1, :]
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
 
 

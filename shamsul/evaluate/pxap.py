@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from shamsul.evaluate.histogram_metrics import auprc
-from shamsul.evaluate.intervals import jackknife_variance, limits, why_none
+from shamsul.evaluate.intervals import GROUPS, jackknife_variance, limits, why_none
 from shamsul.evaluate.parameters import Inference
 from shamsul.evaluate.patients import Array
 from shamsul.evaluate.thresholds import histograms
@@ -16,8 +16,6 @@ from shamsul.evaluate.value_matrix import MACRO, POOLED
 from shamsul.metrics import PREFIX, of_group
 
 (METRIC,) = of_group("dataset")
-GROUPS = 100
-"""Number of groups of patients, of which one at a time is left out; at most as many as patients."""
 
 
 def pxap(scores: pd.DataFrame, settings: Inference) -> pd.DataFrame:

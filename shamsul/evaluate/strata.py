@@ -174,7 +174,7 @@ def contrast(present: NDArray[np.bool_], *, even: bool) -> Statistic:
 
     def statistic(totals: Array) -> Array:
         parts = totals.reshape(len(totals), *present.shape[:1], 4, -1)
-        differences = _ratio(parts[:, :, :2]) - _ratio(parts[:, :, 2:])
+        differences = ratio(parts[:, :, :2]) - ratio(parts[:, :, 2:])
         n, m = parts[:, :, 1], parts[:, :, 3]
         weights = np.where(present, 1.0, 0.0) if even else n * m / np.maximum(n + m, 1)
         # A class that weighs nothing has no difference.
@@ -183,12 +183,6 @@ def contrast(present: NDArray[np.bool_], *, even: bool) -> Statistic:
         return np.divide(weighted, whole, out=np.full_like(weighted, np.nan), where=whole > 0)
 
     return statistic
-
-
-def _ratio(parts: Array) -> Array:
-    """Return sums over numbers of N sets of C classes, (N, C, 2, K)."""
-    flat = parts.transpose(0, 2, 1, 3).reshape(len(parts), 2, -1)
-    return ratio(flat).reshape(len(parts), *parts.shape[1:2], -1)
 
 
 def _membership(
