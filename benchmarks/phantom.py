@@ -187,7 +187,7 @@ def network() -> dict[str, Any]:
 
     train, tune, test = images("train"), images("tune"), images("test")
     made = build(CONFIG.model.backbone, len(CLASSES), SIZE, CONFIG.model.weights, CONFIG.seed)
-    classifier = Classifier(made, CLASSES, CONFIG.model.backbone, SIZE)
+    classifier = Classifier.of(made, CLASSES, CONFIG.model.backbone, SIZE)
     with tempfile.TemporaryDirectory() as folder:
         data = dataset(train, train.reported), dataset(tune, tune.labels)
         fit(classifier, *data, CONFIG.train, CONFIG.seed, Path(folder) / "state.pt")

@@ -20,7 +20,7 @@ TRAINED = Path("results/phantom/model/checkpoint.pt"), Path("results/phantom/ima
 
 def plain(size: int = SIZE) -> Classifier:
     """densenet121 for 14 classes, as torchvision makes it, for images of this side."""
-    return Classifier(
+    return Classifier.of(
         network("densenet121", 14).requires_grad_(False), CLASSES, "densenet121", size
     )
 
@@ -44,5 +44,5 @@ def trained(count: int) -> tuple[Classifier, Tensor, str]:
         model = checkpoint.load(TRAINED[0])
         images = read_images(TRAINED[1]).image[:count]
         return model, model.normalise(images), "densenet_small, trained on phantoms"
-    model = Classifier(network("densenet_small", 14), CLASSES, "densenet_small", 96)
+    model = Classifier.of(network("densenet_small", 14), CLASSES, "densenet_small", 96)
     return model, radiographs(model, count), "densenet_small, untrained"

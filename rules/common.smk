@@ -65,6 +65,7 @@ from shamsul.explain import registry
 from shamsul.explain.base import Method
 from shamsul.explain.external.methods import Imported, Segmentations
 from shamsul.job.links import LINKS, link
+from shamsul.model import inspection
 from shamsul.settings import EXPLAINED, SPLITS
 from shamsul.storage.files import remove_leftovers
 from shamsul.tables import TABLES, existing

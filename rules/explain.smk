@@ -24,7 +24,9 @@ use rule model_job as perturb with:
         gpu=GPU,
     params:
         **command(
-            "perturb", settings=CONFIG.part("seed", "classes", "explain.perturbations")
+            "perturb",
+            more=network_code,
+            settings=CONFIG.part("seed", "classes", "explain.perturbations"),
         ),
 
 
@@ -50,6 +52,9 @@ use rule model_job as explain with:
         # The method's own module and what that imports, and no other method's.
         **command(
             "explain",
-            more=lambda wildcards: [registry.module(METHODS[wildcards.method])],
+            more=lambda wildcards: [
+                registry.module(METHODS[wildcards.method]),
+                *network_code(wildcards),
+            ],
             settings=method_settings,
         ),

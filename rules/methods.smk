@@ -89,6 +89,13 @@ def other_checkpoint(method):
     return given(other) if other else []
 
 
+def network_code(wildcards):
+    """Return the files of code that build the network, for the jobs that ask it."""
+    if hasattr(wildcards, "method") and not needs_gpu(wildcards.method):
+        return []
+    return inspection.code(CONFIG.model)
+
+
 def needs_gpu(method):
     """Return whether a method's heatmaps are made by asking the network."""
     return METHODS[method].cost != "no_model" and not METHODS[method].uses_shared

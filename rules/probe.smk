@@ -25,7 +25,10 @@ use rule model_job as probe with:
     params:
         **command(
             "probe",
-            more=lambda wildcards: [registry.module(METHODS[wildcards.method])],
+            more=lambda wildcards: [
+                registry.module(METHODS[wildcards.method]),
+                *network_code(wildcards),
+            ],
             settings=probe_settings,
         ),
 

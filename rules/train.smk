@@ -9,12 +9,8 @@ if CONFIG.model.checkpoint is None:
             train_manifests=shard_tables("parquet", "train"),
             tune_images=images("tune"),
             tune_manifests=shard_tables("parquet", "tune"),
-            # The settings name it too.
-            watched=(
-                []
-                if CONFIG.model.weights in ("imagenet", "random")
-                else given(CONFIG.model.weights)
-            ),
+            # The settings name them too.
+            watched=given(*inspection.given_files(CONFIG.model)),
             code=program("train"),
         output:
             checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
@@ -32,6 +28,7 @@ if CONFIG.model.checkpoint is None:
         params:
             **command(
                 "train",
+                more=network_code,
                 settings=CONFIG.part("seed", "classes", "data.size", "model", "train"),
                 # Not an output: Snakemake deletes the outputs of a job that is killed.
                 state=f"{PLACE}/model/training.state",
@@ -42,7 +39,7 @@ else:
     use rule table_job as import_checkpoint with:
         """Take a checkpoint that was trained elsewhere; nothing is trained."""
         input:
-            source=given(CONFIG.model.checkpoint),
+            watched=given(*inspection.given_files(CONFIG.model)),
             code=program("import_checkpoint"),
         output:
             checkpoint=ensure(f"{RUN}/model/checkpoint.pt", non_empty=True),
@@ -57,7 +54,8 @@ else:
         params:
             **command(
                 "import_checkpoint",
-                settings=CONFIG.part("classes", "data.size", "model.backbone"),
+                more=network_code,
+                settings=CONFIG.part("classes", "data.size", "model"),
             ),
 
     rule train:
@@ -84,7 +82,7 @@ use rule model_job as predict with:
         runtime=growing(60),
         gpu=GPU,
     params:
-        **command("predict"),
+        **command("predict", more=own_code()),
 
 
 use rule table_job as classify with:

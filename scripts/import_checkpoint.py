@@ -8,24 +8,24 @@ from typing import Any
 import pandas as pd
 
 from shamsul.job import program
-from shamsul.model.checkpoint import import_checkpoint, save
+from shamsul.model.checkpoint import save
+from shamsul.model.importing import import_checkpoint
+from shamsul.model.settings import Model
 from shamsul.model.train import HISTORY_COLUMNS
 from shamsul.storage.tables import write_table
 
 
-def main(settings: dict[str, Any], source: Path, *, checkpoint: Path, history: Path) -> None:
+def main(settings: dict[str, Any], *, checkpoint: Path, history: Path) -> None:
     """Take a checkpoint that was trained elsewhere; nothing is trained.
 
     Parameters
     ----------
-    settings : classes, size, backbone.
-    source : file of the checkpoint, as torch saves one.
+    settings : classes, size, model.
     checkpoint : file of the classifier to write.
     history : table to write, without a row.
     """
-    classifier = import_checkpoint(
-        source, settings["backbone"], settings["classes"], settings["size"]
-    )
+    model = Model.model_validate(settings["model"])
+    classifier = import_checkpoint(model, settings["classes"], settings["size"])
     save(classifier, checkpoint, {})
     kinds = {name: "int64" if name == "epoch" else "float64" for name in HISTORY_COLUMNS}
     write_table(pd.DataFrame(columns=HISTORY_COLUMNS).astype(kinds), history)

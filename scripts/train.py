@@ -9,10 +9,9 @@ from typing import Any
 from shamsul.job import program
 from shamsul.job.fingerprint import files
 from shamsul.model import dataset
-from shamsul.model.backbones import build
 from shamsul.model.checkpoint import save
-from shamsul.model.classifier import Classifier
 from shamsul.model.device import resolve_device
+from shamsul.model.importing import untrained
 from shamsul.model.job import BATCH_SIZE, Device
 from shamsul.model.settings import Model, Train
 from shamsul.model.train import fit, selection
@@ -51,8 +50,8 @@ def main(
     model, train = Model.model_validate(settings["model"]), Train.model_validate(settings["train"])
     train_set = dataset.read(train_images, train_manifests, classes, size)
     tune_set = dataset.read(tune_images, tune_manifests, classes, size)
-    network = build(model.backbone, len(classes), size, model.weights, seed)
-    classifier = Classifier(network, classes, model.backbone, size, batch_size)
+    classifier = untrained(model, classes, size, seed)
+    classifier.batch_size = batch_size
     classifier.to(resolve_device(device))
     # A training that was interrupted does not go on under other code.
     code = hashlib.sha256(b"".join(file.read_bytes() for file in files(Path(__file__))))

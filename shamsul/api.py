@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import ValidationError
 
 from shamsul.errors import InputError
 from shamsul.explain.call import explain as explain
+from shamsul.settings import explain_errors
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,90 +39,62 @@ if TYPE_CHECKING:
     from shamsul.explain.base import Method
     from shamsul.model.classifier import Classifier
 
-FAMILIES = {
-    "DenseNet": "densenet121",
-    "ResNet": "resnet50",
-    "VGG": "vgg16",
-    "EfficientNet": "efficientnet_b0",
-    "ConvNeXt": "convnext_tiny",
-    "VisionTransformer": "vit_b_16",
-}
-"""Backbone that is taken apart in the same way, by torchvision's class of network."""
-
 
 def classifier(
     network: nn.Module | str | Path,
     classes: Sequence[str] | None = None,
     *,
-    backbone: str | None = None,
     size: int = 224,
+    checkpoint: str | Path | None = None,
+    **model: Any,
 ) -> Classifier:
-    """Make a classifier from a network or a checkpoint.
+    """Make a classifier from a network, its name, or a run's checkpoint.
 
     Parameters
     ----------
-    network : one of torchvision's networks, (N, 3, size, size) -> (N, C) logits of images that are
-        normalised as ImageNet's, or the path of a file: a run's ``model/checkpoint.pt``, or
-        weights of a torchvision network.
-    classes : names of the C logits, in their order; not needed for a run's checkpoint.
-    backbone : name of the network, as in `model.backbone`; needed for a file of weights, and for a
-        network whose class is not torchvision's. Methods such as Grad-CAM find the last feature
-        maps by it.
+    network : a network in memory, the name of one as in `model.network`, such as
+        ``timm/resnet18``, or the path of a run's ``model/checkpoint.pt``.
+    classes : names of the C classes; not needed for a run's checkpoint.
     size : side in pixels of the images that the network sees.
+    checkpoint : file of trained weights, or ``pretrained``, for a network that is named.
+    model : further settings of the network as in `model`: `input`, `outputs`, `options`,
+        `head_activation`, and `weights`, which are random if nothing is said.
 
     Raises
     ------
     InputError
-        The file is unreadable, the network's outputs are not the classes, or a name is missing.
+        A file is unreadable, the network's outputs are not the classes, or something is not known
+        of it and must be said.
 
     Examples
     --------
     >>> from torchvision.models import densenet121
     >>> model = classifier(densenet121(num_classes=1), ["Edema"], size=64)
-    >>> model.backbone, model.classes
-    ('densenet121', ('Edema',))
+    >>> model.classes, model.structure.feature_layer.name
+    (('Edema',), 'features')
+    >>> shown = {"scale": (0, 1), "mean": (0.5,), "std": (0.25,)}
+    >>> classifier("resnet18", ["Edema"], size=64, input=shown).spec.presentation.channels
+    1
     """
-    from shamsul.model import checkpoint
+    from shamsul.model import checkpoint as checkpoints
+    from shamsul.model import importing
+    from shamsul.model.settings import Model
 
+    named = isinstance(network, (str, Path))
+    if named and classes is None:
+        return checkpoints.load(str(network))
+    if classes is None:
+        raise InputError(f"{type(network).__name__}: say its `classes`, in the order of its logits")
+    settings = {"network": str(network) if named else "own/network", "weights": "random", **model}
+    try:
+        asked = Model(**settings, checkpoint=None if checkpoint is None else str(checkpoint))
+    except ValidationError as error:
+        raise InputError(*explain_errors(error, Model)) from None
     if not isinstance(network, (str, Path)):
-        return _of_network(network, classes, backbone, size)
-    if classes is None and backbone is None:
-        return checkpoint.load(network)
-    if classes is None or backbone is None:
-        raise InputError(f"{network}: weights need both `classes` and `backbone`")
-    _check_backbone(backbone)
-    return checkpoint.import_checkpoint(network, backbone, classes, size)
-
-
-def _of_network(
-    network: nn.Module, classes: Sequence[str] | None, backbone: str | None, size: int
-) -> Classifier:
-    import torch
-
-    from shamsul.model.classifier import Classifier
-
-    family = type(network).__name__
-    backbone = backbone or FAMILIES.get(family)
-    if classes is None or backbone is None:
-        missing = "classes" if classes is None else "backbone"
-        raise InputError(f"{family}: say its `{missing}`")
-    _check_backbone(backbone)
-    made = Classifier(network, tuple(classes), backbone, size)
-    with torch.no_grad():
-        found = made(torch.zeros(1, 3, size, size, device=made.device)).shape
-    if found != (1, len(classes)):
-        raise InputError(
-            f"{family}: gives {tuple(found[1:])} logits an image, and `classes` are {len(classes)}"
-        )
-    return made
-
-
-def _check_backbone(name: str) -> None:
-    from shamsul.model.backbones import BACKBONES
-    from shamsul.settings import unknown
-
-    if name not in BACKBONES:
-        raise InputError(f"backbone: {unknown(name, BACKBONES)}")
+        return importing.of_network(network, asked, classes, size)
+    if checkpoint is None:
+        return importing.untrained(asked, classes, size, seed=0)
+    return importing.import_checkpoint(asked, classes, size)
 
 
 def methods() -> dict[str, type[Method]]:

@@ -21,6 +21,7 @@ from shamsul.evaluate.settings import Evaluate
 from shamsul.explain.base import Method
 from shamsul.explain.settings import Explain
 from shamsul.labels import CLASSES
+from shamsul.model.networks.names import parted
 from shamsul.model.settings import (
     Model,
     Train,
@@ -89,13 +90,14 @@ class Config(Section):
         for split in SPLITS:
             if split not in offered and (split != "train" or self.model.checkpoint is None):
                 raise ValueError(f"data.sources: none has images of the {split} split")
-        if self.model.backbone == "vit_b_16" and self.data.size % 16:
+        if self.model.network == "vit_b_16" and self.data.size % 16:
             raise ValueError(f"data.size: vit_b_16 needs a multiple of 16, not {self.data.size}")
         untrained = self.model.checkpoint is None and self.model.weights == "imagenet"
-        if self.model.backbone == "densenet_small" and untrained:
-            key = "weights" if "weights" in self.model.model_fields_set else "backbone"
+        if untrained and parted(self.model.network)[0] not in ("torchvision", "timm"):
+            key = "weights" if "weights" in self.model.model_fields_set else "network"
             raise ValueError(
-                f"model.{key}: densenet_small has no ImageNet weights; say `model.weights: random`"
+                f"model.{key}: {self.model.network} has no ImageNet weights; say `model.weights: "
+                "random`, `pretrained` or a file, or give a trained `model.checkpoint`"
             )
         return self
 
@@ -205,5 +207,5 @@ def check(config: Config, methods: Mapping[str, Method]) -> None:
         ("model.checkpoint", config.model.checkpoint),
         ("model.weights", config.model.weights),
     ):
-        if path not in (None, "imagenet", "random") and not Path(path).is_file():
+        if path not in (None, "imagenet", "random", "pretrained") and not Path(path).exists():
             raise InputError(f"{key}: {path} does not exist")

@@ -18,6 +18,7 @@ from shamsul.data import sources
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Method
+from shamsul.model import inspection
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def read(raw: dict[str, Any], place: Callable[[str], str] = str) -> Experiment:
     placed = config.explain.placed(run=str(folder), data=str(config.data_root))
     return Experiment(
         config=config,
-        methods=registry.build(placed, config.model.backbone),
+        methods=registry.build(placed),
         folder=folder,
         roots=sources.roots(config.data, config.data_root, folder / "phantom"),
     )
@@ -116,3 +117,11 @@ def _checks(experiment: Experiment) -> Iterator[Callable[[], None]]:
     yield partial(shamsul.config.check, config, methods)
     made = sources.made(config.data, experiment.roots)
     yield partial(registry.check_files, methods, made)
+    yield partial(_check_suited, experiment)
+
+
+def _check_suited(experiment: Experiment) -> None:
+    """Raise an InputError where a method cannot explain the network."""
+    config = experiment.config
+    found = inspection.structure(config.model, config.classes, config.data.size, experiment.folder)
+    registry.check_suited(experiment.methods, config.model.network, found)

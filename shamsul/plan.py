@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from shamsul.config import Config
 from shamsul.data.adapters.phantom import PhantomSource
 from shamsul.errors import InputError
 from shamsul.experiment import Experiment
 from shamsul.explain.base import Method
+from shamsul.model import inspection
 from shamsul.settings import EXPLAINED, SPLITS
 
 FORWARD = {
@@ -155,7 +157,15 @@ def _cells(method: Method, size: int) -> int:
 def forward_seconds(experiment: Experiment) -> float:
     """Return the seconds of one forward pass on one core, by `FORWARD` and the images' size."""
     config = experiment.config
-    return FORWARD[config.model.backbone] * (config.data.size / 224) ** 2
+    known = FORWARD.get(config.model.network)
+    seconds = _measured(config) if known is None else known
+    return seconds * (config.data.size / 224) ** 2
+
+
+def _measured(config: Config) -> float:
+    """Return the seconds of a forward pass of an image of 224 x 224 that an inspection measured."""
+    found = inspection.inspect(config.model, config.classes, config.data.size)
+    return found.seconds / (config.data.size / 224) ** 2
 
 
 def explained_images(experiment: Experiment) -> int:

@@ -37,7 +37,7 @@ def network(name: str, classes: int = 4, bias_free: bool = False, seed: int = 0)
 
 def classifier(name: str, size: int = 64, bias_free: bool = False) -> Classifier:
     """A classifier of four classes."""
-    return Classifier(network(name, 4, bias_free), tuple("abcd"), name, size)
+    return Classifier.of(network(name, 4, bias_free), tuple("abcd"), name, size)
 
 
 class Textures(nn.Module):

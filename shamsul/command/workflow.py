@@ -143,7 +143,8 @@ def check(
         for fault in found:
             typer.echo(f"{config}: {fault}", err=True)
         raise typer.Exit(1)
-    for name, value in summary(experiment.read(raw)):
+    found = experiment.read(raw)
+    for name, value in (*summary(found), *network(found)):
         typer.echo(f"{name:<11}{value}")
 
 
@@ -151,16 +152,54 @@ def summary(experiment: Experiment) -> list[tuple[str, str]]:
     """Return names and values that tell what an experiment will do."""
     config = experiment.config
     classes, explained = config.classes, config.explain.classes or config.classes
-    network = f"{config.model.backbone} at {config.data.size} x {config.data.size}, "
+    told = f"{config.model.network} at {config.data.size} x {config.data.size}, "
     if config.model.checkpoint:
-        network += f"weights of {config.model.checkpoint}"
+        told += f"weights of {config.model.checkpoint}"
     else:
-        network += f"{config.model.weights} weights, {config.train.epochs} epochs of training"
+        told += f"{config.model.weights} weights, {config.train.epochs} epochs of training"
     return [
         ("run", f"{config.run}, to {experiment.folder}/report.html"),
         ("sources", ", ".join(f"{s.name} ({s.adapter})" for s in config.data.sources)),
         ("classes", f"{len(classes)}: {', '.join(classes)}"),
         ("explained", "all" if set(explained) >= set(classes) else ", ".join(explained)),
-        ("network", network),
+        ("network", told),
         ("methods", f"{len(experiment.methods)}: {', '.join(experiment.methods)}"),
     ]
+
+
+def network(experiment: Experiment) -> list[tuple[str, str]]:
+    """Return names and values that tell what was understood of the network, by running it once.
+
+    They are how a radiograph is shown to it, the output of each class, the layer that class
+    activation maps take, and what it does not offer to which methods.
+    """
+    from shamsul.explain import registry
+    from shamsul.model import inspection
+
+    config = experiment.config
+    found = inspection.inspect(config.model, config.classes, config.data.size)
+    rows = [("input", found.spec.presentation.told())]
+    rows += [
+        (
+            "output" if not number else "",
+            f"{output} -> {name}" if name != "dropped" else f"dropped: {output}",
+        )
+        for number, (name, output) in enumerate(
+            inspection.told_outputs(found.spec.outputs, config.classes)
+        )
+    ]
+    layer = found.structure.feature_layer
+    if layer is not None:
+        channels, height, width = found.structure.shape
+        behind = ", behind its ReLU" if layer.rectified else ""
+        rows.append(("CAM layer", f"{layer.name}{behind}: {channels} maps of {height} x {width}"))
+    rows += [("note", note) for note in found.notes]
+    suits, refused = [], []
+    for name, method in registry.methods().items():
+        reason = found.structure.refusal(registry.bare(method).needs)
+        (refused if reason else suits).append((name, reason))
+    rows.append(("suits", ", ".join(name for name, _ in suits)))
+    for reason in dict.fromkeys(reason for _, reason in refused):
+        names = ", ".join(name for name, other in refused if other == reason)
+        rows.append(("refused", f"{names}: {reason}"))
+    return rows

@@ -24,6 +24,7 @@ from shamsul.errors import InputError
 from shamsul.explain.shard import Maps, Shard, image_seed
 from shamsul.job.progress import track
 from shamsul.model.batching import in_groups
+from shamsul.model.structure import Need
 
 if TYPE_CHECKING:
     import torch
@@ -74,10 +75,10 @@ class Method(BaseModel):
     abstains: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
-    @classmethod
-    def unsuited(cls, backbone: str) -> str | None:
-        """Return why the method cannot explain this backbone, or None where it can."""
-        return None
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Return what the method needs of a network (`shamsul.model.structure`)."""
+        return ()
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -146,6 +147,12 @@ class Explainer(Method):
             )
         return self
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Return that weights must be drawn anew, where the network is a control, and gradients."""
+        drawn: tuple[Need, ...] = ("random_weights",) if self.network == "untrained" else ()
+        return (*drawn, "gradients") if self.cost == "backward" else drawn
+
     def check_files(self, made: Collection[Path] = ()) -> None:
         """Raise an InputError where a checkpoint is given and does not exist."""
         if self.checkpoint and not Path(self.checkpoint).is_file():
@@ -160,7 +167,8 @@ class Explainer(Method):
         Raises
         ------
         InputError
-            The checkpoint given lacks a class, or its images are of another size than the run's.
+            The checkpoint given lacks a class, its images are of another size than the run's, or
+            the network is not one that the method can explain.
         """
         model = shard.model
         if self.checkpoint:
@@ -178,6 +186,8 @@ class Explainer(Method):
                     f"run's are of {shard.model.size} x {shard.model.size}; choose a checkpoint of "
                     "the run's data.size"
                 )
+        if reason := model.structure.refusal(self.needs):
+            raise InputError(f"{self.method} cannot explain {model.spec.network}: {reason}")
         return model if self.network == "trained" else model.untrained(shard.seed)
 
     def explain(
@@ -188,7 +198,7 @@ class Explainer(Method):
         Parameters
         ----------
         model : classifier, in evaluation mode.
-        images : (N, 3, H, W) float32, normalised as the model sees them.
+        images : (N, K, H, W) float32, normalised as the model sees them.
         classes : (C,) int64, indices into the model's classes.
         seeds : N integers, one per image; the only source of randomness.
 

@@ -63,7 +63,7 @@ def explain(
     >>> explain(model, one, "lrp_epsilon", epsilon=0.1).shape
     (1, 2, 64, 64)
     """
-    built = _method(method, parameters, classifier.backbone)
+    built = _method(method, parameters, classifier)
     names = classifier.classes if classes is None else tuple(classes)
     for name in names:
         if name not in classifier.classes:
@@ -74,15 +74,15 @@ def explain(
     return maps
 
 
-def _method(name: str, parameters: dict[str, Any], backbone: str) -> Method:
+def _method(name: str, parameters: dict[str, Any], classifier: Classifier) -> Method:
     """Return a method that needs the classifier and the images alone."""
     from shamsul.explain.external.methods import Imported, Radiologist, Segmentations
 
     if name not in registry.methods():
         raise InputError(unknown(name, registry.methods(), "method"))
     built = registry.one({"method": name, **parameters}, name)
-    if reason := built.unsuited(backbone):
-        raise InputError(f"{name} cannot explain {backbone}: {reason}")
+    if reason := classifier.structure.refusal(built.needs):
+        raise InputError(f"{name} cannot explain {classifier.spec.network}: {reason}")
     if built.members or built.supervised or built.uses_shared or built.train_inputs:
         raise InputError(
             f"{name}: needs masks or other maps of a run, or radiographs of its train split; "

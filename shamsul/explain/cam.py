@@ -12,11 +12,14 @@ count them as independent findings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from shamsul import lazy
+from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.layer_outputs import forward
+from shamsul.model.structure import FeatureLayer, Need
 
 if TYPE_CHECKING:
     import torch
@@ -37,11 +40,17 @@ class Cam(Explainer):
     signed: ClassVar[bool] = False
 
     layers: tuple[str, ...] = ()
-    """Names of the network's modules whose outputs, (N, K, h, w), are used, such as "layer3" or
-    "features.denseblock3". Empty: the last feature maps, where `Classifier.split` cuts. The maps of
+    """Names of the network's modules whose outputs are used, feature maps (N, K, h, w) or tokens of
+    a grid of patches, such as "layer3", "features.denseblock3" or "blocks.10". Empty: the layer of
+    the last feature maps, which ``shamsul check`` names. The maps of
     several layers are each divided by their maximum (a map of zeros stays), resized bilinearly to
     the largest among them, and averaged. Gradients are computed from the first of the layers on, so
     a deeper one costs more."""
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Return that a layer of feature maps is needed, unless `layers` names some."""
+        return super().needs if self.layers else (*super().needs, "feature_maps")
 
     def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
         """Make one map for each of `layers`, (N, C, h, w), of either sign; a single one where
@@ -64,10 +73,20 @@ class Cam(Explainer):
 
     def activations(self, model: Classifier, images: Tensor) -> list[Tensor]:
         """Return the feature maps of each layer, (N, K, h, w), without gradients."""
-        if self.layers:
-            return forward(model.network, images, self.layers, gradients=False)[0]
-        with torch.no_grad():
-            return [model.split(images)[0]]
+        return forward(model.network, images, self.chosen(model), gradients=False)[0]
+
+    def chosen(self, model: Classifier) -> Sequence[str | FeatureLayer]:
+        """Return the layers whose feature maps are used.
+
+        Raises
+        ------
+        InputError
+            The network has no layer of feature maps.
+        """
+        found = model.structure.feature_layer
+        if not self.layers and found is None:
+            raise InputError(str(model.structure.refusal(["feature_maps"])))
+        return self.layers or [found]
 
 
 class GradientCam(Cam):
@@ -97,20 +116,16 @@ class GradientCam(Cam):
 
     def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
         """Make maps with `combine`, a few images at a time where layers are named."""
+        layers = self.chosen(model)
         if not self.layers:
-            with torch.no_grad():
-                last, head = model.split(images)
-            with torch.enable_grad():
-                last = last.detach().requires_grad_()
-                logits = head(last.clone())  # A head may start with an in-place ReLU.
-            return self.class_maps([last], logits, classes)
+            return self.class_maps(*forward(model.network, images, layers, True), classes)
         count = len(images)
         # A fixed number at once, the first repeated: other batch sizes round sums differently.
         together = min(IMAGES_AT_ONCE, count)
         rows = torch.arange(-(-count // together) * together) % count
         parts = []
         for part in rows.split(together):
-            found, logits = forward(model.network, images[part], self.layers, gradients=True)
+            found, logits = forward(model.network, images[part], layers, gradients=True)
             parts.append(self.class_maps(found, logits, classes))
         return [torch.cat(layer)[:count] for layer in zip(*parts, strict=True)]
 
@@ -150,7 +165,7 @@ class GradCam(GradientCam):
     >>> from torchvision.models import resnet18
     >>> from shamsul.model.classifier import Classifier
     >>> classes = ("Cardiomegaly", "Edema", "Pneumothorax")
-    >>> model = Classifier(resnet18(num_classes=3), classes, "resnet18", 64)
+    >>> model = Classifier.of(resnet18(num_classes=3), classes, "resnet18", 64)
     >>> images = model.normalise(torch.zeros(2, 64, 64, dtype=torch.uint8))
     >>> maps = GradCam().explain(model, images, torch.tensor([0, 2]), seeds=[0, 0])
     >>> maps.shape  # Images, classes, height and width of the last feature maps.

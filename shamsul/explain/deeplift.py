@@ -18,10 +18,10 @@ from shamsul.explain.input_gradients import (
     Baseline,
     baseline_images,
     class_gradients,
-    no_relu,
     rise,
 )
 from shamsul.model.canonise import modular
+from shamsul.model.structure import Need
 
 if TYPE_CHECKING:
     import torch
@@ -57,12 +57,10 @@ class DeepLift(Explainer):
     """Baseline image: a black radiograph, model input zero (mean grey), or the blurred
     radiograph."""
 
-    @classmethod
-    def unsuited(cls, backbone: str) -> str | None:
-        """Return why the Rescale rule does not apply: gates and attention multiply activations, and
-        it has no share for a factor.
-        """
-        return no_relu(backbone)
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Return that all activations must be ReLU."""
+        return (*super().needs, "relu")
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]

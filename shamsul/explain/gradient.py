@@ -160,7 +160,7 @@ class IntegratedGradients(GradientSum):
     >>> import torch
     >>> from torchvision.models import resnet18
     >>> from shamsul.model.classifier import Classifier
-    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> model = Classifier.of(resnet18(num_classes=3), ("Edema", "Mass", "Nodule"), "resnet18", 64)
     >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
     >>> method = IntegratedGradients(steps=4)
     >>> maps = method.explain(model, images, torch.tensor([0, 2]), seeds=[0])

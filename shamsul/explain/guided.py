@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.input_gradients import class_gradients, no_relu, strength
+from shamsul.explain.input_gradients import class_gradients, strength
 from shamsul.model.canonise import modular
+from shamsul.model.structure import Need
 
 if TYPE_CHECKING:
     import torch
@@ -38,12 +39,10 @@ class GuidedBackprop(Explainer):
     cost: ClassVar[Cost] = "backward"
     signed: ClassVar[bool] = False
 
-    @classmethod
-    def unsuited(cls, backbone: str) -> str | None:
-        """Return why guided backpropagation does not apply: without ReLU there is nothing to guide
-        gradients at.
-        """
-        return no_relu(backbone)
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Return that all activations must be ReLU."""
+        return (*super().needs, "relu")
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]

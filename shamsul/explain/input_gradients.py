@@ -96,13 +96,6 @@ def rise(model: Classifier, images: Tensor, references: Tensor, classes: Tensor)
         return (model(images) - model(references))[:, classes]
 
 
-def no_relu(backbone: str) -> str | None:
-    """Return why a method of ReLU networks cannot explain a backbone, or None where it can."""
-    if backbone.startswith(("densenet", "resnet", "vgg")):
-        return None
-    return "it needs ReLU for all activations; choose a densenet, resnet or vgg"
-
-
 def at_once(images: Tensor) -> int:
     """Return the number of images (N, 3, S, S) whose activations are kept at a time."""
     return max(1, IMAGES_AT_ONCE * 224**2 // max(images.shape[-1], 224) ** 2)

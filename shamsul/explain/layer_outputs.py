@@ -1,14 +1,16 @@
-"""Outputs of named layers, kept during a forward pass."""
+"""Feature maps of named layers, kept during a forward pass."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from shamsul import lazy
 from shamsul.errors import InputError
+from shamsul.model.structure import FeatureLayer
 
 if TYPE_CHECKING:
     import torch
@@ -18,62 +20,109 @@ else:
 
 
 def forward(
-    network: nn.Module, images: Tensor, layers: tuple[str, ...], gradients: bool
+    network: nn.Module, images: Tensor, layers: Sequence[str | FeatureLayer], gradients: bool
 ) -> tuple[list[Tensor], Tensor]:
-    """Run a forward pass and keep the outputs of the named layers.
+    """Run a forward pass and keep the feature maps of the named layers.
 
     Nothing is recorded for gradients before the first of the layers, and after it only where
     `gradients` is set. Hooks are removed and the mode is restored, also after an exception.
 
     Parameters
     ----------
-    network : (N, 3, S, S) -> (N, C), in evaluation mode.
-    images : (N, 3, S, S).
-    layers : names of the network's modules.
-    gradients : True where the logits are to be differentiable by the activations.
+    network : (N, K, H, W) -> (N, C), in evaluation mode.
+    images : (N, K, H, W).
+    layers : names of the network's modules, or the ends of their names; or a layer that
+        `shamsul.model.feature_layer.find` has found.
+    gradients : True where the logits are to be differentiable by the feature maps.
 
     Returns
     -------
-    activations : the output of each layer, (N, K, h, w).
+    activations : the feature maps of each layer, (N, K, h, w).
     logits : (N, C).
 
     Raises
     ------
     InputError
-        A layer is unknown, not called exactly once, or its output is not (N, K, h, w).
+        A layer is unknown, not called exactly once, or its output is not spatial.
     """
     modules = {name: module for name, module in network.named_modules() if name}
     found: dict[str, Tensor] = {}
+    names = [_full_name(layer, modules) for layer in layers]
     # A hook's handle is a context that removes it.
     with torch.no_grad(), contextlib.ExitStack() as hooks:
-        for name in dict.fromkeys(layers):
-            if name not in modules:
-                close = difflib.get_close_matches(name, modules, 3, cutoff=0)
-                raise InputError(f"layers: unknown layer {name!r}; closest are {', '.join(close)}")
-            hook = functools.partial(_record, name, found, gradients)
+        for name, layer in dict(zip(names, layers, strict=True)).items():
+            known = layer if isinstance(layer, FeatureLayer) else None
+            hook = functools.partial(_record, name, known, images.shape[2:], found, gradients)
             hooks.enter_context(modules[name].register_forward_hook(hook))
         logits = network(images)
-    for name in layers:
+    for name in names:
         if name not in found:
             raise InputError(f"layers: {name} is not called as a module; name the one around it")
-    return [found[name] for name in layers], logits
+    return [found[name] for name in names], logits
+
+
+def _full_name(layer: str | FeatureLayer, modules: dict[str, Any]) -> str:
+    name = layer if isinstance(layer, str) else layer.name
+    if name in modules:
+        return name
+    ends = [full for full in modules if full.endswith(f".{name}")]
+    if len(ends) == 1:
+        return ends[0]
+    close = ends or difflib.get_close_matches(name, modules, 3, cutoff=0)
+    raise InputError(f"layers: unknown layer {name!r}; closest are {', '.join(close[:3])}")
 
 
 def _record(
-    name: str, found: dict[str, Tensor], gradients: bool, module: Any, inputs: Any, output: Any
-) -> Tensor:
-    """Record the output of one layer in `found`, as its hook, and hand on a copy."""
+    name: str,
+    layer: FeatureLayer | None,
+    size: Sequence[int],
+    found: dict[str, Tensor],
+    gradients: bool,
+    module: Any,
+    inputs: Any,
+    output: Any,
+) -> Any:
+    """Record the feature maps of one layer in `found`, as its hook, and hand on a copy."""
+    # Here, because it imports torch.
+    from shamsul.model.feature_layer import read_maps, tensor_of, written
+
     if name in found:
         raise InputError(
             f"layers: {name} is called more than once in a forward pass; name the module around it"
         )
-    # Images are square: maps that are not have their channels in the last dimension.
-    shape = output.shape[1:] if isinstance(output, torch.Tensor) else ()
-    if len(shape) != 3 or shape[1] != shape[2]:
-        what = ", ".join(["N", *map(str, shape)]) if shape else type(output).__name__
-        raise InputError(f"layers: {name} puts out ({what}), not square feature maps (N, K, h, w)")
-    if gradients and not output.requires_grad:
-        output = output.detach().requires_grad_()
+    tensor = tensor_of(output)
+    layer = layer or _layout(name, tensor, size)
+    maps = read_maps(tensor, layer)
+    if layer.rectified:
+        maps = maps.relu()
+    if gradients and not maps.requires_grad:
+        maps = maps.detach().requires_grad_()
         torch.set_grad_enabled(True)  # Until the end of `no_grad` in `forward`.
-    found[name] = output
-    return output.clone()  # What follows may work in place.
+    found[name] = maps
+    handed = maps.clone()  # What follows may work in place.
+    if layer.rectified:
+        # The network's own ReLU would keep the gradient from cells that are zero. The least number
+        # above zero lets it through, and is lost in any sum.
+        handed = handed + torch.finfo(maps.dtype).tiny
+    handed = written(handed, tensor, layer)
+    return (handed, *output[1:]) if isinstance(output, tuple) else handed
+
+
+def _layout(name: str, tensor: Any, size: Sequence[int]) -> FeatureLayer:
+    """Return how a layer that the user has named is read, by the form of its output."""
+    from shamsul.model.feature_layer import alike, grid_of
+
+    shape = tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else ()
+    if len(shape) == 4 and alike(shape[2:], size):
+        return FeatureLayer(name=name)
+    if len(shape) == 4 and alike(shape[1:3], size):
+        return FeatureLayer(name=name, layout="channels_last")
+    grid = grid_of(shape[1], None) if len(shape) == 3 else None
+    if grid is not None:
+        prefix = shape[1] - grid[0] * grid[1]
+        return FeatureLayer(name=name, layout="tokens", grid=grid, prefix=prefix)
+    what = ", ".join(["N", *map(str, shape[1:])]) if shape else type(tensor).__name__
+    raise InputError(
+        f"layers: {name} puts out ({what}), neither square feature maps (N, K, h, w) nor tokens of "
+        "a grid of patches"
+    )

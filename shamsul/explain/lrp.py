@@ -64,7 +64,7 @@ class LrpEpsilon(LayerwiseRelevance):
     >>> import torch
     >>> from torchvision.models import resnet18
     >>> from shamsul.model.classifier import Classifier
-    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> model = Classifier.of(resnet18(num_classes=3), ("Edema", "Mass", "Nodule"), "resnet18", 64)
     >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
     >>> maps = LrpEpsilon(epsilon=0.1).explain(model, images, torch.tensor([0, 2]), seeds=[0])
     >>> maps.shape  # Images, classes, height and width of the images.

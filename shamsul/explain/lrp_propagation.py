@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.lrp_rules import STABILISER, Rule
-from shamsul.model.canonise import canonised, unsuited
+from shamsul.model.canonise import canonised
+from shamsul.model.structure import Need
 
 if TYPE_CHECKING:
     import torch
@@ -74,12 +75,10 @@ class LayerwiseRelevance(Explainer):
     the model returns, which in the studies is the probability, although the last layer's outputs
     are logits. Where a logit is negative, the choice turns all signs."""
 
-    @classmethod
-    def unsuited(cls, backbone: str) -> str | None:
-        """Return why the backbone cannot be canonised and so has layers without rules, or None
-        where it can.
-        """
-        return unsuited(backbone)
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Return that every layer must have a rule."""
+        return (*super().needs, "lrp")
 
     def composite(self, model: Classifier) -> Composite:
         """Return the rule of each kind of layer."""

@@ -100,7 +100,7 @@ class Occlusion(Masking):
     >>> import torch
     >>> from torchvision.models import resnet18
     >>> from shamsul.model.classifier import Classifier
-    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> model = Classifier.of(resnet18(num_classes=3), ("Edema", "Mass", "Nodule"), "resnet18", 64)
     >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
     >>> method = Occlusion(window=32, stride=32, fill="black")
     >>> method.explain(model, images, torch.tensor([0, 2]), seeds=[0]).shape

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from shamsul.errors import InputError
 from shamsul.explain.base import Method
+from shamsul.model.structure import Structure
 from shamsul.settings import explain_errors, unknown
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -40,20 +41,19 @@ def _subclasses(cls: type[Method]) -> Iterable[type[Method]]:
         yield from _subclasses(child)
 
 
-def build(entries: Iterable[dict[str, Any]], backbone: str) -> dict[str, Method]:
+def build(entries: Iterable[dict[str, Any]]) -> dict[str, Method]:
     """Build the methods of a configuration, by the name under which the run knows them.
 
     Parameters
     ----------
     entries : `explain.methods`: each has `method`, optionally `name` and `preset`, and its
         parameters, which win over the preset's.
-    backbone : the network to explain.
 
     Raises
     ------
     InputError
-        A method, preset or parameter is unknown, a name is used twice, the method cannot explain
-        the backbone, or a method is made of one that is not there.
+        A method, preset or parameter is unknown, a name is used twice, or a method is made of one
+        that is not there.
     """
     built: dict[str, Method] = {}
     for number, entry in enumerate(entries):
@@ -68,8 +68,6 @@ def build(entries: Iterable[dict[str, Any]], backbone: str) -> dict[str, Method]
             raise InputError(f"{place}: name {name!r}: allowed are letters, digits, `_`, `.`, `-`")
         if name in built:
             raise InputError(f"{place}: {name!r} appears twice; give one of them another `name:`")
-        if reason := cls.unsuited(backbone):
-            raise InputError(f"{place}: {name} cannot explain {backbone}: {reason}")
         built[name] = one(entry, f"{place} ({name})")
     _check_members(built)
     return built
@@ -98,6 +96,11 @@ def one(entry: dict[str, Any], place: str = "method", module: str | None = None)
         raise InputError(f"{place}: {'; '.join(explain_errors(error, cls))}") from None
 
 
+def bare(cls: type[Method]) -> Method:
+    """Return a method with its default parameters, unchecked, to ask what it needs."""
+    return cls.model_construct()
+
+
 def _preset(cls: type[Method], entry: dict[str, Any], place: str) -> dict[str, Any]:
     name = entry.get("preset")
     if name is None:
@@ -119,6 +122,23 @@ def _check_members(built: dict[str, Method]) -> None:
                     f"{'made of others itself' if member in built else 'not listed'}; "
                     f"allowed are {', '.join(plain) or 'other methods of the list'}"
                 )
+
+
+def check_suited(built: Mapping[str, Method], network: str, structure: Structure) -> None:
+    """Raise an InputError where a method cannot explain a network.
+
+    Parameters
+    ----------
+    built : the run's methods by name.
+    network : name of the network.
+    structure : what is known of it.
+    """
+    for number, (name, method) in enumerate(built.items()):
+        # Methods of another checkpoint explain another network, which their job examines.
+        if getattr(method, "checkpoint", None):
+            continue
+        if reason := structure.refusal(method.needs):
+            raise InputError(f"explain.methods.{number}: {name} cannot explain {network}: {reason}")
 
 
 def check_files(built: Mapping[str, Method], made: Collection[Path] = ()) -> None:

@@ -141,7 +141,7 @@ class Lime(SamplingSurrogate):
     >>> import torch
     >>> from torchvision.models import resnet18
     >>> from shamsul.model.classifier import Classifier
-    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> model = Classifier.of(resnet18(num_classes=3), ("Edema", "Mass", "Nodule"), "resnet18", 64)
     >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
     >>> method = Lime(superpixels="grid", segments=4, samples=8)
     >>> method.explain(model, images, torch.tensor([0, 2]), seeds=[0]).shape
@@ -194,7 +194,7 @@ class KernelShap(SamplingSurrogate):
     >>> import torch
     >>> from torchvision.models import resnet18
     >>> from shamsul.model.classifier import Classifier
-    >>> model = Classifier(resnet18(num_classes=3), ("Edema", "Fracture", "Nodule"), "resnet18", 64)
+    >>> model = Classifier.of(resnet18(num_classes=3), ("Edema", "Mass", "Nodule"), "resnet18", 64)
     >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
     >>> method = KernelShap(superpixels="grid", segments=4, samples=8)
     >>> method.explain(model, images, torch.tensor([0, 2]), seeds=[0]).shape

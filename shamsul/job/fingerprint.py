@@ -30,6 +30,8 @@ ARITHMETIC = {
     "sklearn": "scikit-learn",
     "shap": "shap",
     "numba": "numba",
+    "timm": "timm",
+    "transformers": "transformers",
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
 }
@@ -65,8 +67,10 @@ def digest(*programs: Path) -> str:
 
 def _place(file: Path) -> Path:
     """Return a file's path in the repository, also where it lies in a wheel."""
-    root = PROJECT if file.is_relative_to(PROJECT) else PACKAGE.parent
-    return file.relative_to(root)
+    for root in (PROJECT, PACKAGE.parent):
+        if file.is_relative_to(root):
+            return file.relative_to(root)
+    return Path(file.name)  # It is of the user's own, and keeps its name where it is moved.
 
 
 @functools.cache

@@ -93,7 +93,7 @@ def calibrate(model: Classifier, parts: tuple[str, ...] = ("",)) -> bool:
     if not varies:
         logger.warning(
             "%s with random weights: its logits do not depend on the image, so it is no control",
-            model.backbone,
+            model.spec.network,
         )
     return varies
 

@@ -43,14 +43,13 @@ SMALLEST_SCALE = 1e-12
 """Smallest distance from zero of a batch norm's scale, so that its threshold is finite."""
 
 
-def unsuited(backbone: str) -> str | None:
-    """Return why a backbone cannot be `canonised`, or None where it can."""
-    if backbone.startswith(("densenet", "resnet", "vgg", "efficientnet")):
-        return None
-    return (
-        "its layer norms or attention are not made of convolutions, ReLU, pooling and batch norms "
-        "that can be merged; choose a densenet, resnet, vgg or efficientnet"
-    )
+def unsuited_to_lrp(network: nn.Module, images: Tensor) -> str | None:
+    """Return why a network cannot be `canonised`, or None where it can."""
+    try:
+        canonised(network)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def modular(network: nn.Module) -> nn.Module:

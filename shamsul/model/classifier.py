@@ -1,30 +1,27 @@
-"""The classifier: a backbone, the classes it predicts, and the normalisation of radiographs."""
+"""The classifier: a network, the classes it predicts, and how radiographs are shown to it."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from shamsul.errors import InputError
+from shamsul.model.outputs import Mapped, mapped
+from shamsul.model.spec import Spec
+from shamsul.model.structure import Structure
 
 # Intel MKL otherwise sums a matrix product in an order that depends on the number of threads.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 logger = logging.getLogger(__name__)
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""Standard deviation of ImageNet's red, green and blue, on a scale of 0 to 1, as `MEAN` is their
-mean."""
 
 TILE = 16
 """Images of 224 x 224 per forward pass on a CPU, fewer where they are larger. It is fixed because
@@ -42,10 +39,8 @@ class Classifier(nn.Module):
 
     Attributes
     ----------
-    network : torchvision network, (N, 3, S, S) -> (N, C).
-    classes : names of the C classes, in the order of the logits.
-    backbone : name of the network's architecture.
-    size : side S in pixels of the images.
+    network : network with its outputs mapped to the classes, (N, K, S, S) -> (N, C) logits.
+    spec : specification of the classifier, all but its weights.
     batch_size : images per forward pass of `predict` on a GPU; it is halved where memory is short,
         and not saved.
     """
@@ -56,20 +51,59 @@ class Classifier(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        classes: tuple[str, ...],
-        backbone: str,
-        size: int,
+        spec: Spec,
         batch_size: int = 32,
+        structure: Structure | None = None,
     ) -> None:
         super().__init__()
         self.network = network
-        self.classes = tuple(classes)
-        self.backbone = backbone
-        self.size = size
+        self.spec = spec
         self.batch_size = batch_size
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self._structure = structure
+        shown = spec.presentation
+        for name, values in (("mean", shown.mean), ("std", shown.std)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
         self.eval()
+
+    @classmethod
+    def of(
+        cls, network: nn.Module, classes: Sequence[str], name: str = "own/network", size: int = 224
+    ) -> Classifier:
+        """Return a classifier of a network that has one logit for each class, in their order, and
+        sees radiographs as ImageNet's images are seen.
+
+        Parameters
+        ----------
+        network : (N, 3, size, size) -> (N, C).
+        classes : names of the C classes.
+        name : name of the network, by which its weights can be drawn anew.
+        size : side S in pixels of the images.
+        """
+        return cls(network, Spec.plain(name, tuple(classes), size))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the C classes, in the order of the logits."""
+        return self.spec.classes
+
+    @property
+    def size(self) -> int:
+        """Return the side S in pixels of the images."""
+        return self.spec.size
+
+    @property
+    def inner(self) -> nn.Module:
+        """Return the network without the mapping of its outputs, (N, K, S, S) -> (N, M)."""
+        return self.network.network if isinstance(self.network, Mapped) else self.network
+
+    @property
+    def structure(self) -> Structure:
+        """Return what is known of the network's inside, which is found where it is not known."""
+        if self._structure is None:
+            from shamsul.model.examine import examine
+
+            self._structure = examine(self)
+        return self._structure
 
     @property
     def device(self) -> torch.device:
@@ -82,17 +116,15 @@ class Classifier(nn.Module):
         return cpu_tile(self.size) if self.device.type == "cpu" else self.batch_size
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (N, C) of normalised images (N, 3, S, S)."""
+        """Return the logits (N, C) of normalised images (N, K, S, S)."""
         return self.network(images)
 
     def normalise(self, grey: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Normalise grey radiographs to the network's input.
+        """Normalise grey radiographs to the network's input, as `spec.presentation` says.
 
-        The grey value is repeated in the three channels, and each is scaled as ImageNet's images
-        are: ``(grey / 255 - mean) / std``. So a pretrained network sees an image without colour.
-        The three channels are linear functions of one measurement and not three measurements. Equal
-        grey differs a little between them (black is -2.12, -2.04, -1.80), and relevance is summed
-        over them.
+        ``((black + grey / 255 (white - black)) - mean) / std`` in each channel. Several channels
+        are linear functions of one measurement and not several measurements. Equal grey differs a
+        little between ImageNet's (black is -2.12, -2.04, -1.80), and relevance is summed over them.
 
         Parameters
         ----------
@@ -100,9 +132,12 @@ class Classifier(nn.Module):
 
         Returns
         -------
-        (N, 3, S, S) float32 on the model's device.
+        (N, K, S, S) float32 on the model's device.
         """
         images = torch.as_tensor(grey).to(self.mean.device)[:, None].to(torch.float32) / 255
+        black, white = self.spec.presentation.scale
+        if (black, white) != (0.0, 1.0):
+            images = black + images * (white - black)
         return (images - self.mean) / self.std
 
     @torch.no_grad()
@@ -115,7 +150,7 @@ class Classifier(nn.Module):
 
         Parameters
         ----------
-        images : (N, 3, S, S) float32, normalised, on any device; N may be 0.
+        images : (N, K, S, S) float32, normalised, on any device; N may be 0.
 
         Returns
         -------
@@ -141,73 +176,17 @@ class Classifier(nn.Module):
             start += count
         return torch.cat(logits)
 
-    def split(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Run the forward pass in two halves, cut where class activation maps are made.
-
-        DenseNet: after the last norm and ReLU. ResNet: `layer4`. VGG: the last convolution and
-        ReLU, before the pooling. EfficientNet, ConvNeXt: `features`. Vision transformer: the
-        patches' tokens before the last block, as a grid; the class token stays in `head`.
-
-        Parameters
-        ----------
-        images : (N, 3, S, S) float32, normalised.
-
-        Returns
-        -------
-        activations : (N, K, h, w).
-        head : maps activations (N, K, h, w) of the same images to logits (N, C);
-            ``head(activations) == forward(images)``.
-        """
-        network: Any = self.network
-        match self.backbone:
-            case "densenet_small" | "densenet121":
-                activations = functional.relu(network.features(images))
-                return activations, lambda a: network.classifier(_pooled(a))
-            case "resnet18" | "resnet50":
-                x = network.maxpool(network.relu(network.bn1(network.conv1(images))))
-                activations = network.layer4(network.layer3(network.layer2(network.layer1(x))))
-                return activations, lambda a: network.fc(network.avgpool(a).flatten(1))
-            case "vgg16":
-                activations = network.features[:-1](images)
-                return activations, lambda a: network.classifier(
-                    network.avgpool(network.features[-1](a)).flatten(1)
-                )
-            case "efficientnet_b0":
-                activations = network.features(images)
-                return activations, lambda a: network.classifier(network.avgpool(a).flatten(1))
-            case "convnext_tiny":
-                activations = network.features(images)
-                return activations, lambda a: network.classifier(network.avgpool(a))
-            case "vit_b_16":
-                return self._split_transformer(images)
-        raise NotImplementedError(f"{self.backbone} has no split")
-
-    def _split_transformer(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        network: Any = self.network
-        patches = network._process_input(images)
-        tokens = torch.cat([network.class_token.expand(len(images), -1, -1), patches], dim=1)
-        encoder = network.encoder
-        tokens = encoder.dropout(tokens + encoder.pos_embedding)
-        tokens = encoder.layers[:-1](tokens)
-        class_token, patches = tokens[:, :1], tokens[:, 1:]
-        side = self.size // network.patch_size
-        activations = patches.transpose(1, 2).unflatten(2, (side, side))
-
-        def head(a: Tensor) -> Tensor:
-            tokens = torch.cat([class_token, a.flatten(2).transpose(1, 2)], dim=1)
-            return network.heads(encoder.ln(encoder.layers[-1](tokens))[:, 0])
-
-        return activations, head
-
     def drawn(self, seed: int) -> Classifier:
         """Return the architecture on the same device with weights as they are drawn from `seed`.
 
         Its batch norms have no statistics yet: see `untrained`.
         """
-        from shamsul.model.backbones import untrained
+        from shamsul.model.networks.build import build
 
-        network = untrained(self.backbone, len(self.classes), self.size, seed)
-        other = Classifier(network, self.classes, self.backbone, self.size, self.batch_size)
+        if refusal := self.structure.refusal(["random_weights"]):
+            raise InputError(f"{self.spec.network}: {refusal}")
+        network = mapped(build(self.spec, seed), self.spec.outputs)
+        other = Classifier(network, self.spec, self.batch_size, self._structure)
         return other.to(self.device).to(memory_format=torch.channels_last)
 
     def untrained(self, seed: int) -> Classifier:
@@ -225,20 +204,19 @@ class Classifier(nn.Module):
         other = self.drawn(seed)
         if not calibrate(other):
             raise InputError(
-                f"{self.backbone} with random weights gives every image the same logits, so it is "
+                f"{self.spec.network} with random weights gives every image the same logits, so it is "
                 "no control; choose another `seed`, or leave out `network: untrained` and the "
                 "probes of randomisation"
             )
         return other
 
     def digest(self) -> str:
-        """Return the SHA-256 of the weights: names, types, shapes and values; not of any file."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.network.state_dict().items()):
+        """Return the SHA-256 of the specification and of the weights: names, types, shapes and
+        values; not of any file.
+        """
+        spec = self.spec.model_dump()
+        digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode())
+        for name, tensor in sorted(self.inner.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
-
-
-def _pooled(activations: Tensor) -> Tensor:
-    return functional.adaptive_avg_pool2d(activations, (1, 1)).flatten(1)

@@ -7,6 +7,7 @@ to import. `torch.save` writes a zip archive with the pickle of everything but t
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from shamsul.errors import InputError
+from shamsul.model.spec import Spec
+from shamsul.model.structure import Structure
 from shamsul.storage.files import unreadable
 
-FORMAT = "shamsul checkpoint 1"
-KINDS = {"backbone": str, "classes": list, "size": int, "digest": str}
-"""Entries of a checkpoint besides the weights, and their types."""
+FORMAT = "shamsul checkpoint 2"
+OLD_FORMAT = "shamsul checkpoint 1"
+"""Format of checkpoints of torchvision's networks alone, which is still read."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +33,19 @@ class Description:
 
     Attributes
     ----------
-    backbone : name of the network's architecture.
-    classes : names of the C classes, in the order of the logits.
-    size : side in pixels of the images.
-    digest : SHA-256 of the weights (`Classifier.digest`).
+    spec : specification of the classifier.
+    structure : what is known of the network's inside.
+    digest : SHA-256 of the specification and the weights (`Classifier.digest`).
     """
 
-    backbone: str
-    classes: tuple[str, ...]
-    size: int
+    spec: Spec
+    structure: Structure
     digest: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the C classes, in the order of the logits."""
+        return self.spec.classes
 
 
 def describe(path: str | Path) -> Description:
@@ -65,16 +73,22 @@ def checked(path: str | Path, content: Any) -> Description:
     InputError
         It is no checkpoint of this program.
     """
-    if (
-        not isinstance(content, Mapping)
-        or content.get("format") != FORMAT
-        or any(not isinstance(content.get(key), kind) for key, kind in KINDS.items())
-        or not all(isinstance(name, str) for name in content["classes"])
-    ):
-        raise InputError(f"{path}: not a checkpoint of this program; import it as model.checkpoint")
-    return Description(
-        content["backbone"], tuple(content["classes"]), content["size"], content["digest"]
-    )
+    refused = InputError(f"{path}: not a checkpoint of this program; import it as model.checkpoint")
+    if not isinstance(content, Mapping) or not isinstance(content.get("digest"), str):
+        raise refused
+    if content.get("format") == OLD_FORMAT:
+        raise InputError(
+            f"{path}: was written by an earlier release; import it as model.checkpoint, which "
+            "still reads it"
+        )
+    if content.get("format") != FORMAT:
+        raise refused
+    try:
+        spec = Spec.model_validate(json.loads(content["spec"]))
+        structure = Structure.model_validate(json.loads(content["structure"]))
+    except (ValidationError, ValueError, TypeError, KeyError):
+        raise refused from None
+    return Description(spec, structure, content["digest"])
 
 
 def check_classes(path: str | Path, found: Sequence[str], classes: Sequence[str]) -> None:

@@ -2,35 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
+from shamsul.errors import InputError
+from shamsul.model.networks.names import parted
+from shamsul.model.spec import Activation, Join, Kind
 from shamsul.settings import Fraction, Section
 
-BACKBONES = (
-    "densenet_small",
-    "densenet121",
-    "resnet18",
-    "resnet50",
-    "vgg16",
-    "efficientnet_b0",
-    "convnext_tiny",
-    "vit_b_16",
-)
+
+class Input(Section):
+    """The way from a grey radiograph to the network's input.
+
+    What is not said is taken from the network's source where that says it.
+    """
+
+    scale: tuple[float, float] | None = None
+    """Values of black and of white before the mean is subtracted; 0 and 1 unless the source says
+    otherwise."""
+    mean: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
+    """Mean that is subtracted, one number for each channel of the network's input."""
+    std: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
+    """Standard deviation that is divided by, one number for each channel."""
+
+
+class Output(Section):
+    """The way from the network's outputs to the run's classes."""
+
+    names: tuple[str, ...] | None = None
+    """Names of the network's outputs, in their order; the source's, or `classes`, if not said."""
+    classes: dict[str, str | tuple[str, ...]] = {}
+    """Output of each class whose name is another; several where they are to be joined."""
+    kind: Kind = "logits"
+    """Meaning of the outputs: logits, or probabilities between 0 and 1."""
+    join: Join | None = None
+    """Way to join a class's outputs where it has several."""
 
 
 class Model(Section):
     """The network, and the source of its weights."""
 
-    backbone: Literal[BACKBONES] = "densenet121"  # type: ignore[valid-type]
-    """Architecture of the network: torchvision's, except `densenet_small`, which trains on a
-    CPU."""
+    RENAMED: ClassVar[Mapping[str, str]] = {"backbone": "network"}
+
+    network: str = "densenet121"
+    """Network, as SOURCE/NAME: `torchvision/NAME`, `timm/NAME`, `torchxrayvision/NAME`,
+    `huggingface/FOLDER`, `own/FILE.py:FUNCTION`, `own/MODULE:FUNCTION`, `torchscript/FILE` or
+    `export/FILE`. `densenet_small`, which trains on a CPU, and some of torchvision's need no
+    source."""
+    options: dict[str, Any] = {}
+    """Further arguments of the function that builds the network."""
+    input: Input = Input()
+    outputs: Output = Output()
+    head_activation: Activation | None = None
+    """Function between the linear layers of a checkpoint's head, if it has several."""
     weights: str = "imagenet"
-    """Initial weights of training: `imagenet` (torchvision's), `random`, or a file of torchvision
-    weights."""
+    """Initial weights of training: `imagenet` (the source's), `pretrained` (those that come with
+    the network), `random`, or a file of weights. The head is always new."""
     checkpoint: str | None = None
-    """Path of a trained checkpoint or state dict to use instead of training."""
+    """Trained weights to use instead of training: the path of a file, or `pretrained`, which takes
+    those that come with the network."""
+
+    @field_validator("network")
+    @classmethod
+    def _source_is_known(cls, network: str) -> str:
+        try:
+            parted(network)
+        except InputError as error:
+            raise ValueError(str(error).removeprefix("model.network: ")) from None
+        return network
 
 
 class Train(Section):

@@ -1,113 +1,211 @@
-"""Files of weights made elsewhere, brought to torchvision's names.
+"""Files of weights made elsewhere, read without executing anything in them.
 
-Nothing in a file is executed (`weights_only`), whatever a pickle may ask for.
+Torch's own unpickler for weights alone (`weights_only`) reads them. Classes of the training's code,
+such as Lightning's hyper-parameters, are replaced by inert stand-ins, and so do not keep the
+weights beside them from being read.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import json
+import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shamsul.errors import InputError
 
 StateDict = dict[str, Tensor]
 
-_OLD_DENSENET = re.compile(r"(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)")
-"""Pattern of names in the published DenseNet files (`norm.1`), older than the ban on dots in such
-names."""
+logger = logging.getLogger(__name__)
+
+KEYS = (
+    *("state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "module"),
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema"),
+)
+"""Usual names of the weights in a file that holds more, those preferred first."""
+SAVE_WEIGHTS = "save its weights with `torch.save(model.state_dict(), PATH)` and give that file"
+
+
+class Inert:
+    """A stand-in for an object of a class that is not known here. It does nothing."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        """Take whatever the class would have been made of."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Keep the object's attributes, where they are a dictionary."""
+        if isinstance(state, dict):
+            self.__dict__.update(state)
 
 
 def read(path: str | Path) -> Any:
-    """Read the content of a file written by `torch.save`, onto the CPU.
+    """Read a file of `torch.save` or safetensors onto the CPU.
+
+    Returns
+    -------
+    Its content, with an `Inert` for each object that is no tensor, container or plain value.
 
     Raises
     ------
     InputError
-        The file is missing, truncated, not from `torch.save`, or asks for code to be run.
+        The file is missing, truncated, of another kind, or asks for code to be run.
     """
+    path = Path(path)
+    if path.is_dir() or path.name.endswith(".index.json"):
+        return read_folder(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of weights; correct the path")
+    if path.suffix == ".safetensors":
+        return _safetensors(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file of weights; correct the path") from None
     except Exception as error:  # unpickling bad bytes can raise anything
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        return _inert(path, error)
+
+
+def _inert(path: Path, error: Exception) -> Any:
+    """Read a file that asks for classes which torch does not know, with stand-ins for them."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    damaged = InputError(
+        f"{path}: not a readable file of weights, damaged or not from torch.save "
+        f"({_without_advice(reason)}); fetch or make it again"
+    )
+    if _is_torchscript(path):
         raise InputError(
-            f"{path}: not a readable file of weights, damaged or not from torch.save ({reason}); "
-            "fetch or make it again"
+            f"{path}: is a TorchScript file; set `network: torchscript/{path}` and `checkpoint: "
+            f"pretrained`, or {SAVE_WEIGHTS}"
+        ) from None
+    try:
+        asked = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # the same file, which was not readable before
+        raise damaged from None
+    if not asked:
+        raise damaged from None
+    known = [(type("Inert", (Inert,), {}), name) for name in asked]
+    try:
+        with torch.serialization.safe_globals(known):  # type: ignore[arg-type]
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # see above
+        raise InputError(
+            f"{path}: asks for {', '.join(sorted(asked)[:3])} to be run, which is never done; "
+            f"{SAVE_WEIGHTS}"
         ) from None
 
 
-def state_dict(path: str | Path, backbone: str) -> StateDict:
-    """Read the weights in a file, under torchvision's names.
+def _without_advice(reason: str) -> str:
+    """Return torch's reason without its advice to run what is in the file."""
+    return reason.partition(" This file can still be loaded")[0].partition(" Re-running")[0]
 
-    The weights may lie under a key `state_dict` or `model`, and their names may begin with
-    `module.` (data-parallel training), `model.`, `network.` or the backbone's name, as in
-    CheXNet's and CheXpert's published code.
+
+def _is_torchscript(path: Path) -> bool:
+    import zipfile
+
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _safetensors(path: Path) -> StateDict:
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise InputError(
+            f"{path}: is read by the package safetensors; install it with `pip install safetensors`"
+        ) from None
+    try:
+        return dict(load_file(path))
+    except Exception as error:  # bad bytes can raise anything
+        raise InputError(
+            f"{path}: not a readable safetensors file ({str(error).splitlines()[0]}); fetch or "
+            "make it again"
+        ) from None
+
+
+def read_folder(path: str | Path) -> StateDict:
+    """Read the weights in a folder or of an index, which may be in several files.
 
     Raises
     ------
     InputError
-        The file is unreadable or holds no state dict.
+        There are none, or a file that the index names is missing.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    found: StateDict = {}
+    indices = [path] if path.is_file() else sorted(folder.glob("*.safetensors.index.json"))
+    if indices:
+        names = set(json.loads(indices[0].read_text())["weight_map"].values())
+        if missing := [name for name in sorted(names) if not (folder / name).is_file()]:
+            raise InputError(f"{indices[0]}: names {missing[0]}, which is not beside it; fetch it")
+    else:
+        names = {file.name for file in sorted(folder.glob("*.safetensors"))}
+        names = names or {file.name for file in sorted(folder.glob("pytorch_model*.bin"))}
+    for name in sorted(names):
+        found |= read(folder / name)
+    if not found:
+        raise InputError(f"{folder}: holds no safetensors; give the folder that holds the weights")
+    return found
+
+
+def read_modules(path: str | Path) -> StateDict:
+    """Read the weights of a whole network that was pickled, without making any of its modules.
+
+    TorchXRayVision publishes its weights so.
+
+    Raises
+    ------
+    InputError
+        The file is unreadable, or holds no such network.
     """
     content = read(path)
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not (
-        isinstance(content, Mapping)
-        and content
-        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
-    ):
-        raise InputError(f"{path}: holds no state dict (names and tensors) of a {backbone}")
-    weights = dict(content)
-    prefixes = ("module.", "model.", "network.", f"{backbone}.")
-    while prefix := next((p for p in prefixes if all(k.startswith(p) for k in weights)), None):
-        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    return {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
+    if not isinstance(content, Inert):
+        return candidates(content, path)[0][1]
+    return dict(_tensors(content))
 
 
-def load(network: nn.Module, weights: StateDict, path: str | Path, without: str = "") -> None:
-    """Load weights into a network of torchvision's, all of them or none.
+def _tensors(module: Any, place: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield names and tensors of a stand-in for a module, as its `state_dict` would have them."""
+    attributes = vars(module)
+    for kind in ("_parameters", "_buffers"):
+        for name, tensor in (attributes.get(kind) or {}).items():
+            if isinstance(tensor, Tensor):
+                yield f"{place}{name}", tensor
+    for name, child in (attributes.get("_modules") or {}).items():
+        if isinstance(child, Inert) or hasattr(child, "_modules"):
+            yield from _tensors(child, f"{place}{name}.")
 
-    Parameters
-    ----------
-    network : network to change in place.
-    weights : tensors under torchvision's names.
-    path : file that messages name.
-    without : name of a layer (the head) that keeps its own weights.
+
+def candidates(content: Any, path: str | Path) -> list[tuple[str, StateDict]]:
+    """Return the state dicts in a file's content, by the key under which they lie.
+
+    Those under a usual key come first; the key is empty where the content itself is one.
 
     Raises
     ------
     InputError
-        A weight is missing, unknown or of another shape: names the first such one.
+        There is none, or the file holds a whole network.
     """
-    skipped = tuple(f"{without}.{part}" for part in ("weight", "bias")) if without else ()
-    weights = {name: tensor for name, tensor in weights.items() if name not in skipped}
-    own = {name: tensor for name, tensor in network.state_dict().items() if name not in skipped}
-    # Files from before torch 0.4.1 lack these counters, and nothing here reads them.
-    missing = [n for n in own if n not in weights and not n.endswith("num_batches_tracked")]
-    unknown = [n for n in weights if n not in own]
-    shapes = [
-        f"{n} is {tuple(weights[n].shape)}, not {tuple(own[n].shape)}"
-        for n in own
-        if n in weights and weights[n].shape != own[n].shape
-    ]
-    faults = [
-        f"{what} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        for what, names in (("lacks", missing), ("has unknown", unknown), ("its", shapes))
-        if names
-    ]
-    if faults:
-        raise InputError(f"{path}: does not fit {type(network).__name__}: {'; '.join(faults)}")
-    broken = [n for n, t in weights.items() if t.is_floating_point() and not t.isfinite().all()]
-    if broken:
-        raise InputError(
-            f"{path}: {broken[0]} has values that are not finite; choose weights of a "
-            "training that did not diverge"
-        )
-    network.load_state_dict(weights, strict=False)
+    if isinstance(content, Inert):
+        raise InputError(f"{path}: holds a whole pickled network, which is code; {SAVE_WEIGHTS}")
+    found = dict(_state_dicts(content))
+    if not found:
+        held = f", but {', '.join(map(str, content))}" if isinstance(content, Mapping) else ""
+        raise InputError(f"{path}: holds no state dict (names and tensors){held}; {SAVE_WEIGHTS}")
+    order = {key: number for number, key in enumerate(KEYS)}
+    return sorted(found.items(), key=lambda item: order.get(item[0].rpartition(".")[2], len(KEYS)))
+
+
+def _state_dicts(content: Any, place: str = "", depth: int = 2) -> Iterator[tuple[str, StateDict]]:
+    if not isinstance(content, Mapping):
+        return
+    own = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    if any("." in name or name in ("weight", "bias") for name in own):
+        yield place, own
+    for key, value in content.items():
+        if depth and isinstance(key, str) and not isinstance(value, Tensor):
+            yield from _state_dicts(value, f"{place}.{key}".lstrip("."), depth - 1)

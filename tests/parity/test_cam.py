@@ -159,7 +159,7 @@ def test_grad_cam_of_a_vision_transformer_is_that_of_the_tokens_before_its_last_
     net = torchvision.models.vit_b_16(image_size=64, num_classes=4).eval()
     nn.init.normal_(net.heads.head.weight)  # torchvision's are zero.
     images = pictures()
-    model = Classifier(net, tuple("abcd"), "vit_b_16", 64)
+    model = Classifier.of(net, tuple("abcd"), "vit_b_16", 64)
     maps = GradCam().explain(model, images, torch.tensor(CLASSES), [0, 0])
 
     kept = []

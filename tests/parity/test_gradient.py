@@ -188,7 +188,7 @@ def captums_deep_lift(network, model, images, baseline):
 
 def test_deep_lift_is_captums_where_pooling_windows_do_not_overlap(model, images):
     network = pooling_apart(model.network, separate=True)
-    separate = Classifier(network, model.classes, model.backbone, 64).double()
+    separate = Classifier.of(network, model.classes, model.backbone, 64).double()
     expected = captums_deep_lift(network, model, images, "blur")
     close(explained(DeepLift(baseline="blur"), separate, images), expected)
 

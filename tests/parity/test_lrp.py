@@ -84,7 +84,7 @@ def images(size=64):
 
 
 def model_of(net):
-    return Classifier(net, tuple("abcd"), "none", 64)
+    return Classifier.of(net, tuple("abcd"), "none", 64)
 
 
 def without_norm_epsilon(net):

@@ -143,7 +143,7 @@ def test_faults_are_told(radiographs):
 
 
 def test_a_method_that_cannot_explain_a_network_says_why(radiographs):
-    model = shamsul.Classifier(network("vit_b_16"), tuple("abcd"), "vit_b_16", 224)
+    model = shamsul.Classifier.of(network("vit_b_16"), tuple("abcd"), "vit_b_16", 224)
     unsuited = [name for name, cls in registry.methods().items() if cls.unsuited("vit_b_16")]
     assert unsuited
     with pytest.raises(InputError, match=f"{unsuited[0]} cannot explain vit_b_16"):
@@ -155,7 +155,7 @@ def test_a_classifier_comes_from_a_network_or_a_file(tmp_path, radiographs):
     model = shamsul.classifier(net, "abcd", size=SIZE)
     assert isinstance(model, shamsul.Classifier) and model.classes == tuple("abcd")
     checkpoint.save(
-        shamsul.Classifier(net, tuple("abcd"), "resnet18", SIZE), tmp_path / "own.pt", {}
+        shamsul.Classifier.of(net, tuple("abcd"), "resnet18", SIZE), tmp_path / "own.pt", {}
     )
     torch.save(net.state_dict(), tmp_path / "weights.pt")
     own = shamsul.classifier(tmp_path / "own.pt")

@@ -33,7 +33,7 @@ def lively(network):
 @pytest.fixture(scope="module", params=NAMES)
 def classifier(request):
     network = build(request.param, 5, SIZE, "random", seed=7)
-    return Classifier(lively(network), tuple("abcde"), request.param, SIZE)
+    return Classifier.of(lively(network), tuple("abcde"), request.param, SIZE)
 
 
 def images(count, seed=0):
@@ -128,7 +128,7 @@ def test_predict_halves_its_batch_where_gpu_memory_is_short(caplog):
 
 
 def test_normalise_by_hand():
-    model = Classifier(build("densenet_small", 1, SIZE, "random", 0), ("a",), "densenet_small", 4)
+    model = Classifier.of(build("densenet_small", 1, SIZE, "random", 0), ("a",), "densenet_small", 4)
     grey = np.array([[[0, 255], [51, 102]]], np.uint8)
     found = model.normalise(grey)
     assert found.dtype == torch.float32 and found.shape == (1, 3, 2, 2)
@@ -148,7 +148,7 @@ def test_random_weights_come_from_the_seed_alone():
     third = build("densenet_small", 3, SIZE, "random", seed=6)
 
     def digest(network):
-        return Classifier(network, tuple("abc"), "densenet_small", SIZE).digest()
+        return Classifier.of(network, tuple("abc"), "densenet_small", SIZE).digest()
 
     assert digest(first) == digest(second) != digest(third)
 

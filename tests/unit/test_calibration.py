@@ -58,7 +58,7 @@ def test_statistics_are_those_of_what_reaches_a_norm_after_the_norms_before_it()
         nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU(), nn.Conv2d(5, 4, 3), nn.BatchNorm2d(4),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2),
     )  # fmt: skip
-    model = Classifier(layers, ("a", "b"), "resnet18", 32)
+    model = Classifier.of(layers, ("a", "b"), "resnet18", 32)
     assert calibrate(model)
     images = model.normalise(calibration_images(32, model.tile))
     for place in (1, 4):
@@ -134,7 +134,7 @@ class Blind(nn.Module):
 
 
 def test_a_network_that_sees_nothing_is_an_error_of_the_control(monkeypatch, caplog):
-    model = Classifier(Blind(), ("a", "b"), "resnet18", 32)
+    model = Classifier.of(Blind(), ("a", "b"), "resnet18", 32)
     monkeypatch.setattr("shamsul.model.backbones.untrained", Blind)
     with pytest.raises(InputError, match="resnet18 .*same logits.*leave out `network: untrained`"):
         model.untrained(1)

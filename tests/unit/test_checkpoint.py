@@ -24,7 +24,7 @@ SIZE = 64
 @pytest.fixture(scope="module")
 def classifier():
     network = build("densenet_small", 3, SIZE, "random", seed=4)
-    return Classifier(network, CLASSES, "densenet_small", SIZE)
+    return Classifier.of(network, CLASSES, "densenet_small", SIZE)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_what_was_saved_is_loaded(classifier, path):
 
 
 def test_equal_classifiers_give_equal_bytes(classifier, path, tmp_path):
-    other = Classifier(
+    other = Classifier.of(
         build("densenet_small", 3, SIZE, "random", 4).to(memory_format=torch.channels_last),
         CLASSES, "densenet_small", SIZE, batch_size=1,
     )  # fmt: skip

@@ -85,7 +85,7 @@ def test_a_shard_is_explained_the_same_where_memory_is_short(monkeypatch):
 def test_larger_images_are_explained_fewer_at_a_time(size, images, tile, monkeypatch):
     """So that memory has a ceiling whatever their size."""
     assert (
-        Classifier(network("densenet_small", 4), tuple("abcd"), "densenet_small", size).tile == tile
+        Classifier.of(network("densenet_small", 4), tuple("abcd"), "densenet_small", size).tile == tile
     )
     seen = []
 
@@ -109,7 +109,7 @@ def shard_of(model, seed=1):
 def test_another_checkpoint_is_explained_class_by_name(tmp_path):
     run, other = classifier("densenet_small"), network("resnet18", 4, seed=3)
     # The other run lists its classes in another order.
-    saved = Classifier(other, ("a", "b", "c", "d")[::-1], "resnet18", 64)
+    saved = Classifier.of(other, ("a", "b", "c", "d")[::-1], "resnet18", 64)
     checkpoint.save(saved, tmp_path / "checkpoint.pt", {})
     found = GradCam(checkpoint=str(tmp_path / "checkpoint.pt")).heatmaps(shard_of(run)).heatmap
     expected = GradCam().heatmaps(shard_of(saved)).heatmap
@@ -121,7 +121,7 @@ def test_another_checkpoint_is_explained_class_by_name(tmp_path):
     ("classes", "size", "told"), [("abd", 64, "does not predict c"), ("abcd", 32, "32 x 32")]
 )
 def test_a_checkpoint_of_other_classes_or_size_is_refused(tmp_path, classes, size, told):
-    other = Classifier(network("resnet18", len(classes)), tuple(classes), "resnet18", size)
+    other = Classifier.of(network("resnet18", len(classes)), tuple(classes), "resnet18", size)
     checkpoint.save(other, tmp_path / "other.pt", {})
     method = GradCam(checkpoint=str(tmp_path / "other.pt"))
     method.check_files()

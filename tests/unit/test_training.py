@@ -224,7 +224,7 @@ class Killed(Exception):
 
 def train(folder, settings=SETTINGS, kill=None, backbone="densenet_small", seed=1, sets=None):
     network = build(backbone, 2, SIZE, "random", seed)
-    classifier = Classifier(network, CLASSES, backbone, SIZE)
+    classifier = Classifier.of(network, CLASSES, backbone, SIZE)
 
     def after(epoch):
         if epoch == kill:

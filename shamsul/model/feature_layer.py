@@ -1,0 +1,240 @@
+"""Search for the layer whose feature maps class activation maps take.
+
+The network is run once with all modules watched. A module is a candidate where its output is
+spatial: feature maps (N, K, h, w), or tokens of which the last h w form a grid of patches; and
+where the logits depend on these cells. The last candidate is taken.
+
+- Feature maps: pooling, dropout and identities are no candidates, and maps of one cell only where
+  there are no others.
+- Tokens: blocks are candidates, modules that have siblings of their own class and parts of their
+  own. Where the logits come from a class token, the last block hands nothing on from the patches,
+  and so the one before it is the last candidate.
+- A ReLU behind the layer that is no module (DenseNet has one) shows by what the network computes:
+  the logits are the same, to the last bit, if the layer's output is rectified.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shamsul.model.structure import FeatureLayer, Layout
+
+PASSIVE = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Softmax, nn.Sigmoid)
+MOST_PREFIX = 16
+"""Largest number of tokens before the grid's: class, distillation and register tokens."""
+
+
+def find(network: nn.Module, images: Tensor) -> FeatureLayer | None:
+    """Find the layer of the last feature maps; None where there is none.
+
+    Parameters
+    ----------
+    network : (N, K, H, W) -> (N, C), in evaluation mode.
+    images : (N, K, H, W), not all alike; one will do.
+    """
+    watched = _watch(network, images)
+    if watched is None:
+        return None
+    outputs, followed = watched
+    found = [
+        (place, layer, tensor)
+        for place, (name, module, tensor) in enumerate(outputs)
+        if (layer := _layer(name, module, tensor, outputs, images, network)) is not None
+    ]
+    reached = _reached(followed, found)
+    if not reached:
+        return None
+    big = [item for item in reached if item[1].layout != "maps" or min(item[2].shape[2:]) > 1]
+    _, last, tensor = max(big or reached, key=lambda item: item[0])
+    # Modules that hand the same tensor on: the outermost, and behind others that work in place.
+    same = [(layer.name.count("."), -place, layer) for place, layer, t in reached if t is tensor]
+    layer = min(same, key=lambda item: item[:2])[2]
+    if layer.layout != "maps" or not _rectified(network, images, layer):
+        return layer
+    return layer.model_copy(update={"rectified": True})
+
+
+def tensor_of(output: Any) -> Any:
+    """Return the first tensor of a module's output, which may be a tuple."""
+    return output[0] if isinstance(output, tuple) and output else output
+
+
+def _watch(
+    network: nn.Module, images: Tensor
+) -> tuple[list[tuple[str, nn.Module, Tensor]], list[Tensor]] | None:
+    """Return names, modules and outputs of all modules that are called once, in the order in which
+    they end, and what the logits are made of; None where they cannot be differentiated.
+
+    That is the logits and the input of the last linear layer, whose weights may be zero before a
+    training.
+    """
+    features: list[Tensor] = []
+    outputs: list[tuple[str, nn.Module, Tensor]] = []
+    with torch.enable_grad(), contextlib.ExitStack() as hooks:
+        for name, module in network.named_modules():
+            if name and not isinstance(module, torch.jit.ScriptModule):
+                hooks.enter_context(module.register_forward_hook(_noting(outputs, name)))
+                if isinstance(module, nn.Linear):
+                    hooks.enter_context(
+                        module.register_forward_hook(
+                            lambda _, given, out: features.append(given[0])
+                        )
+                    )
+        logits = network(images.detach().requires_grad_())
+    if not logits.requires_grad:
+        return None
+    counts: dict[str, int] = {}
+    for name, *_ in outputs:
+        counts[name] = counts.get(name, 0) + 1
+    return [item for item in outputs if counts[item[0]] == 1], [logits, *features[-1:]]
+
+
+def _noting(outputs: list[tuple[str, nn.Module, Tensor]], name: str) -> Any:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        tensor = tensor_of(output)
+        if isinstance(tensor, Tensor):
+            outputs.append((name, module, tensor))
+
+    return hook
+
+
+def _layer(
+    name: str,
+    module: nn.Module,
+    tensor: Tensor,
+    outputs: list[tuple[str, nn.Module, Tensor]],
+    images: Tensor,
+    network: nn.Module,
+) -> FeatureLayer | None:
+    """Return how feature maps are read from a module's output, None where they are not."""
+    kind = type(module).__name__
+    if isinstance(module, PASSIVE) or "Pool" in kind or "Drop" in kind:
+        return None
+    if not tensor.requires_grad or len(tensor) != len(images):
+        return None
+    if tensor.ndim == 4 and alike(tensor.shape[2:], images.shape[2:]):
+        passed = [m for _, m, other in outputs if other is tensor and m is not module]
+        pools = any("Pool" in type(m).__name__ for m in passed)
+        return None if pools else FeatureLayer(name=name)
+    if not _is_block(network, name, module):
+        return None
+    return laid_out(name, tensor, outputs, images)
+
+
+def laid_out(
+    name: str,
+    tensor: Tensor,
+    outputs: list[tuple[str, nn.Module, Tensor]],
+    images: Tensor,
+) -> FeatureLayer | None:
+    """Return how feature maps are read from tokens (N, T, K) or (N, h, w, K)."""
+    if tensor.ndim == 4 and alike(tensor.shape[1:3], images.shape[2:]):
+        return FeatureLayer(name=name, layout="channels_last")
+    if tensor.ndim != 3:
+        return None
+    patches = next((other.shape[2:] for _, _, other in outputs if other.ndim == 4), None)
+    grid = grid_of(tensor.shape[1], None if patches is None else (patches[0], patches[1]))
+    if grid is None:
+        return None
+    layout: Layout = "tokens"
+    prefix = tensor.shape[1] - grid[0] * grid[1]
+    return FeatureLayer(name=name, layout=layout, grid=grid, prefix=prefix)
+
+
+def grid_of(tokens: int, patches: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return height and width of the grid that the last of some tokens form, None for no grid.
+
+    Parameters
+    ----------
+    tokens : number T of tokens.
+    patches : height and width of the grid that the image was cut into, None where it is not known.
+        Networks that merge patches have a half, a quarter, ... of it.
+    """
+    if patches is None:
+        side = int(tokens**0.5)
+        return (side, side) if side > 1 and tokens - side**2 <= MOST_PREFIX else None
+    grids = [patches]
+    for height, width in grids:  # The list grows: sides are halved and rounded down or up.
+        if height * width > 4:
+            grids += [(height // 2, width // 2), (-(-height // 2), -(-width // 2))]
+    fits = [g for g in grids if g[0] * g[1] > 1 and 0 <= tokens - g[0] * g[1] <= MOST_PREFIX]
+    return max(fits, key=lambda grid: grid[0] * grid[1], default=None)
+
+
+def _is_block(network: nn.Module, name: str, module: nn.Module) -> bool:
+    """Return whether a module has parts, and siblings of its own class."""
+    siblings = network.get_submodule(name.rpartition(".")[0]).children()
+    alike = sum(type(sibling) is type(module) for sibling in siblings)
+    return alike > 1 and any(True for _ in module.children())
+
+
+def alike(shape: Any, image: Any) -> bool:
+    """Return whether height and width are in the image's proportion, but for rounding."""
+    height, width = shape
+    return abs(height * image[1] - width * image[0]) <= max(image)
+
+
+def _reached(
+    followed: list[Tensor], found: list[tuple[int, FeatureLayer, Tensor]]
+) -> list[tuple[int, FeatureLayer, Tensor]]:
+    """Return the candidates on whose cells what is followed depends."""
+    if not found:
+        return []
+    generator = torch.Generator().manual_seed(0)
+    # Random weights, since sums of what is normalised do not depend on anything.
+    weights = [torch.randn(tensor.shape, generator=generator).to(tensor) for tensor in followed]
+    gradients = torch.autograd.grad(
+        followed, [tensor for *_, tensor in found], weights, allow_unused=True
+    )
+    reached = []
+    for item, gradient in zip(found, gradients, strict=True):
+        if gradient is not None and bool(read_maps(gradient, item[1]).any()):
+            reached.append(item)
+    return reached
+
+
+def read_maps(tensor: Tensor, layer: FeatureLayer) -> Tensor:
+    """Return the feature maps (N, K, h, w) of a layer's output."""
+    if layer.layout == "tokens":
+        return tensor[:, layer.prefix :].transpose(1, 2).unflatten(2, layer.grid)
+    if layer.layout == "channels_last":
+        return tensor.permute(0, 3, 1, 2)
+    return tensor
+
+
+def written(maps: Tensor, tensor: Tensor, layer: FeatureLayer) -> Tensor:
+    """Return a layer's output with other feature maps; the inverse of `read_maps`."""
+    if layer.layout == "tokens":
+        return torch.cat([tensor[:, : layer.prefix], maps.flatten(2).transpose(1, 2)], 1)
+    if layer.layout == "channels_last":
+        return maps.permute(0, 2, 3, 1)
+    return maps
+
+
+@torch.no_grad()
+def _rectified(network: nn.Module, images: Tensor, layer: FeatureLayer) -> bool:
+    """Return whether a network rectifies a layer's output: its logits are as if it was before.
+
+    A network whose logits do not depend on the output at all tells nothing.
+    """
+    module = network.get_submodule(layer.name)
+
+    def logits(change: Callable[[Tensor], Tensor]) -> Tensor:
+        with module.register_forward_hook(lambda _, inputs, output: change(output)):
+            found: Tensor = network(images)
+        return found
+
+    signs: list[bool] = []
+
+    def noted(output: Tensor) -> Tensor:
+        signs.append(bool((output < 0).any()))
+        return output.clone()
+
+    plain, rectified = logits(noted), logits(torch.relu)
+    same = signs[0] and torch.equal(plain, rectified)
+    return same and not torch.equal(plain, logits(torch.neg))
