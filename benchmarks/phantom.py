@@ -175,10 +175,10 @@ def greys_and_edges_of_the_worst_class() -> dict[str, Any]:
 
 def network() -> dict[str, Any]:
     """Mean AUROC of the default's network. Fails where the findings cannot be seen."""
-    from shamsul.model.backbones import build
     from shamsul.model.classifier import Classifier
     from shamsul.model.dataset import Dataset
     from shamsul.model.train import fit
+    from tests.networks import built
 
     def dataset(split: Split, labels: Map) -> Dataset:
         order = np.argsort(split.image_id)
@@ -186,8 +186,8 @@ def network() -> dict[str, Any]:
         return Dataset(split.image[order], labels[order].astype(np.float32), names)
 
     train, tune, test = images("train"), images("tune"), images("test")
-    made = build(CONFIG.model.backbone, len(CLASSES), SIZE, CONFIG.model.weights, CONFIG.seed)
-    classifier = Classifier.of(made, CLASSES, CONFIG.model.backbone, SIZE)
+    made = built(CONFIG.model.network, len(CLASSES), SIZE, CONFIG.model.weights, CONFIG.seed)
+    classifier = Classifier.of(made, CLASSES, CONFIG.model.network, SIZE)
     with tempfile.TemporaryDirectory() as folder:
         data = dataset(train, train.reported), dataset(tune, tune.labels)
         fit(classifier, *data, CONFIG.train, CONFIG.seed, Path(folder) / "state.pt")

@@ -7,6 +7,9 @@ import torchvision
 from torch import nn
 
 from shamsul.model.classifier import Classifier
+from shamsul.model.importing import untrained
+from shamsul.model.settings import Model
+from shamsul.model.spec import Presentation, Spec
 
 torch.set_num_threads(1)
 
@@ -40,37 +43,28 @@ def classifier(name: str, size: int = 64, bias_free: bool = False) -> Classifier
     return Classifier.of(network(name, 4, bias_free), tuple("abcd"), name, size)
 
 
-class Textures(nn.Module):
-    """Classifier-like: the logit of class c is how much of texture c there is.
+class Textures(Classifier):
+    """A classifier whose logit of class c is how much of texture c there is.
 
     The textures are 2 x 2 tiles of black and white, one a row of `TILES`; normalised, black is -1
     and white 1.
     """
 
     TILES = torch.tensor([[1.0, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1], [-1, -1, 1, 1]])
-    backbone = "vgg16"
-    size = 32
-    batch_size = tile = 16
-    device = torch.device("cpu")
+    tile = 16
 
     def __init__(self, order: tuple[int, ...] = (0, 1, 2, 3)):
-        super().__init__()
-        self.classes = tuple("abcd"[index] for index in order)
         conv = nn.Conv2d(3, 4, 2, stride=2)
         conv.weight.data = self.TILES.reshape(4, 1, 2, 2).repeat(1, 3, 1, 1) / 12
         conv.bias.data = torch.full((4,), -0.1)
         linear = nn.Linear(4, 4)
         linear.weight.data = (8 * torch.eye(4) - 2)[list(order)]
         linear.bias.data = torch.full((4,), 0.5)
-        self.network = nn.Sequential(
-            conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear
-        ).eval()
-
-    def forward(self, images):
-        return self.network(images)
-
-    def normalise(self, grey):
-        return (torch.as_tensor(grey).float() / 127.5 - 1)[:, None].repeat(1, 3, 1, 1)
+        network = nn.Sequential(conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
+        classes = tuple("abcd"[index] for index in order)
+        shown = Presentation(scale=(-1, 1), mean=(0, 0, 0), std=(1, 1, 1))
+        spec = Spec.plain("own/textures", classes, 32)
+        super().__init__(network, spec.model_copy(update={"presentation": shown}), 16)
 
     @torch.no_grad()
     def predict(self, images):
@@ -82,12 +76,18 @@ class Textures(nn.Module):
     def digest(self):
         return "abc123"
 
-    def split(self, images):
-        return self.network[:2](images), self.network[2:]
-
     @classmethod
     def image(cls, placed: tuple[int, int, int, int], size: int = 32) -> torch.Tensor:
         """Texture `placed[q]` in quadrant q (top left, top right, bottom left and right): uint8."""
         tiles = [cls.TILES[index].reshape(2, 2).repeat(size // 4, size // 4) for index in placed]
         rows = [torch.cat(tiles[:2], 1), torch.cat(tiles[2:], 1)]
         return ((torch.cat(rows) + 1) * 127.5).to(torch.uint8)
+
+
+def built(
+    name: str, classes: int, size: int, weights: str = "random", seed: int = 0, **model: object
+) -> nn.Module:
+    """A network as a training starts with it."""
+    names = tuple(f"class {number}" for number in range(classes))
+    asked = Model(network=name, weights=weights, **model)
+    return untrained(asked, names, size, seed).network.train()

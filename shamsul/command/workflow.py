@@ -190,7 +190,7 @@ def network(experiment: Experiment) -> list[tuple[str, str]]:
     ]
     layer = found.structure.feature_layer
     if layer is not None:
-        channels, height, width = found.structure.shape
+        channels, height, width = layer.shape
         behind = ", behind its ReLU" if layer.rectified else ""
         rows.append(("CAM layer", f"{layer.name}{behind}: {channels} maps of {height} x {width}"))
     rows += [("note", note) for note in found.notes]

@@ -204,8 +204,8 @@ class Classifier(nn.Module):
         other = self.drawn(seed)
         if not calibrate(other):
             raise InputError(
-                f"{self.spec.network} with random weights gives every image the same logits, so it is "
-                "no control; choose another `seed`, or leave out `network: untrained` and the "
+                f"{self.spec.network} with random weights gives every image the same logits, so it "
+                "is no control; choose another `seed`, or leave out `network: untrained` and the "
                 "probes of randomisation"
             )
         return other

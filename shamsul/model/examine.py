@@ -25,6 +25,7 @@ REASONS: dict[Need, Callable[[torch.nn.Module, Tensor], str | None]] = {
     "relu": unsuited_to_relu,
 }
 """Function that tells why a network does not meet a need, or returns None; by need."""
+SCRIPTED = "TorchScript hides its layers; give the network as `own/FILE.py:FUNCTION` instead"
 
 
 def examine(classifier: Classifier) -> Structure:
@@ -42,22 +43,22 @@ def examine(classifier: Classifier) -> Structure:
     refusals: dict[Need, str] = {}
     if not _differentiable(network, images):
         refusals["gradients"] = "its logits have no gradient with respect to the image"
-        layer, shape = None, (0, 0, 0)
+        layer = None
     else:
         layer = find(network, images)
-        shape = _shape(network, images, layer)
     if layer is None:
         refusals["feature_maps"] = (
             "none of its modules puts out feature maps (N, K, h, w) or a grid of tokens on which "
             "the logits depend; name one in the method's `layers`, or choose another method"
         )
+    scripted = any(isinstance(m, torch.jit.ScriptModule) for m in network.modules())
     for need, reason_of in REASONS.items():
-        reason = reason_of(network, images)
+        reason = SCRIPTED if scripted else reason_of(network, images)
         if reason is not None:
             refusals[need] = reason
     if reason := _fixed(classifier.spec.network):
         refusals["random_weights"] = reason
-    return Structure(feature_layer=layer, shape=shape, refusals=refusals)
+    return Structure(feature_layer=layer, refusals=refusals)
 
 
 def _differentiable(network: torch.nn.Module, images: Tensor) -> bool:
@@ -68,16 +69,6 @@ def _differentiable(network: torch.nn.Module, images: Tensor) -> bool:
             return False
         (gradient,) = torch.autograd.grad(logits.sum(), leaf, allow_unused=True)
     return gradient is not None
-
-
-def _shape(network: torch.nn.Module, images: Tensor, layer: object) -> tuple[int, int, int]:
-    from shamsul.explain.layer_outputs import forward
-
-    if layer is None:
-        return 0, 0, 0
-    (maps,), _ = forward(network, images[:1], [layer], gradients=False)  # type: ignore[list-item]
-    channels, height, width = maps.shape[1:]
-    return channels, height, width
 
 
 def _fixed(network: str) -> str | None:

@@ -54,9 +54,9 @@ def find(network: nn.Module, images: Tensor) -> FeatureLayer | None:
     # Modules that hand the same tensor on: the outermost, and behind others that work in place.
     same = [(layer.name.count("."), -place, layer) for place, layer, t in reached if t is tensor]
     layer = min(same, key=lambda item: item[:2])[2]
-    if layer.layout != "maps" or not _rectified(network, images, layer):
-        return layer
-    return layer.model_copy(update={"rectified": True})
+    rectified = layer.layout == "maps" and _rectified(network, images, layer)
+    shape = tuple(read_maps(tensor, layer).shape[1:])
+    return layer.model_copy(update={"shape": shape, "rectified": rectified})
 
 
 def tensor_of(output: Any) -> Any:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from shamsul.errors import InputError
 from shamsul.model.networks.layers import first_name, head_name, summed
 from shamsul.model.spec import Head
-from shamsul.model.weights import StateDict, candidates, read
+from shamsul.model.weights import Inert, StateDict, candidates, read, tensors_of
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,9 @@ class Fit:
     channels: int
 
 
-def fit(network: nn.Module, path: str | Path, activation: str | None = None) -> Fit:
+def fit(
+    network: nn.Module, path: str | Path, activation: str | None = None, pickled: bool = False
+) -> Fit:
     """Match the weights in a file to a network that may have another head and first layer.
 
     Parameters
@@ -61,13 +63,17 @@ def fit(network: nn.Module, path: str | Path, activation: str | None = None) -> 
     network : network of the architecture; its own weights do not matter.
     path : file to read, see `shamsul.model.weights`.
     activation : function between the linear layers of the file's head, if it has several.
+    pickled : True where the tensors of a whole pickled network are taken; its modules never are.
 
     Raises
     ------
     InputError
         The file is unreadable, or its weights are of another network.
     """
-    found = candidates(read(path), path)
+    content = read(path)
+    if pickled and isinstance(content, Inert):
+        content = tensors_of(content)
+    found = candidates(content, path)
     own = set(network.state_dict())
     fits = [(key, *_renamed(weights, own)) for key, weights in found]
     key, weights, prefix = max(fits, key=lambda item: len(own & set(item[1])))

@@ -153,7 +153,7 @@ def _fitted(
         found = matched(network, trained, place, model.head_activation)
     else:
         assert model.checkpoint is not None
-        found = fit(network, model.checkpoint, model.head_activation)
+        found = fit(network, model.checkpoint, model.head_activation, source.pickled)
     return network, found if found.outputs else _with_outputs(found, outputs)
 
 
@@ -249,7 +249,7 @@ def mapping(
     InputError
         Their number is another, a class has no output, or several and no way to join them.
     """
-    given, place = model.outputs, model.checkpoint
+    given, place = model.outputs, model.checkpoint or model.network
     if names is None:
         if outputs != len(classes):
             raise InputError(

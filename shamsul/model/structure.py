@@ -38,6 +38,8 @@ class FeatureLayer(Frozen):
     """Height and width of the grid of tokens; (0, 0) for other layouts."""
     prefix: int = 0
     """Number of tokens before the grid's, such as a class token."""
+    shape: tuple[int, int, int] = (0, 0, 0)
+    """Channels, height and width of its feature maps; zeros where they are not known."""
     rectified: bool = False
     """True where the network applies a ReLU, which is no module, to the output. The feature maps
     are taken behind it."""
@@ -48,8 +50,6 @@ class Structure(Frozen):
 
     feature_layer: FeatureLayer | None = None
     """Layer that class activation maps take; None where there is none."""
-    shape: tuple[int, int, int] = (0, 0, 0)
-    """Channels, height and width of its feature maps."""
     refusals: dict[Need, str] = {}
     """Reason, one line, for each need that the network does not meet."""
 

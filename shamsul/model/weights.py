@@ -152,20 +152,12 @@ def read_folder(path: str | Path) -> StateDict:
     return found
 
 
-def read_modules(path: str | Path) -> StateDict:
-    """Read the weights of a whole network that was pickled, without making any of its modules.
+def tensors_of(network: Inert) -> StateDict:
+    """Return the weights of a stand-in for a pickled network, without making any of its modules.
 
     TorchXRayVision publishes its weights so.
-
-    Raises
-    ------
-    InputError
-        The file is unreadable, or holds no such network.
     """
-    content = read(path)
-    if not isinstance(content, Inert):
-        return candidates(content, path)[0][1]
-    return dict(_tensors(content))
+    return dict(_tensors(network))
 
 
 def _tensors(module: Any, place: str = "") -> Iterator[tuple[str, Tensor]]:

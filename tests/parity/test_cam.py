@@ -70,7 +70,7 @@ def place(model, layers):
     """The peer's network and layer for ours."""
     if layers:
         return model.network, model.network.get_submodule(layers[0])
-    return LAYERS[model.backbone](model.network)
+    return LAYERS[model.spec.network](model.network)
 
 
 def peer_maps(peer, model, layers, images, index):

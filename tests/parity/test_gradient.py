@@ -188,7 +188,7 @@ def captums_deep_lift(network, model, images, baseline):
 
 def test_deep_lift_is_captums_where_pooling_windows_do_not_overlap(model, images):
     network = pooling_apart(model.network, separate=True)
-    separate = Classifier.of(network, model.classes, model.backbone, 64).double()
+    separate = Classifier.of(network, model.classes, model.spec.network, 64).double()
     expected = captums_deep_lift(network, model, images, "blur")
     close(explained(DeepLift(baseline="blur"), separate, images), expected)
 
@@ -470,7 +470,7 @@ def test_other_networks_are_explained_by_plain_gradients(method, backbone):
 )
 def test_wrong_parameters_are_named(entry, message):
     with pytest.raises(InputError, match=message):
-        registry.build([entry], "densenet121")
+        registry.build([entry])
 
 
 def test_baselines_are_what_their_names_say():

@@ -84,4 +84,4 @@ def test_the_draw_does_not_depend_on_how_many_masks_are_made_at_a_time(model, im
 
 def test_pixels_between_windows_are_refused():
     with pytest.raises(InputError, match=r"stride: must be at most the window .8."):
-        registry.build([{"method": "occlusion", "window": 8, "stride": 9}], "vgg16")
+        registry.build([{"method": "occlusion", "window": 8, "stride": 9}])

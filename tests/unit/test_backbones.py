@@ -9,11 +9,11 @@ from torchvision import models
 
 from shamsul.errors import InputError
 from shamsul.model import weights as files
-from shamsul.model.backbones import BACKBONES, build
 from shamsul.model.classifier import TILE, Classifier
 from shamsul.model.device import resolve_device
-from shamsul.model.settings import BACKBONES as NAMES
+from shamsul.model.networks.names import SHORT
 from shamsul.model.small_densenet import SmallDenseNet
+from tests.networks import built
 
 torch.set_num_threads(1)
 SIZE = 64
@@ -32,7 +32,7 @@ def lively(network):
 
 @pytest.fixture(scope="module", params=NAMES)
 def classifier(request):
-    network = build(request.param, 5, SIZE, "random", seed=7)
+    network = built(request.param, 5, SIZE, "random", seed=7)
     return Classifier.of(lively(network), tuple("abcde"), request.param, SIZE)
 
 
@@ -41,7 +41,7 @@ def images(count, seed=0):
 
 
 def test_every_configurable_backbone_can_be_built():
-    assert set(BACKBONES) == set(NAMES)
+    assert set(SHORT) == set(NAMES)
 
 
 def test_split_and_head_are_the_forward_pass(classifier):
@@ -54,7 +54,7 @@ def test_split_and_head_are_the_forward_pass(classifier):
     assert expected.std() > 1e-3
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert torch.equal(activations, before), "the head wrote on the activations"
-    grid = {"vgg16": 4, "vit_b_16": 4, "densenet_small": 4}.get(classifier.backbone, 2)
+    grid = {"vgg16": 4, "vit_b_16": 4, "densenet_small": 4}.get(classifier.spec.network, 2)
     assert activations.ndim == 4 and activations.shape[2:] == (grid, grid)
 
 
@@ -85,7 +85,7 @@ def test_a_logit_depends_on_its_own_image_alone(classifier):
 
 
 def test_the_number_of_threads_does_not_matter(classifier):
-    if classifier.backbone not in ("densenet_small", "vit_b_16"):
+    if classifier.spec.network not in ("densenet_small", "vit_b_16"):
         pytest.skip("slow, and the same arithmetic")
     x = images(TILE)
     one = classifier.predict(x)
@@ -128,7 +128,9 @@ def test_predict_halves_its_batch_where_gpu_memory_is_short(caplog):
 
 
 def test_normalise_by_hand():
-    model = Classifier.of(build("densenet_small", 1, SIZE, "random", 0), ("a",), "densenet_small", 4)
+    model = Classifier.of(
+        built("densenet_small", 1, SIZE, "random", 0), ("a",), "densenet_small", 4
+    )
     grey = np.array([[[0, 255], [51, 102]]], np.uint8)
     found = model.normalise(grey)
     assert found.dtype == torch.float32 and found.shape == (1, 3, 2, 2)
@@ -141,11 +143,11 @@ def test_normalise_by_hand():
 def test_random_weights_come_from_the_seed_alone():
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = build("densenet_small", 3, SIZE, "random", seed=5)
+    first = built("densenet_small", 3, SIZE, "random", seed=5)
     assert torch.equal(torch.get_rng_state(), state), "torch's own random state was used"
     torch.manual_seed(2)
-    second = build("densenet_small", 3, SIZE, "random", seed=5)
-    third = build("densenet_small", 3, SIZE, "random", seed=6)
+    second = built("densenet_small", 3, SIZE, "random", seed=5)
+    third = built("densenet_small", 3, SIZE, "random", seed=6)
 
     def digest(network):
         return Classifier.of(network, tuple("abc"), "densenet_small", SIZE).digest()
@@ -171,7 +173,7 @@ def published(tmp_path):
 
 def test_published_densenet_names_are_understood(tmp_path):
     network, path = published(tmp_path)
-    found = build("densenet121", 4, SIZE, str(path), seed=0)
+    found = built("densenet121", 4, SIZE, str(path), seed=0)
     assert found.classifier.weight.shape == (4, 1024)
     expected = network.state_dict()
     for name, tensor in found.state_dict().items():
@@ -180,10 +182,10 @@ def test_published_densenet_names_are_understood(tmp_path):
 
 
 def test_positions_are_interpolated_for_another_size(tmp_path):
-    source = build("vit_b_16", 2, 64, "random", seed=1)
+    source = built("vit_b_16", 2, 64, "random", seed=1)
     path = tmp_path / "vit.pth"
     torch.save(source.state_dict(), path)
-    larger = build("vit_b_16", 3, 112, str(path), seed=2)
+    larger = built("vit_b_16", 3, 112, str(path), seed=2)
     assert larger.encoder.pos_embedding.shape == (1, 7 * 7 + 1, 768)
     old = source.encoder.pos_embedding[0, 1:].unflatten(0, (4, 4))
     new = larger.encoder.pos_embedding[0, 1:].unflatten(0, (7, 7))
@@ -196,25 +198,25 @@ def test_bad_weights_are_named(tmp_path):
     torch.save(models.resnet18(num_classes=2).state_dict(), path)
     content = path.read_bytes()
     with pytest.raises(InputError, match=r"weights\.pth: does not fit .*lacks features"):
-        build("vgg16", 2, SIZE, str(path), 0)
+        built("vgg16", 2, SIZE, str(path), 0)
     with pytest.raises(InputError, match=r"its layer1\.0\.conv1\.weight is"):
         wrong = models.resnet18(num_classes=2).state_dict()
         wrong["layer1.0.conv1.weight"] = torch.zeros(2, 2)
         torch.save(wrong, path)
-        build("resnet18", 2, SIZE, str(path), 0)
+        built("resnet18", 2, SIZE, str(path), 0)
     with pytest.raises(InputError, match="not finite"):
         wrong["layer1.0.conv1.weight"] = torch.full((64, 64, 3, 3), float("nan"))
         torch.save(wrong, path)
-        build("resnet18", 2, SIZE, str(path), 0)
+        built("resnet18", 2, SIZE, str(path), 0)
     for damaged in (content[: len(content) // 2], b"", b"<html>404 not found</html>"):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"weights\.pth: not a readable file of weights"):
-            build("resnet18", 2, SIZE, str(path), 0)
+            built("resnet18", 2, SIZE, str(path), 0)
     torch.save([1, 2], path)
     with pytest.raises(InputError, match="holds no state dict"):
-        build("resnet18", 2, SIZE, str(path), 0)
+        built("resnet18", 2, SIZE, str(path), 0)
     with pytest.raises(InputError, match="neither imagenet, random nor a file"):
-        build("resnet18", 2, SIZE, str(tmp_path / "none.pth"), 0)
+        built("resnet18", 2, SIZE, str(tmp_path / "none.pth"), 0)
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
@@ -251,14 +253,14 @@ def test_no_network_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(
         InputError, match=r"save https://download\.pytorch\.org/.*resnet18.*weights"
     ):
-        build("resnet18", 2, SIZE, "imagenet", 0)
+        built("resnet18", 2, SIZE, "imagenet", 0)
     with pytest.raises(InputError, match="no ImageNet weights of densenet_small"):
-        build("densenet_small", 2, SIZE, "imagenet", 0)
+        built("densenet_small", 2, SIZE, "imagenet", 0)
 
 
 def test_impossible_sizes_and_devices_are_refused():
     with pytest.raises(InputError, match=r"data\.size: vit_b_16 needs a multiple of 16, not 100"):
-        build("vit_b_16", 2, 100, "random", 0)
+        built("vit_b_16", 2, 100, "random", 0)
     assert resolve_device("cpu") == torch.device("cpu")
     if not torch.cuda.is_available():
         assert resolve_device("auto") == torch.device("cpu")

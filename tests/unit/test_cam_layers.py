@@ -124,7 +124,7 @@ def test_probability_and_shamsuls_preset_by_hand(cls, resnet, images):
     for k in range(512):
         expected += gated[:, k].mean((1, 2))[:, None, None] * kept[0][:, k].detach()
     entry = {"method": "grad_cam", "preset": "shamsul-2023"}
-    preset = registry.build([entry], "resnet18")["grad_cam"]
+    preset = registry.build([entry])["grad_cam"]
     maps = preset.explain(resnet, images[:2], torch.tensor([2]), [0, 0])
     torch.testing.assert_close(maps[:, 0], expected.relu(), rtol=1e-4, atol=1e-6)
     assert maps.min() >= 1
@@ -323,10 +323,10 @@ def test_a_map_of_zeros_stays_one_and_is_averaged_too():
 
 def test_layers_are_read_from_the_configuration():
     entry = {"method": "layer_cam", "layers": ["layer3", "layer4"]}
-    explainer = registry.build([entry], "resnet18")["layer_cam"]
+    explainer = registry.build([entry])["layer_cam"]
     assert explainer.layers == ("layer3", "layer4")
     assert registry.one(registry.entry(explainer)) == explainer
     with pytest.raises(InputError, match="output: .*'logit' or 'probability'"):
-        registry.build([{"method": "hires_cam", "output": "odds"}], "resnet18")
+        registry.build([{"method": "hires_cam", "output": "odds"}])
     with pytest.raises(InputError, match="unknown key 'guided'"):
-        registry.build([{"method": "layer_cam", "guided": True}], "resnet18")
+        registry.build([{"method": "layer_cam", "guided": True}])

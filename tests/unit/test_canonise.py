@@ -18,9 +18,9 @@ from shamsul.explain.lrp import (
     LrpZ,
 )
 from shamsul.explain.shard import Shard
-from shamsul.model.backbones import BACKBONES
 from shamsul.model.canonise import canonised, folded, modular, unsuited
 from shamsul.model.layers import Clamp
+from shamsul.model.networks.names import SHORT
 from shamsul.storage.images import Images
 from tests.networks import classifier, network
 
@@ -265,7 +265,7 @@ def test_presets_do_as_the_study_did():
     assert registry.one({"method": "lrp_epsilon", "preset": "shamsul-2023"}).epsilon == 1
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", SHORT)
 def test_backbones_are_suited_or_refused_in_words(backbone):
     if backbone in ("convnext_tiny", "vit_b_16"):
         assert "choose a densenet, resnet, vgg or efficientnet" in unsuited(backbone)

@@ -11,10 +11,10 @@ from torchvision import models
 
 from shamsul.errors import InputError
 from shamsul.model import checkpoint
-from shamsul.model.backbones import build
 from shamsul.model.classifier import Classifier
 from shamsul.model.train import HISTORY_COLUMNS
 from shamsul.storage.tables import read_table
+from tests.networks import built
 
 torch.set_num_threads(1)
 CLASSES = ("a", "b", "c")
@@ -23,7 +23,7 @@ SIZE = 64
 
 @pytest.fixture(scope="module")
 def classifier():
-    network = build("densenet_small", 3, SIZE, "random", seed=4)
+    network = built("densenet_small", 3, SIZE, "random", seed=4)
     return Classifier.of(network, CLASSES, "densenet_small", SIZE)
 
 
@@ -35,7 +35,7 @@ def path(classifier, tmp_path):
 
 def test_what_was_saved_is_loaded(classifier, path):
     found = checkpoint.load(path, batch_size=8)
-    assert (found.classes, found.backbone, found.size) == (CLASSES, "densenet_small", SIZE)
+    assert (found.classes, found.spec.network, found.size) == (CLASSES, "densenet_small", SIZE)
     assert found.batch_size == 8 and not found.training
     assert found.digest() == classifier.digest()
     x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
@@ -45,7 +45,7 @@ def test_what_was_saved_is_loaded(classifier, path):
 
 def test_equal_classifiers_give_equal_bytes(classifier, path, tmp_path):
     other = Classifier.of(
-        build("densenet_small", 3, SIZE, "random", 4).to(memory_format=torch.channels_last),
+        built("densenet_small", 3, SIZE, "random", 4).to(memory_format=torch.channels_last),
         CLASSES, "densenet_small", SIZE, batch_size=1,
     )  # fmt: skip
     checkpoint.save(other, tmp_path / "another name.pt", {"epoch": 2, "tune_auroc": 0.9})
@@ -121,7 +121,7 @@ def test_a_checkpoint_of_ours_is_imported_if_it_is_the_same_thing(classifier, pa
         classifier.digest()
     )
     for backbone, classes, size, key in (
-        ("resnet18", CLASSES, SIZE, "model.backbone"),
+        ("resnet18", CLASSES, SIZE, "model.network"),
         ("densenet_small", ("a", "c", "b"), SIZE, "classes"),
         ("densenet_small", CLASSES, 128, "data.size"),
     ):

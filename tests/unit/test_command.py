@@ -24,7 +24,7 @@ from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
-from shamsul.model.backbones import BACKBONES
+from shamsul.model.networks.names import SHORT
 from shamsul.phantom import export as phantom_export
 from shamsul.storage.tables import write_table
 from tests.experiment import SMALL
@@ -337,4 +337,4 @@ def test_the_images_of_a_plan_are_phantoms_or_the_manifests_or_said(tmp_path, mo
 
 
 def test_every_backbone_has_a_measured_pass():
-    assert list(plan.FORWARD) == list(BACKBONES)
+    assert list(plan.FORWARD) == list(SHORT)

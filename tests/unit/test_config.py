@@ -60,7 +60,7 @@ def changed(path, value):
         ),
         (["data", "shards"], {"tain": 3}, ["data.shards.tain: input should be 'train'"]),
         (["data", "sources"], [NIH, NIH], ["same name"]),
-        (["model", "backbone"], "alexnet", ["model.backbone", "densenet121", "'alexnet'"]),
+        (["model", "backbone"], "alexnet", ["model.network", "densenet121", "'alexnet'"]),
         (["explain", "classes"], ["Edma"], ["explain.classes", "did you mean 'Edema'"]),
         (["train", "uncertainty_per_class"], {"Flu": "ones"}, ["uncertainty_per_class", "Flu"]),
         (["evaluate", "classes"], ["Fracture", "Flu"], ["evaluate.classes"]),
@@ -77,7 +77,7 @@ def changed(path, value):
         (["data", "sources", 0, "name"], "a/b", ["name", "'a/b'"]),
         (["data", "sources", 0, "patients"], {"tune": 3, "test": 3}, ["images of the train split"]),
         (["data", "sources", 0, "confounder"], {"class_name": "Flu"}, ["class_name", "'Flu'"]),
-        (["model"], {"backbone": "densenet_small"}, ["model.backbone", "model.weights: random"]),
+        (["model"], {"backbone": "densenet_small"}, ["model.network", "model.weights: random"]),
         (
             ["model"],
             {"backbone": "densenet_small", "weights": "imagenet"},
@@ -108,7 +108,7 @@ def test_a_fault_is_one_line_that_names_the_key_and_what_is_allowed(path, value,
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({("model", "backbone"): "densenet_small"}, "model.backbone"),
+        ({("model", "backbone"): "densenet_small"}, "model.network"),
         ({("model",): {"backbone": "densenet_small", "weights": "imagenet"}}, "model.weights"),
         ({("explain", "classes"): ["Edema"], ("evaluate", "classes"): ["Edema"]}, None),
         ({("explain", "classes"): ["Pneumonia"]}, None),
@@ -278,7 +278,7 @@ def test_new_names_are_left_as_they_are_whatever_is_wrong_with_the_values(raw):
 )
 def test_a_fault_in_a_method_names_it(entry, said):
     with pytest.raises(InputError) as error:
-        registry.build([entry], "densenet121")
+        registry.build([entry])
     assert "\n" not in str(error.value)
     for words in said:
         assert words in str(error.value)
@@ -286,14 +286,14 @@ def test_a_fault_in_a_method_names_it(entry, said):
 
 def test_a_method_twice_needs_two_names():
     with pytest.raises(InputError, match="appears twice"):
-        registry.build([{"method": "random"}, {"method": "random"}], "densenet121")
-    built = registry.build([{"method": "random"}, {"method": "random", "name": "b"}], "densenet121")
+        registry.build([{"method": "random"}, {"method": "random"}])
+    built = registry.build([{"method": "random"}, {"method": "random", "name": "b"}])
     assert list(built) == ["random", "b"]
 
 
 def test_lrp_is_refused_where_the_network_cannot_be_canonised():
     with pytest.raises(InputError, match="lrp_epsilon cannot explain vit_b_16"):
-        registry.build([{"method": "lrp_epsilon"}], "vit_b_16")
+        registry.build([{"method": "lrp_epsilon"}])
 
 
 def test_the_same_meaning_is_the_same_text():
@@ -325,9 +325,7 @@ def test_the_environment_says_where_the_data_is(monkeypatch):
 def test_the_baseline_must_be_a_method():
     checked = config.load(changed(["evaluate"], {"baseline": "noise"}))
     with pytest.raises(InputError, match="evaluate.baseline"):
-        config.check(
-            checked, registry.build(({"method": "grad_cam"}, {"method": "random"}), "vgg16")
-        )
+        config.check(checked, registry.build(({"method": "grad_cam"}, {"method": "random"})))
 
 
 def test_cutoffs_are_of_classes_that_are_scored():
@@ -336,7 +334,7 @@ def test_cutoffs_are_of_classes_that_are_scored():
         checked = config.load(
             changed(["evaluate"], {"chexlocalize": {"probability_cutoff": given}})
         )
-        methods = registry.build(({"method": "random"},), "vgg16")
+        methods = registry.build(({"method": "random"},))
         if fault is None:
             config.check(checked, methods)
             continue
@@ -350,13 +348,13 @@ def test_given_weights_must_exist():
     for key in ("weights", "checkpoint"):
         checked = config.load(changed(["model"], {key: "/no/such/file.pt"}))
         with pytest.raises(InputError, match=f"model.{key}: /no/such/file.pt does not exist"):
-            config.check(checked, registry.build(({"method": "random"},), "vgg16"))
+            config.check(checked, registry.build(({"method": "random"},)))
 
 
 @pytest.mark.parametrize("file", ["config.yaml", *sorted((PROJECT / "configs").glob("*.yaml"))])
 def test_the_configurations_in_the_repository_are_valid(file):
     checked = config.load(yaml.safe_load((PROJECT / file).read_text()))
-    methods = registry.build(checked.explain.methods, checked.model.backbone)
+    methods = registry.build(checked.explain.methods)
     config.check(checked, methods)
 
 

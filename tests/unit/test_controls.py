@@ -219,11 +219,11 @@ def test_fitted_weights_go_to_the_method_that_finds_the_masks(rng):
 )  # fmt: skip
 def test_what_a_method_cannot_be_made_of_is_told(methods, message):
     with pytest.raises(InputError, match=message):
-        registry.build(methods, "densenet121")
+        registry.build(methods)
 
 
 def test_a_preset_sets_parameters_and_own_ones_win():
-    built = registry.build([{"method": "lime", "preset": "shamsul-2023", "samples": 200}], "vgg16")
+    built = registry.build([{"method": "lime", "preset": "shamsul-2023", "samples": 200}])
     lime = built["lime"]
     assert (lime.superpixels, lime.fill, lime.output) == ("quickshift", "constant", "probability")
     assert lime.samples == 200 and registry.one(registry.entry(lime)) == lime
@@ -257,9 +257,9 @@ def test_segmentations_are_not_blurred():
 
 def test_a_blurred_map_is_made_of_a_method_that_is_listed():
     entries = [{"method": "random"}, {"method": "blurred", "of": "random"}]
-    assert registry.build(entries, "vgg16")["blurred"].members == ("random",)
+    assert registry.build(entries)["blurred"].members == ("random",)
     with pytest.raises(InputError, match="'lrp_z', which is not listed"):
-        registry.build([{"method": "blurred", "of": "lrp_z"}], "vgg16")
+        registry.build([{"method": "blurred", "of": "lrp_z"}])
 
 
 def training(folder, greys, labels):

@@ -20,7 +20,7 @@ from shamsul.command.app import app
 from shamsul.explain import registry
 from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
-from shamsul.model.settings import BACKBONES
+from shamsul.model.networks.names import SHORT
 from shamsul.tables import TABLES
 from tests import documents
 from tests.documents import BLOCKS, KINDS, PAGES, Block
@@ -67,7 +67,7 @@ def test_every_method_has_a_section_with_its_source_and_limits():
         assert all(f"`{preset}` is `{{" in sections[name] for preset in cls.presets)
         refused = re.search(r"\*\*Not for:\*\* (.*)", sections[name])
         named = set(re.findall(r"`(\w+)`", refused[1])) if refused else set()
-        assert named == {backbone for backbone in BACKBONES if cls.unsuited(backbone)}
+        assert named == {backbone for backbone in SHORT if cls.unsuited(backbone)}
 
 
 def test_every_table_has_a_section_with_its_columns():
@@ -119,7 +119,7 @@ def test_every_metric_is_on_the_page_of_metrics():
 # The site
 
 
-def build(folder: Path, configuration: Path) -> subprocess.CompletedProcess[str]:
+def built(folder: Path, configuration: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             *(sys.executable, "-m", "mkdocs", "build"),
@@ -134,7 +134,7 @@ def build(folder: Path, configuration: Path) -> subprocess.CompletedProcess[str]
 
 def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs", reason="the site needs the extra `docs`")
-    done = build(tmp_path, PROJECT / "mkdocs.yml")
+    done = built(tmp_path, PROJECT / "mkdocs.yml")
     assert done.returncode == 0, done.stderr
     pages = {path.relative_to(tmp_path / "site") for path in tmp_path.rglob("*.html")}
     assert {Path("index.html"), Path("reference/methods.html"), Path("changelog.html")} <= pages
@@ -174,7 +174,7 @@ def test_a_fault_of_the_site_ends_its_build(tmp_path, page, told):
     if page == "Fine.":
         (tmp_path / "docs" / "third.md").write_text("# Third\n")
     (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(settings))
-    done = build(tmp_path, tmp_path / "mkdocs.yml")
+    done = built(tmp_path, tmp_path / "mkdocs.yml")
     assert done.returncode != 0 and told in done.stderr, done.stderr
 
 
@@ -248,7 +248,7 @@ def merged(base: dict, part: dict) -> dict:
 def test_a_part_of_a_configuration_is_valid(block: Block):
     part = yaml.safe_load(block.code)
     whole = config.load(merged(copy.deepcopy(SMALL), part))
-    built = registry.build(whole.explain.methods, whole.model.backbone)
+    built = registry.build(whole.explain.methods, whole.model.spec.network)
     assert len(built) == len(whole.explain.methods)
 
 

@@ -85,7 +85,8 @@ def test_a_shard_is_explained_the_same_where_memory_is_short(monkeypatch):
 def test_larger_images_are_explained_fewer_at_a_time(size, images, tile, monkeypatch):
     """So that memory has a ceiling whatever their size."""
     assert (
-        Classifier.of(network("densenet_small", 4), tuple("abcd"), "densenet_small", size).tile == tile
+        Classifier.of(network("densenet_small", 4), tuple("abcd"), "densenet_small", size).tile
+        == tile
     )
     seen = []
 

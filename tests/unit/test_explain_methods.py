@@ -182,7 +182,7 @@ def test_lrp_is_refused_for_networks_without_rules(name, backbone):
 )
 def test_wrong_parameters_are_named(entry, message):
     with pytest.raises(InputError, match=message):
-        registry.build([entry], "densenet121")
+        registry.build([entry])
 
 
 def test_methods_and_their_parameters_are_documented():

@@ -377,7 +377,7 @@ def test_a_folder_is_checked_before_any_job(tmp_path, names, said):
         (tmp_path / "maps" / name).touch()
     (tmp_path / "maps").mkdir(exist_ok=True)
     entry = {"method": "imported", "name": "theirs", "path": str(tmp_path / "maps")}
-    built = registry.build([{"method": "random"}, entry], "densenet121")
+    built = registry.build([{"method": "random"}, entry])
     with pytest.raises(InputError, match=rf"explain\.methods\.1 \(theirs\): path: .*{said}"):
         registry.check_files(built)
 
@@ -391,7 +391,7 @@ def test_a_folder_or_file_that_is_not_there_is_named(tmp_path):
             r"none\.json does not exist",
         ),
     ):
-        built = registry.build([entry], "densenet121")
+        built = registry.build([entry])
         with pytest.raises(InputError, match=rf"explain\.methods\.0 .*{said}"):
             registry.check_files(built)
     registry.check_files(built, {Path("none.json")})

@@ -105,7 +105,7 @@ def test_a_fault_is_rejected_by_schema_and_program_alike(validator, path, value)
     raw = faulty(path, value)
     assert list(validator.iter_errors(raw))
     with pytest.raises(InputError):
-        registry.build(config.load(copy.deepcopy(raw)).explain.methods, "densenet_small")
+        registry.build(config.load(copy.deepcopy(raw)).explain.methods)
 
 
 def test_every_key_says_what_it_means():

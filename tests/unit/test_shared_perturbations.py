@@ -132,7 +132,7 @@ def test_outputs_are_probabilities_where_asked():
 )
 def test_what_cannot_be_shared_is_refused(entry, message):
     with pytest.raises(InputError, match=message):
-        registry.build([entry], "densenet121")
+        registry.build([entry])
 
 
 def test_sharing_needs_a_section_of_the_configuration():
@@ -141,7 +141,7 @@ def test_sharing_needs_a_section_of_the_configuration():
         "data": {"sources": [{"adapter": "phantom"}]},
         "explain": {"methods": [{"method": "lime", "shared": True}, {"method": "random"}]},
     }
-    methods = registry.build(raw["explain"]["methods"], "densenet121")
+    methods = registry.build(raw["explain"]["methods"])
     with pytest.raises(InputError, match="explain.perturbations: is required, because lime"):
         config.check(config.load(raw), methods)
     raw["explain"]["perturbations"] = {}

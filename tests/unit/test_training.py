@@ -18,7 +18,6 @@ from shamsul.errors import InputError
 from shamsul.geometry import Frame
 from shamsul.model import checkpoint, dataset, losses
 from shamsul.model import train as training_module
-from shamsul.model.backbones import build
 from shamsul.model.classifier import Classifier
 from shamsul.model.dataset import Dataset
 from shamsul.model.epoch import Plan, augment, batches, cosine
@@ -28,6 +27,7 @@ from shamsul.model.train import HISTORY_COLUMNS, fit, selection
 from shamsul.model.training_run import mean_auroc
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
+from tests.networks import built
 
 torch.set_num_threads(1)
 SIZE = 32
@@ -223,7 +223,7 @@ class Killed(Exception):
 
 
 def train(folder, settings=SETTINGS, kill=None, backbone="densenet_small", seed=1, sets=None):
-    network = build(backbone, 2, SIZE, "random", seed)
+    network = built(backbone, 2, SIZE, "random", seed)
     classifier = Classifier.of(network, CLASSES, backbone, SIZE)
 
     def after(epoch):

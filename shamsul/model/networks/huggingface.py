@@ -35,7 +35,6 @@ class HuggingFace(Source):
         "transformers",
         "pip install 'shamsul[huggingface]'",
     )
-    own_weights: ClassVar[bool] = True
 
     def build(self, wanted: Wanted) -> nn.Module:
         """Build the network that config.json describes, its weights random."""

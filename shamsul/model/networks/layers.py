@@ -12,7 +12,7 @@ from shamsul.model.spec import Head
 
 
 def head_name(network: nn.Module) -> str | None:
-    """Return the name of the last linear layer, which makes the logits; None where there is none."""
+    """Return the name of the last linear layer, which makes the logits; None for none."""
     linear = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     return linear[-1] if linear else None
 

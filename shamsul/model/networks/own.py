@@ -110,7 +110,6 @@ class Scripted(Source):
 
     name: ClassVar[str] = "torchscript"
     redrawn: ClassVar[bool] = False
-    own_weights: ClassVar[bool] = True
 
     def build(self, wanted: Wanted) -> nn.Module:
         """Read the file."""

@@ -43,13 +43,14 @@ class Source:
     name : name before the slash in `model.network`.
     package : Python package that it needs, and how that is installed; empty where it needs none.
     redrawn : False where the weights of a network cannot be drawn anew.
-    own_weights : True where a network brings trained weights with it, which `trained` reads.
+    pickled : True where its weights are published as whole pickled networks, of which the tensors
+        alone are read.
     """
 
     name: ClassVar[str]
     package: ClassVar[tuple[str, str] | None] = None
     redrawn: ClassVar[bool] = True
-    own_weights: ClassVar[bool] = False
+    pickled: ClassVar[bool] = False
 
     def build(self, wanted: Wanted) -> nn.Module:
         """Build a network (N, K, S, S) -> (N, M), its weights drawn by torch's random state.

@@ -31,7 +31,7 @@ class TorchXRayVision(Source):
         "torchxrayvision",
         "pip install 'shamsul[torchxrayvision]'",
     )
-    own_weights: ClassVar[bool] = True
+    pickled: ClassVar[bool] = True
 
     def build(self, wanted: Wanted) -> nn.Module:
         """Build torchvision's network of that architecture for one channel."""
@@ -52,13 +52,16 @@ class TorchXRayVision(Source):
 
     def trained(self, name: str) -> dict[str, Tensor]:
         """Return the published weights, from its cache, or downloaded to there."""
-        from shamsul.model.weights import read_modules
+        from shamsul.model.weights import Inert, candidates, read, tensors_of
 
         url = self._published(name)["weights_url"]
         file = CACHE.expanduser() / url.rpartition("/")[2]
         if not file.is_file():
             self._download(url, file)
-        return read_modules(file)
+        content = read(file)
+        if isinstance(content, Inert):
+            return tensors_of(content)
+        return candidates(content, file)[0][1]
 
     def _published(self, name: str) -> dict[str, Any]:
         self.check()
