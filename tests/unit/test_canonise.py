@@ -18,7 +18,7 @@ from shamsul.explain.lrp import (
     LrpZ,
 )
 from shamsul.explain.shard import Shard
-from shamsul.model.canonise import canonised, folded, modular, unsuited
+from shamsul.model.canonise import canonised, folded, modular, unsuited_to_lrp
 from shamsul.model.layers import Clamp
 from shamsul.model.networks.names import SHORT
 from shamsul.storage.images import Images
@@ -265,14 +265,15 @@ def test_presets_do_as_the_study_did():
     assert registry.one({"method": "lrp_epsilon", "preset": "shamsul-2023"}).epsilon == 1
 
 
-@pytest.mark.parametrize("backbone", SHORT)
-def test_backbones_are_suited_or_refused_in_words(backbone):
-    if backbone in ("convnext_tiny", "vit_b_16"):
-        assert "choose a densenet, resnet, vgg or efficientnet" in unsuited(backbone)
+@pytest.mark.parametrize("name", SHORT)
+def test_networks_are_suited_or_refused_in_words(name):
+    net, images = network(name), torch.randn(1, 3, *[224 if name == "vit_b_16" else 64] * 2)
+    if name in ("convnext_tiny", "vit_b_16"):
+        assert "no rule for" in unsuited_to_lrp(net, images)
         with pytest.raises(InputError, match="no rule for"):
-            canonised(network(backbone))
+            canonised(net)
     else:
-        assert unsuited(backbone) is None
+        assert unsuited_to_lrp(net, images) is None
 
 
 @pytest.mark.parametrize(
