@@ -179,15 +179,11 @@ def network(experiment: Experiment) -> list[tuple[str, str]]:
     config = experiment.config
     found = inspection.inspect(config.model, config.classes, config.data.size)
     rows = [("input", found.spec.presentation.told())]
-    rows += [
-        (
-            "output" if not number else "",
-            f"{output} -> {name}" if name != "dropped" else f"dropped: {output}",
-        )
-        for number, (name, output) in enumerate(
-            inspection.told_outputs(found.spec.outputs, config.classes)
-        )
-    ]
+    for number, (name, output) in enumerate(
+        inspection.told_outputs(found.spec.outputs, config.classes)
+    ):
+        told = f"dropped: {output}" if name == "dropped" else f"{output} -> {name}"
+        rows.append(("" if number else "outputs", told))
     layer = found.structure.feature_layer
     if layer is not None:
         channels, height, width = layer.shape

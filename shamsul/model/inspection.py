@@ -54,14 +54,21 @@ def structure(model: Model, classes: Sequence[str], size: int, folder: Path) -> 
     """
     bare = Model(network=model.network, weights=model.weights)
     if model == bare and model.network in SHORT:
-        known = json.loads(KNOWN.read_text())
-        return Structure.model_validate(known[model.network])
+        return known()[model.network]
     if model.checkpoint and Path(model.checkpoint).suffix == ".pt":
         try:
             return describe(model.checkpoint).structure
         except InputError:
             pass  # It was made elsewhere.
     return inspect(model, classes, size, folder).structure
+
+
+def known() -> dict[str, Structure]:
+    """Return the structures of the networks in `SHORT`, by their names; sizes are of images of 64
+    pixels.
+    """
+    stored = json.loads(KNOWN.read_text())
+    return {name: Structure.model_validate(stored[name]) for name in SHORT}
 
 
 def inspect(
