@@ -30,7 +30,8 @@ class Data(Section):
     """Way to fit a radiograph to the square: `stretch` scales each axis by itself, `pad` keeps the
     aspect ratio and adds black borders, `crop` keeps it and cuts off what lies outside."""
     resampling: Resampling = "bilinear"
-    """Filter by which a radiograph is resized; `bilinear` looks at every pixel, as Pillow has it."""
+    """Filter by which a radiograph is resized, as Pillow has it; all but `nearest` look at every
+    pixel."""
     shards: dict[Split, PositiveInt] = {"train": 2, "tune": 1, "test": 1}
     """Number of files that each split's images are spread over, by a hash of their name; 1 for a
     split that is not named."""
