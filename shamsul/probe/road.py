@@ -44,7 +44,8 @@ class Imputer:
             if down or right
         }
         inside = self._bordered(np.ones((side, side)))
-        self._weight = sum(weight * np.roll(inside, -step) for step, weight in self._steps.items())
+        moved = [weight * np.roll(inside, -step) for step, weight in self._steps.items()]
+        self._weight = np.sum(moved, axis=0)
 
     def __call__(self, image: NDArray[np.number], hidden: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the image with its hidden pixels imputed, without noise.
@@ -66,7 +67,9 @@ class Imputer:
         place = np.full(self._weight.shape, -1)
         place[missing] = np.arange(len(missing))
         known = self._bordered(np.where(hidden, 0, image))
-        right = sum(weight * known[missing + step] for step, weight in self._steps.items())
+        right = np.sum(
+            [weight * known[missing + step] for step, weight in self._steps.items()], axis=0
+        )
         before = {step: place[missing + step] for step in self._steps if step < 0}
         width = max(
             int((place[missing] - other)[other >= 0].max(initial=0)) for other in before.values()
