@@ -67,9 +67,7 @@ def _serve() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _plan(
-    arguments: list[str], folder: str, environment: dict[str, str], told: list[str]
-) -> None:
+def _plan(arguments: list[str], folder: str, environment: dict[str, str], told: list[str]) -> None:
     """Be `python -m snakemake` in the folder, and end."""
     import snakemake.cli
 
