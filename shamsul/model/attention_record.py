@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shamsul.errors import InputError
-from shamsul.model.functions import Functions, frozen, fused, probabilities, running
+from shamsul.model.functions import Functions, Linear, frozen, fused, probabilities, running
 
 Leaves = Literal["first", "each"]
 
@@ -64,6 +64,8 @@ class Recorder(Functions):
         if function is functional.scaled_dot_product_attention:
             given = fused(*args, **kwargs)
             return self.attended(probabilities(**given), given["value"]) @ given["value"]
+        if name == "linear" and args[0].requires_grad and not kwargs:
+            return Linear.apply(*args, *[None] * (3 - len(args)))
         if name in PRODUCTS:
             args = self._weighed(args)
         result = function(*args, **kwargs)

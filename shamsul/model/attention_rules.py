@@ -29,11 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shamsul.errors import InputError
+from shamsul.model import relevance_gradients as steps
 from shamsul.model.attention_record import NO_ATTENTION, PRODUCTS
 from shamsul.model.functions import Functions, frozen, running
-
-STABILISER = 1e-6
-"""Term added to the size of sums that relevance is divided by, so that none is zero."""
 
 IDENTITY = {
     "elu", "gelu", "hardswish", "hardtanh", "leaky_relu", "mish", "relu", "relu6", "relu_", "silu",
@@ -51,7 +49,7 @@ LINEAR = {
     "unflatten", "unfold", "unsqueeze", "view", "view_as",
 }  # fmt: skip
 """Functions whose gradient is their rule: linear ones, softmax, and the largest of a window."""
-QUOTIENTS = {"div", "true_divide", "__truediv__", "div_", "__itruediv__"}
+QUOTIENTS = {"div", "divide", "true_divide", "__truediv__", "div_", "__itruediv__"}
 
 
 class Rules(Functions):
@@ -82,19 +80,22 @@ class Rules(Functions):
             return function(*args, **kwargs)
         if function is functional.scaled_dot_product_attention:
             self.attentions += 1
-            return _fused(*args, **kwargs)
+            return steps.fused(*args, **kwargs)
         if name == "layer_norm":
-            return _layer_norm(*args, **kwargs)
-        if name in ("linear", "conv2d"):
-            gamma = self.linear if name == "linear" else self.convolution
-            return _gamma(function, gamma, *args, **kwargs)
+            return steps.layer_norm(*args, **kwargs)
+        if name == "rms_norm":
+            return steps.rms_norm(*args, **kwargs)
+        if name == "linear":
+            return steps.linear(self.linear, *args, **kwargs)
+        if name == "conv2d":
+            return steps.convolution(self.convolution, *args, **kwargs)
         if name in IDENTITY:
             # A copy, as the function may work in place.
             value = function(args[0].detach().clone(), *args[1:], **kwargs)
-            return _identity(args[0], value)
+            return steps.identity(args[0], value)
         if name in PRODUCTS or name in MULTIPLICATIONS:
-            share = 1 / len(followed)
-            return function(*_shared(args, share), **kwargs)
+            args, kwargs = steps.shared((args, kwargs), 1 / len(followed))
+            return function(*args, **kwargs)
         result = function(*args, **kwargs)
         divided = name in QUOTIENTS and len(followed) == 1 and followed[0] is args[0]
         if not (name in LINEAR or divided or _without_gradient(result)):
@@ -153,121 +154,6 @@ def unsuited(network: nn.Module, images: Tensor) -> str | None:
     except InputError as error:
         return str(error)
     return None
-
-
-class _WithFactor(torch.autograd.Function):
-    """A value whose gradient by `x` is a factor: ``G = G' factor``."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, value: Tensor, factor: Tensor) -> Tensor:
-        ctx.save_for_backward(factor)
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return gradient * ctx.saved_tensors[0], None, None
-
-
-class _InPlaceOf(torch.autograd.Function):
-    """A value that hands its gradient to another tensor."""
-
-    @staticmethod
-    def forward(ctx: Any, altered: Tensor, value: Tensor) -> Tensor:
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient, None
-
-
-class _LayerNorm(torch.autograd.Function):
-    """A layer norm whose gradient takes the standard deviation for a constant."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, shape: Any, weight: Tensor | None, bias: Tensor | None, eps: float
-    ) -> Tensor:
-        value, _, inverse = torch.native_layer_norm(x, shape, weight, bias, eps)
-        ctx.save_for_backward(inverse if weight is None else inverse * weight)
-        ctx.axes = tuple(range(-len(shape), 0))
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
-        scaled = gradient * ctx.saved_tensors[0]
-        return scaled - scaled.mean(ctx.axes, keepdim=True), None, None, None, None
-
-
-def _layer_norm(
-    x: Tensor, shape: Any, weight: Tensor | None = None, bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
-    found: Tensor = _LayerNorm.apply(x, list(shape), weight, bias, eps)
-    return found
-
-
-def _identity(x: Tensor, value: Tensor) -> Tensor:
-    """Return ``f(x)`` with the gradient of the identity rule."""
-    detached = x.detach()
-    factor = value / torch.where(detached == 0, 1.0, detached)
-    found: Tensor = _WithFactor.apply(x, value, factor)
-    return found
-
-
-def _shared(args: Any, share: float) -> list[Any]:
-    """Return arguments whose tensors hand on a share of their gradient."""
-    if share == 1:
-        return list(args)
-    return [
-        type(a)(_part(x, share) for x in a) if isinstance(a, list | tuple) else _part(a, share)
-        for a in args
-    ]
-
-
-def _part(x: Any, share: float) -> Any:
-    """Return the same tensor, which hands on a share of its gradient; all else as it is."""
-    if not isinstance(x, Tensor) or not x.requires_grad:
-        return x
-    return _WithFactor.apply(x, x.detach().clone(), torch.tensor(share, dtype=x.dtype))
-
-
-def _fused(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """Compute a fused attention with the gradient of two uniform products and a softmax.
-
-    Values get half of an output's relevance; queries and keys half of the other half each.
-    """
-    found: Tensor = functional.scaled_dot_product_attention(
-        _part(query, 0.25), _part(key, 0.25), _part(value, 0.5), *args, **kwargs
-    )
-    return found
-
-
-def _gamma(
-    function: Any, gamma: float, x: Tensor, weight: Tensor, bias: Tensor | None = None, *more: Any,
-    **kwargs: Any,
-) -> Tensor:  # fmt: skip
-    """Compute a linear function with the gradient of the gamma rule.
-
-    With ``z_j = sum_i x_i w_ij + b_j``, ``Z_j = sum_i |x_i w_ij| + |b_j|`` and
-    ``r_j = |z_j| / (|z_j| + gamma (|z_j| + Z_j) / 2)``, the rule is the gradient of
-    ``sum_j r_j ((1 + gamma / 2) x_i w_ij + gamma / 2 sign z_j |x_i| |w_ij|)``: contributions of
-    the sign of ``z_j`` count ``1 + gamma`` times, the others once, and all are divided by their
-    sum. So it takes two products where sums of either sign take four.
-    """
-    z = function(x, weight, bias, *more, **kwargs)
-    if not gamma:
-        return z
-    size = function(x.abs(), weight.abs(), None, *more, **kwargs)
-    with torch.no_grad():
-        value = z.detach()
-        total = size
-        if bias is not None:
-            total = total + bias.abs().reshape(-1, *[1] * (weight.dim() - 2))
-        same = (value.abs() + total) / 2
-        ratio = value.abs() / (value.abs() + gamma * same + STABILISER)
-        signed = ratio * value.sign() * (gamma / 2)
-    found: Tensor = _InPlaceOf.apply(z * (ratio * (1 + gamma / 2)) + size * signed, value)
-    return found
 
 
 def _tensors(arguments: Any) -> list[Tensor]:

@@ -143,3 +143,44 @@ def _multi_head(given: dict[str, Any], place: str) -> tuple[Tensor, Tensor | Non
         return out, None
     weights_ = probabilities(*heads)
     return out, weights_.mean(1) if given["average_attn_weights"] else weights_
+
+
+class Linear(torch.autograd.Function):
+    """A linear layer without gradients of its weights, whose backward pass skips tokens without
+    gradient: in the last block all but those that the output is computed from.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return ``x W^T + b``: (..., I) -> (..., J)."""
+        ctx.save_for_backward(weight)
+        return functional.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return ``G W``: (..., J) -> (..., I)."""
+        (weight,) = ctx.saved_tensors
+        return by_tokens(gradient, lambda part, rows: part @ weight), None, None
+
+
+def by_tokens(gradient: Tensor, product: Callable[[Tensor, Any], Tensor]) -> Tensor:
+    """Return a product for each token with a gradient, and zeros for the others.
+
+    Parameters
+    ----------
+    gradient : (..., J).
+    product : function of the gradients (n, J) of n tokens, and of an index of these tokens among
+        all, to (n, I).
+
+    Returns
+    -------
+    (..., I).
+    """
+    flat = gradient.reshape(-1, gradient.shape[-1])
+    rows = flat.any(1).nonzero()[:, 0]
+    if 2 * len(rows) > len(flat):
+        return product(flat, slice(None)).unflatten(0, gradient.shape[:-1])
+    part = product(flat[rows], rows)
+    out = part.new_zeros(len(flat), part.shape[1])
+    out[rows] = part
+    return out.unflatten(0, gradient.shape[:-1])
