@@ -75,18 +75,18 @@ def rollout(network: nn.Module, image: Tensor) -> Tensor:
     return joint[0]
 
 
-def legrad(network: nn.Module, image: Tensor, index: int) -> Tensor:
-    """LeGrad of the tokens, (T,), each layer on its own."""
+def legrad(network: nn.Module, image: Tensor, index: int, last: int | None = None) -> Tensor:
+    """LeGrad of the tokens, (T,), each layer on its own, of all or the last layers."""
     network(image[None])
-    total = torch.zeros(())
+    layers = []
     x = network._process_input(image[None])
     x = torch.cat([network.class_token.expand(1, -1, -1), x], 1) + network.encoder.pos_embedding
     for block in network.encoder.layers:
         x = block(x)
         score = network.heads(network.encoder.ln(x.mean(1)))[0, index]
         (gradient,) = torch.autograd.grad(score, block.self_attention.kept, retain_graph=True)
-        total = total + gradient[0].clamp(min=0).mean((0, 1))
-    return total / len(network.encoder.layers)
+        layers.append(gradient[0].clamp(min=0).mean((0, 1)))
+    return torch.stack(layers[-(last or len(layers)) :]).mean(0)
 
 
 class PeerGELU(nn.GELU):
@@ -140,7 +140,8 @@ class PeerAttention(nn.Module):
 def lxt_network(network: nn.Module, convolution: float, linear: float) -> Iterator[nn.Module]:
     """A copy of torchvision's transformer with the rules of lxt and zennit, its weights frozen.
 
-    lxt changes zennit's hooks for all; they are as they were afterwards.
+    Where gamma is 0 there is no rule of zennit's, which adds 1e-6 to all outputs: LRP-0 is the
+    gradient. lxt changes zennit's hooks for all; they are as they were afterwards.
     """
     from zennit.composites import LayerMapComposite
     from zennit.core import BasicHook
@@ -156,7 +157,8 @@ def lxt_network(network: nn.Module, convolution: float, linear: float) -> Iterat
             module.__class__ = PeerGELU if type(module) is nn.GELU else PeerLayerNorm
     before = BasicHook.forward, BasicHook.backward
     BasicHook.forward, BasicHook.backward = zennit_patches.forward, zennit_patches.backward
-    composite = LayerMapComposite([(nn.Conv2d, Gamma(convolution)), (nn.Linear, Gamma(linear))])
+    gammas = {nn.Conv2d: convolution, nn.Linear: linear}
+    composite = LayerMapComposite([(kind, Gamma(gamma)) for kind, gamma in gammas.items() if gamma])
     composite.register(network)
     try:
         yield network

@@ -33,8 +33,8 @@ ATTENTION = [
     for name, cls in registry.methods().items()
     if any(need.startswith("attention") for need in getattr(cls, "needs", ()))
 ]
-"""Methods for transformers alone; `tests/unit/test_attention.py` asks of them what every method
-must do."""
+"""Methods for transformers alone; `tests/unit/test_attention_methods.py` asks of them what every
+method must do."""
 EXPLAINERS = [
     name
     for name, cls in registry.methods().items()

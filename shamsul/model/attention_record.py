@@ -89,7 +89,7 @@ class Recorder(Functions):
 
     def attended(self, found: Tensor, values: Tensor) -> Tensor:
         """Record the probabilities of one layer, and return those to multiply `values` with."""
-        if self.leaves == "each" or not self.recorded.probabilities:
+        if self.leaves == "each" or not found.requires_grad:  # Such as the first.
             found = found.detach().requires_grad_()
         self.recorded.probabilities.append(found)
         self.recorded.modules.append(self.place)
@@ -114,7 +114,7 @@ def record(network: nn.Module, images: Tensor, leaves: Leaves = "first") -> Reco
     recorded = Recorded()
     with torch.enable_grad(), running(network) as inside:
         with Recorder(inside, recorded, leaves) as mode:
-            recorded.logits = frozen(network, images)
+            recorded.logits = frozen(network, images.detach())
         _check(recorded, len(images), mode.open)
     return recorded
 
