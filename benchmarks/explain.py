@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.attention import attention_vs_peer
 from benchmarks.measure import alternate, line, main, peak_of, peer
 from benchmarks.subjects import SIZE, plain, radiographs, ready, trained
 from shamsul.explain import shapley
@@ -311,6 +312,7 @@ COMPARISONS = {
     for function in (
         grad_cam_vs_forward, grad_cam_vs_captum, lrp_vs_forward, forward_vs_eager,
         lime_vs_forward, shap_vs_forward, shap_error_half_budget, shared_perturbations, memory,
+        attention_vs_peer,
     )
 }  # fmt: skip
 

@@ -137,13 +137,13 @@ class LeGrad(AttentionMethod):
     citation: ClassVar[str] = "Bousselham et al., ICCV 2025"
     needs: ClassVar[tuple[str, ...]] = ("attention", "token_layers")
 
-    layers: PositiveInt | None = None
-    """Number of layers, counted from the last one. Empty: all."""
+    last_layers: PositiveInt | None = None
+    """Number of layers that are used, counted from the last one. Empty: all."""
 
     def patches(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
         """Return the mean over layers, heads and rows, (N, C, T)."""
         found, logits = token_layers.layer_logits(model.network, images)
-        kept = slice(-min(self.layers or len(logits), len(logits)), None)
+        kept = slice(-min(self.last_layers or len(logits), len(logits)), None)
         with torch.enable_grad():
             total = torch.stack(logits[kept]).sum(0)
         layers = found.probabilities[kept]

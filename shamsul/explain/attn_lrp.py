@@ -1,8 +1,8 @@
 """AttnLRP: layer-wise relevance propagation through attention.
 
-The rules are written from the paper, in `shamsul.model.attention_rules`; the licence text of the
-authors' package lxt claims a patent on LRP, so ask for advice before you use the method for more
-than science. lxt is the reference of the tests alone.
+The rules are written from the paper, in `shamsul.model.attention_rules`. The licence text of the
+authors' package lxt says that LRP is patented, and free for personal and scientific purposes alone.
+lxt is a reference of the tests and no part of this package.
 """
 
 from __future__ import annotations

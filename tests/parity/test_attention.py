@@ -151,7 +151,7 @@ def test_chefer(model, net, batch):
 
 @pytest.mark.parametrize("layers", [None, 1, 2])
 def test_legrad(model, net, batch, layers):
-    maps = LeGrad(layers=layers).explain(model, batch, CLASSES, [0] * 3)
+    maps = LeGrad(last_layers=layers).explain(model, batch, CLASSES, [0] * 3)
     kept = peers.keeping(net)
     for number, image in enumerate(batch):
         for position, index in enumerate(CLASSES.tolist()):
