@@ -21,6 +21,7 @@ from pydantic import PositiveInt
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
+from shamsul.model.structure import Need
 
 if TYPE_CHECKING:
     import torch
@@ -44,12 +45,11 @@ class AttentionMethod(Explainer):
 
     cost: ClassVar[Cost] = "backward"
     signed: ClassVar[bool] = False
-    needs: ClassVar[tuple[str, ...]] = ("attention",)
 
-    @classmethod
-    def unsuited(cls, backbone: str) -> str | None:
-        """Return why the backbone has no attention, or None where it has."""
-        return None if backbone.startswith("vit") else "it has no attention; choose vit_b_16"
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Return that attention from all patches to all is needed."""
+        return (*super().needs, "attention")
 
     def patches(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
         """Return a value of each token for each class, (N, C, T), not negative."""

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
+from shamsul.model.structure import Need
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +49,6 @@ class AttnLrp(Explainer):
     citation: ClassVar[str] = "Achtibat et al., ICML 2024"
     cost: ClassVar[Cost] = "backward"
     signed: ClassVar[bool] = True
-    needs: ClassVar[tuple[str, ...]] = ("attention_rules",)
 
     gamma_convolution: Annotated[float, Field(ge=0)] = 0.25
     """Additional weight of contributions of the output's own sign, in convolutions: the layer that
@@ -57,10 +57,10 @@ class AttnLrp(Explainer):
     """Additional weight of contributions of the output's own sign, in linear layers, also those of
     queries, keys and values. Zero is LRP-0, which is noisier, and takes half the time."""
 
-    @classmethod
-    def unsuited(cls, backbone: str) -> str | None:
-        """Return why the backbone has no attention, or None where it has."""
-        return None if backbone.startswith("vit") else "it has no attention; choose vit_b_16"
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Return that attention is needed, and a rule for every function."""
+        return (*super().needs, "attention_rules")
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
