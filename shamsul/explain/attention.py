@@ -135,10 +135,14 @@ class LeGrad(AttentionMethod):
     method: ClassVar[str] = "legrad"
     title: ClassVar[str] = "LeGrad"
     citation: ClassVar[str] = "Bousselham et al., ICCV 2025"
-    needs: ClassVar[tuple[str, ...]] = ("attention", "token_layers")
 
     last_layers: PositiveInt | None = None
     """Number of layers that are used, counted from the last one. Empty: all."""
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Return that the network's head must take any layer's tokens, too."""
+        return (*super().needs, "token_layers")
 
     def patches(self, model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
         """Return the mean over layers, heads and rows, (N, C, T)."""
