@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from shamsul.errors import InputError
+from shamsul.model import attention, attention_rules, token_layers
 from shamsul.model.canonise import unsuited_to_lrp
 from shamsul.model.feature_layer import find
 from shamsul.model.networks.build import source_of
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 REASONS: dict[Need, Callable[[torch.nn.Module, Tensor], str | None]] = {
     "lrp": unsuited_to_lrp,
+    "attention": attention.unsuited,
+    "attention_rules": attention_rules.unsuited,
+    "token_layers": token_layers.unsuited,
     "relu": unsuited_to_relu,
 }
 """Function that tells why a network does not meet a need, or returns None; by need."""

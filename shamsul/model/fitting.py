@@ -119,7 +119,10 @@ def matched(
     if missing:
         raise InputError(_does_not_fit(network, weights, missing, path))
     plain = {name: tensor for name, tensor in weights.items() if name in own}
-    found, made, used, outputs = None, (), [], 0
+    found: Head | None = None
+    made: tuple[Tensor, ...] = ()
+    used: list[str] = []
+    outputs = 0
     if head is not None:
         layer: Any = network.get_submodule(head)
         weight = plain.get(f"{head}.weight")
@@ -134,10 +137,10 @@ def matched(
     _check_shapes(plain, own, f"{first}.weight", network, path)
     _check_finite({**plain, **dict(zip(used, made, strict=True))}, path)
     channels = plain[f"{first}.weight"].shape[1] if first is not None else 0
-    if rest := [name for name in weights if name not in plain and name not in used]:
+    if left := [name for name in weights if name not in plain and name not in used]:
         logger.warning(
             "%s: %d of its tensors, such as %s, are no part of the network, and are left out",
-            path, len(rest), prefix + rest[0],
+            path, len(left), prefix + left[0],
         )  # fmt: skip
     return Fit({n: t.float() if t.is_floating_point() else t for n, t in plain.items()},
                found, tuple(t.float() for t in made), outputs, channels)  # fmt: skip
@@ -178,7 +181,7 @@ def _head(
     head = Head(
         widths=tuple(widths),
         biases=tuple(biases),
-        activation=activation if len(widths) > 1 else None,  # type: ignore[arg-type]
+        activation=activation if len(widths) > 1 else None,
     )
     return head, tuple(made), used
 
