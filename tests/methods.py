@@ -31,7 +31,7 @@ def quick(name: str) -> Method:
 ATTENTION = [
     name
     for name, cls in registry.methods().items()
-    if any(need.startswith("attention") for need in getattr(cls, "needs", ()))
+    if any(need.startswith("attention") for need in registry.bare(cls).needs)
 ]
 """Methods for transformers alone; `tests/unit/test_attention_methods.py` asks of them what every
 method must do."""

@@ -23,7 +23,8 @@ Need = Literal[
 ]
 """Things that methods need of a network: a last spatial feature map, gradients of the logits by the
 input, ReLU as the nonlinearity, layers that LRP has rules for, attention over one grid of patches,
-functions that AttnLRP has rules for, a head that takes the tokens of any layer, and weights that can be drawn anew."""
+functions that AttnLRP has rules for, a head that takes the tokens of any layer, and weights that
+can be drawn anew."""
 Layout = Literal["maps", "tokens", "channels_last"]
 
 
