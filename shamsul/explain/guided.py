@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from shamsul import lazy
+from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.input_gradients import class_gradients, no_relu, strength
+from shamsul.explain.input_gradients import class_gradients, no_relu, strength, unsuited_to_relu
 from shamsul.model.canonise import modular
 
 if TYPE_CHECKING:
@@ -49,16 +50,24 @@ class GuidedBackprop(Explainer):
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
         """Return the strength of guided gradients: (N, C, H, W), not negative."""
-        return strength(class_gradients(self.guided(model), images, classes))
+        return strength(class_gradients(self.guided(model, images), images, classes))
 
-    def guided(self, model: Classifier) -> nn.Module:
-        """Return a network of the same outputs whose gradients are the guided ones."""
+    def guided(self, model: Classifier, images: Tensor) -> nn.Module:
+        """Return a network of the same outputs whose gradients are the guided ones.
+
+        Raises
+        ------
+        InputError
+            The network has another activation than ReLU.
+        """
+        if reason := unsuited_to_relu(model.network, images):
+            raise InputError(f"{self.method}: {reason}")
 
         def hook(layer: nn.Module, inputs: Any, z: Tensor) -> None:
             z.register_hook(lambda gradient: gradient.relu())
 
-        network = modular(model.network)
+        network = modular(model.network, images)
         for layer in network.modules():
-            if isinstance(layer, torch.nn.ReLU):
+            if isinstance(layer, torch.nn.ReLU | torch.nn.Hardtanh):
                 layer.register_forward_hook(hook)
         return network

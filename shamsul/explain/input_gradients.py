@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shamsul import lazy
+from shamsul.errors import InputError
 from shamsul.model.batching import in_parts
+from shamsul.model.canonise import modular
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from shamsul.model.classifier import Classifier
 
@@ -94,6 +96,52 @@ def rise(model: Classifier, images: Tensor, references: Tensor, classes: Tensor)
     """Return ``f_c(x) - f_c(r)``, (N, C), for images and references (N, 3, H, W)."""
     with torch.no_grad():
         return (model(images) - model(references))[:, classes]
+
+
+def unsuited_to_relu(network: nn.Module, images: Tensor) -> str | None:
+    """Return why gradients cannot be guided at a network's ReLU, or None where they can.
+
+    Every operation that is not linear is to be ReLU, ReLU6 or max pooling. The reason names the
+    first that is not.
+
+    Parameters
+    ----------
+    network : any, (N, K, H, W) -> (N, C).
+    images : (N, K, H, W), images like those that it is for.
+    """
+    relu = (torch.nn.ReLU, torch.nn.Hardtanh)
+    found = _obstacle(network, images, (*relu, torch.nn.MaxPool2d))
+    return found and f"it needs ReLU for all activations, and the network has {found}"
+
+
+def unsuited_to_rescale(network: nn.Module, images: Tensor) -> str | None:
+    """Return why DeepLIFT's Rescale rule cannot explain a network, or None where it can.
+
+    Every operation that is not linear is to be a function of one number, such as ReLU, or max
+    pooling. The reason names the first that is not; products of activations are none.
+
+    Parameters
+    ----------
+    network : any, (N, K, H, W) -> (N, C).
+    images : (N, K, H, W), images like those that it is for.
+    """
+    from shamsul.model.operations import ELEMENTWISE
+
+    found = _obstacle(network, images, (*ELEMENTWISE, torch.nn.MaxPool2d))
+    return found and f"the Rescale rule has no share for {found}"
+
+
+def _obstacle(
+    network: nn.Module, images: Tensor, suited: tuple[type[nn.Module], ...]
+) -> str | None:
+    from shamsul.model.obstacles import obstacle
+    from shamsul.model.operations import NORMS
+
+    try:
+        steps = modular(network, images)
+    except InputError as error:
+        return str(error)
+    return obstacle(steps.graph.nodes, (*NORMS, *suited))
 
 
 def no_relu(backbone: str) -> str | None:
