@@ -3,9 +3,9 @@
 A multiplier ``m`` is a gradient with finite differences in place of derivatives. ``Delta y = sum_i
 m_i Delta x_i`` holds at every layer, and multipliers follow the chain rule as gradients do. Linear
 layers, batch norms in evaluation mode among them, have their gradient for a multiplier; only
-activation functions and max pooling need to be given another. So this is a forward pass of the baseline, one of the
-image whose nonlinear layers keep their values and get multipliers for gradients, and one ordinary
-backward pass for each class.
+activation functions and max pooling need to be given another. So this is a forward pass of the
+baseline, one of the image whose nonlinear layers keep their values and get multipliers for
+gradients, and one ordinary backward pass for each class.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class DeepLift(Explainer):
     Shrikumar et al., ICML 2017, arXiv 1704.02685. Maps (N, C, H, W), signed.
 
     ``map_c = sum over channels of (x - r) m_c``, which sums to ``f_c(x) - f_c(r)`` on networks of
-    linear layers, activation functions such as ReLU, and pooling; rounding is all the conservation error there is. Logits are
-    explained, as the paper's section 3.6 advises. Batch norms stay: merged into a convolution or
-    not, a constant has no difference.
+    linear layers, activation functions such as ReLU, and pooling; rounding is all the conservation
+    error there is. Logits are explained, as the paper's section 3.6 advises. Batch norms stay:
+    merged into a convolution or not, a constant has no difference.
     """
 
     method: ClassVar[str] = "deep_lift"

@@ -68,6 +68,6 @@ class GuidedBackprop(Explainer):
 
         network = modular(model.network, images)
         for layer in network.modules():
-            if isinstance(layer, torch.nn.ReLU | torch.nn.Hardtanh):
+            if isinstance(layer, torch.nn.ReLU | torch.nn.ReLU6):
                 layer.register_forward_hook(hook)
         return network

@@ -109,9 +109,8 @@ def unsuited_to_relu(network: nn.Module, images: Tensor) -> str | None:
     network : any, (N, K, H, W) -> (N, C).
     images : (N, K, H, W), images like those that it is for.
     """
-    relu = (torch.nn.ReLU, torch.nn.Hardtanh)
-    found = _obstacle(network, images, (*relu, torch.nn.MaxPool2d))
-    return found and f"it needs ReLU for all activations, and the network has {found}"
+    suited = (torch.nn.ReLU, torch.nn.ReLU6, torch.nn.MaxPool2d)
+    return _obstacle(network, images, suited, "it needs ReLU for all activations, and there is {}")
 
 
 def unsuited_to_rescale(network: nn.Module, images: Tensor) -> str | None:
@@ -127,12 +126,12 @@ def unsuited_to_rescale(network: nn.Module, images: Tensor) -> str | None:
     """
     from shamsul.model.operations import ELEMENTWISE
 
-    found = _obstacle(network, images, (*ELEMENTWISE, torch.nn.MaxPool2d))
-    return found and f"the Rescale rule has no share for {found}"
+    suited = (*ELEMENTWISE, torch.nn.MaxPool2d)
+    return _obstacle(network, images, suited, "the Rescale rule has no share for {}")
 
 
 def _obstacle(
-    network: nn.Module, images: Tensor, suited: tuple[type[nn.Module], ...]
+    network: nn.Module, images: Tensor, suited: tuple[type[nn.Module], ...], said: str
 ) -> str | None:
     from shamsul.model.obstacles import obstacle
     from shamsul.model.operations import NORMS
@@ -141,7 +140,8 @@ def _obstacle(
         steps = modular(network, images)
     except InputError as error:
         return str(error)
-    return obstacle(steps.graph.nodes, (*NORMS, *suited))
+    found = obstacle(steps.graph.nodes, (*NORMS, *suited))
+    return found and said.format(found)
 
 
 def no_relu(backbone: str) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import fx
 
 from shamsul.model.layers import Buffer, Write
+from shamsul.model.obstacles import concatenated
 from shamsul.model.tracing import tidy
 
 
@@ -21,7 +22,7 @@ def share(steps: fx.GraphModule) -> None:
     """
     chains: list[list[fx.Node]] = []
     for node in steps.graph.nodes:
-        if _joined(node) is None:
+        if concatenated(node) is None or len(node.meta["shape"]) != 4:
             continue
         chain = next((chain for chain in chains if _added(chain[-1], node)), None)
         if chain is None:
@@ -33,20 +34,9 @@ def share(steps: fx.GraphModule) -> None:
     tidy(steps)
 
 
-def _joined(node: fx.Node) -> tuple[fx.Node, ...] | None:
-    """Return the feature maps that a node concatenates, or None of other nodes."""
-    if node.meta.get("name") not in ("cat", "concat", "concatenate") or not node.args:
-        return None
-    axis = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
-    parts = node.args[0]
-    if axis != 1 or len(node.meta["shape"]) != 4 or not isinstance(parts, tuple | list):
-        return None
-    return tuple(parts)  # type: ignore[arg-type]
-
-
 def _added(before: fx.Node, node: fx.Node) -> tuple[fx.Node, ...]:
     """Return what a concatenation adds to an earlier one that it begins with; else nothing."""
-    old, new = _joined(before), _joined(node)
+    old, new = concatenated(before), concatenated(node)
     assert old is not None and new is not None
     if new[0] is before:
         return new[1:]
@@ -58,7 +48,7 @@ def _share(steps: fx.GraphModule, chain: list[fx.Node], name: str) -> None:
     views: list[fx.Node] = []
     for number, node in enumerate(chain):
         if buffer is None:
-            step, read = Buffer(chain[-1].meta["shape"][1]), _joined(node)
+            step, read = Buffer(chain[-1].meta["shape"][1]), concatenated(node)
         else:
             before = chain[number - 1]
             step, read = Write(before.meta["shape"][1]), (buffer, *_added(before, node))

@@ -203,5 +203,5 @@ class Gated(nn.Module):
     """A product with a gate that is a constant for the gradient, as in squeeze and excitation."""
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
-        """Return ``x gate``, (N, K, H, W), for `x` of that shape and a gate such as (N, K, 1, 1)."""
+        """Return ``x gate``, (N, K, H, W), for a gate such as (N, K, 1, 1)."""
         return x * gate.detach()

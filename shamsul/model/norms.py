@@ -31,7 +31,7 @@ from torch import Tensor, fx, nn
 
 from shamsul.model import operations
 from shamsul.model.layers import Affine, ChannelPad, Clamp, Mean
-from shamsul.model.obstacles import module
+from shamsul.model.obstacles import concatenated, module
 from shamsul.model.tracing import tidy
 
 SMALLEST_SCALE = 1e-12
@@ -89,15 +89,24 @@ def _affine(norm: Any) -> tuple[Tensor, Tensor]:
 
 
 def _merged_left(node: fx.Node) -> bool:
-    """Merge a batch norm into the layer before it; return whether that was possible."""
+    """Merge a batch norm into the layers before it; return whether that was possible.
+
+    It is one layer, or several whose outputs are concatenated.
+    """
     before = node.all_input_nodes[0]
-    layer = module(before)
-    if not isinstance(layer, nn.Conv2d | nn.Linear) or len(before.users) > 1:
+    joined = concatenated(before)
+    parts = [before] if joined is None else [*joined]
+    layers = [module(part) for part in parts]
+    alone = all(len(part.users) == 1 for part in {before, *parts}) and len({*parts}) == len(parts)
+    if not alone or not all(isinstance(layer, nn.Conv2d | nn.Linear) for layer in layers):
         return False
-    scale, shift = _affine(module(node))
-    bias = 0 if layer.bias is None else layer.bias * scale
-    layer.bias = nn.Parameter(shift + bias)
-    layer.weight = nn.Parameter(layer.weight * scale.reshape(-1, *[1] * (layer.weight.dim() - 1)))
+    sizes = [len(layer.weight) for layer in layers]
+    affine = (part.split(sizes) for part in _affine(module(node)))
+    for layer, scale, shift in zip(layers, *affine, strict=True):
+        bias = 0 if layer.bias is None else layer.bias * scale
+        layer.bias = nn.Parameter(shift + bias)
+        sized = scale.reshape(-1, *[1] * (layer.weight.dim() - 1))
+        layer.weight = nn.Parameter(layer.weight * sized)
     _skip(node)
     return True
 

@@ -20,10 +20,26 @@ def module(node: Any) -> Any:
 
 
 def inputs(node: fx.Node) -> list[fx.Node]:
-    """Return the values of a node that depend on the image; one that it reads twice stands twice."""
+    """Return the values that a node reads and that depend on the image, each as often as read."""
     found: list[fx.Node] = []
-    fx.node.map_arg((node.args, node.kwargs), lambda value: found.append(value))
-    return [value for value in found if value.op != "get_attr"]
+    fx.node.map_arg((node.args, node.kwargs), found.append)
+    return [value for value in found if not is_constant(value)]
+
+
+def is_constant(node: fx.Node) -> bool:
+    """Return whether a node's value is the same for all images."""
+    return node.op == "get_attr" or node.meta.get("name") == "expanded"
+
+
+def concatenated(node: fx.Node) -> tuple[fx.Node, ...] | None:
+    """Return the values whose channels a node concatenates, or None of other nodes."""
+    if node.meta.get("name") not in ("cat", "concat", "concatenate") or not node.args:
+        return None
+    axis = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+    parts = node.args[0]
+    if axis not in (1, 1 - len(node.meta["shape"])) or not isinstance(parts, tuple | list):
+        return None
+    return tuple(parts)  # type: ignore[arg-type]
 
 
 def is_linear(node: fx.Node, others: tuple[type[nn.Module], ...] = ()) -> bool:
@@ -50,6 +66,7 @@ def obstacle(nodes: Iterable[fx.Node], suited: tuple[type[nn.Module], ...]) -> s
     suited : classes of modules that do not stand in the way.
     """
     for node in nodes:
-        if node.op not in ("placeholder", "output", "get_attr") and not is_linear(node, suited):
+        passed = node.op in ("placeholder", "output") or is_constant(node)
+        if not passed and not is_linear(node, suited):
             return str(node.meta.get("said", node.name))
     return None

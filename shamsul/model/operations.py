@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from shamsul.model.layers import Mean, Reshape
@@ -29,30 +28,44 @@ LINEAR = (
 """Modules that are linear but for a constant."""
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 """Modules of batch normalisation, which are linear in evaluation mode but for a constant."""
-LINEAR_FUNCTIONS = frozenset(
-    "add sub rsub neg cat concat concatenate stack getitem narrow select chunk split unbind "
-    "tensor_split transpose permute movedim swapaxes pad interpolate upsample sum mean expand "
-    "repeat tile roll flip pixel_shuffle pixel_unshuffle channel_shuffle to float double half "
-    "bfloat16 type_as".split()
-)
+LINEAR_FUNCTIONS = {
+    "add", "sub", "rsub", "neg", "cat", "concat", "concatenate", "stack", "getitem", "narrow",
+    "select", "chunk", "split", "unbind", "tensor_split", "transpose", "permute", "movedim",
+    "swapaxes", "pad", "interpolate", "upsample", "sum", "mean", "expand", "expand_as", "repeat",
+    "tile", "roll", "flip", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "to", "float",
+    "double", "half", "bfloat16", "type_as",
+}  # fmt: skip
 """Names of functions that are linear in all tensors they are given."""
-SAME = frozenset(
-    "contiguous clone to float double half bfloat16 type type_as cpu cuda requires_grad_ positive "
-    "expand".split()
-)
+SAME = {
+    "contiguous", "clone", "to", "float", "double", "half", "bfloat16", "type", "type_as", "cpu",
+    "cuda", "requires_grad", "positive", "expand",
+}  # fmt: skip
 """Names of functions that return what they are given, unless they change its type or shape."""
-RESHAPING = frozenset(
-    "flatten view reshape squeeze unsqueeze unflatten view_as reshape_as".split()
-)
+RESHAPING = {
+    "flatten", "view", "reshape", "squeeze", "unsqueeze", "unflatten", "view_as", "reshape_as",
+}  # fmt: skip
 """Names of functions that may arrange the same numbers, in the same order, in another shape."""
-RANDOM = frozenset("dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout".split())
+FILLED = {
+    "new_zeros", "new_ones", "new_full", "new_empty", "new_tensor", "zeros_like", "ones_like",
+    "full_like", "empty_like", "rand_like", "randn_like",
+}  # fmt: skip
+"""Names of functions that are given the shape and type of a tensor, and not its values."""
+RANDOM = {
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout",
+}  # fmt: skip
 """Names of functions that do nothing in evaluation mode."""
-
-
-VALUES = frozenset(
-    "bool int complex index item tolist numpy array is_nonzero equal allclose".split()
-)
-"""Names of functions that hand the values of a tensor to Python; `float` is one as an operator."""
+VALUES = {"item", "tolist", "numpy", "is_nonzero", "equal", "allclose"}
+"""Names of functions that hand the values of a tensor to Python."""
+TO_PYTHON = {
+    "__bool__", "__int__", "__float__", "__complex__", "__index__", "__contains__", "__array__",
+}  # fmt: skip
+"""Names of methods of a tensor by which Python asks for its values."""
+NAMES = {
+    "iadd": "add", "radd": "add", "isub": "sub", "subtract": "sub", "imul": "mul", "rmul": "mul",
+    "multiply": "mul", "idiv": "div", "truediv": "div", "itruediv": "div", "divide": "div",
+    "true_divide": "div",
+}  # fmt: skip
+"""Names of functions that have several, with the one that is used here."""
 
 
 def plain(function: Callable[..., Any]) -> str:
@@ -60,12 +73,10 @@ def plain(function: Callable[..., Any]) -> str:
     name = str(getattr(function, "__name__", function))
     if name == "__get__":  # The function of a property, such as `x.T`.
         return str(getattr(getattr(function, "__self__", None), "__name__", name))
-    if name == "__float__":
+    if name in TO_PYTHON:
         return "item"
     name = name.strip("_")
-    return {"iadd": "add", "radd": "add", "imul": "mul", "rmul": "mul", "multiply": "mul",
-            "isub": "sub", "subtract": "sub", "truediv": "div", "divide": "div", "itruediv": "div",
-            "idiv": "div", "true_divide": "div"}.get(name, name)  # fmt: skip
+    return NAMES.get(name, name)
 
 
 def made(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> nn.Module | None:
@@ -118,7 +129,13 @@ def _of(kind: type[nn.Module], *settings: str) -> Callable[..., nn.Module]:
 def _clamp(input: Tensor, min: Any = None, max: Any = None) -> nn.Module:
     if min == 0 and max is None:
         return nn.ReLU()
-    return nn.Hardtanh(float(min), float(max))
+    return _hardtanh(input, float(min), float(max))
+
+
+def _hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> nn.Module:
+    return nn.ReLU6() if (min_val, max_val) == (0, 6) else nn.Hardtanh(min_val, max_val)
 
 
 def _prelu(input: Tensor, weight: Tensor) -> nn.Module:
@@ -131,9 +148,11 @@ def _conv2d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
     dilation: Any = 1, groups: int = 1,
 ) -> nn.Module:  # fmt: skip
-    channels, (outputs, each, *kernel) = groups * weight.shape[1], weight.shape
-    settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    made = nn.Conv2d(channels, outputs, tuple(kernel), **settings, bias=False, device="meta")  # type: ignore[arg-type]
+    outputs, each, height, width = weight.shape
+    made = nn.Conv2d(
+        groups * each, outputs, (height, width), stride, padding, dilation, groups, bias=False,
+        device="meta",
+    )  # fmt: skip
     made.weight = _parameter(weight)
     made.bias = None if bias is None else _parameter(bias)
     return made
@@ -206,8 +225,8 @@ def _pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = 
 
 MAKERS: dict[str, Callable[..., nn.Module]] = {
     "relu": _of(nn.ReLU),
-    "relu6": lambda input, inplace=False: nn.Hardtanh(0.0, 6.0),
-    "hardtanh": _of(nn.Hardtanh, "min_val", "max_val"),
+    "relu6": lambda input, inplace=False: nn.ReLU6(),
+    "hardtanh": _hardtanh,
     "clamp": _clamp,
     "clip": _clamp,
     "clamp_min": _clamp,
