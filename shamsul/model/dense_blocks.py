@@ -6,7 +6,7 @@ concatenation begins with all of another, both can lie in one piece of memory, t
 
 from __future__ import annotations
 
-from torch import fx
+from torch import fx, nn
 
 from shamsul.model.layers import Buffer, Write
 from shamsul.model.obstacles import concatenated
@@ -47,6 +47,7 @@ def _share(steps: fx.GraphModule, chain: list[fx.Node], name: str) -> None:
     buffer: fx.Node | None = None
     views: list[fx.Node] = []
     for number, node in enumerate(chain):
+        step: nn.Module
         if buffer is None:
             step, read = Buffer(chain[-1].meta["shape"][1]), concatenated(node)
         else:

@@ -39,7 +39,7 @@ def concatenated(node: fx.Node) -> tuple[fx.Node, ...] | None:
     parts = node.args[0]
     if axis not in (1, 1 - len(node.meta["shape"])) or not isinstance(parts, tuple | list):
         return None
-    return tuple(parts)  # type: ignore[arg-type]
+    return tuple(parts)
 
 
 def is_linear(node: fx.Node, others: tuple[type[nn.Module], ...] = ()) -> bool:

@@ -161,7 +161,7 @@ class Recorder(TorchFunctionMode):
         layer, inside = self._inside[-1]
         module = call.module(result)
         if module is None and call.name == "mul" and len(call.inputs) == 2:
-            gated = operations.self_gated(*call.inputs, self.parts)
+            gated = operations.self_gated(call.inputs[0], call.inputs[1], self.parts)
             if gated:
                 module, call = gated[1], replace(call, inputs=[gated[0]])
         if module is not None:

@@ -107,9 +107,26 @@ def _recorded(network: nn.Module, images: Tensor) -> fx.GraphModule:
     if (node := node_of(output)) is None:
         raise _not_followed()
     recorder.graph.output(node)
-    steps = fx.GraphModule(recorder.parts, recorder.graph)
+    steps = fx.GraphModule(_tree(recorder.parts), recorder.graph)
     tidy(steps)
     return steps.eval()
+
+
+def _tree(parts: dict[str, Any]) -> nn.Module:
+    """Return a tree of modules and tensors, in the order in which the network uses them."""
+    root = nn.Module()
+    for target, part in parts.items():
+        *path, name = target.split(".")
+        place = root
+        for step in path:
+            if step not in place._modules:
+                place.add_module(step, nn.Module())
+            place = place.get_submodule(step)
+        if isinstance(part, nn.Module | nn.Parameter):
+            setattr(place, name, part)
+        else:
+            place.register_buffer(name, part)
+    return root
 
 
 def tidy(steps: fx.GraphModule) -> None:

@@ -151,21 +151,21 @@ def test_gradients_over_references_are_captums_with_the_same_references_and_plac
 
 
 def test_guided_backprop_is_captums(model, images):
-    peer = captum.GuidedBackprop(modular(model.network))
+    peer = captum.GuidedBackprop(modular(model.network, images))
     expected = by_class(lambda c: peer.attribute(images, target=c))
-    network = GuidedBackprop().guided(model)
+    network = GuidedBackprop().guided(model, images)
     close(class_gradients(network, images, torch.tensor(CLASSES)), expected)
     close(explained(GuidedBackprop(), model, images), expected.abs().amax(2))
 
 
-def pooling_apart(network, separate=False):
+def pooling_apart(network, images, separate=False):
     """`modular`, with a layer that does nothing ahead of each max pooling.
 
     Captum's hooks of a ReLU and of the pooling right behind it are on one tensor and run in the
     order of the forward pass, so that the ReLU is given the gradient from before the pooling's
     hook. Every max pooling of these networks has a ReLU in front of it.
     """
-    network = modular(network)
+    network = modular(network, images)
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.MaxPool2d):
@@ -187,7 +187,7 @@ def captums_deep_lift(network, model, images, baseline):
 
 
 def test_deep_lift_is_captums_where_pooling_windows_do_not_overlap(model, images):
-    network = pooling_apart(model.network, separate=True)
+    network = pooling_apart(model.network, images, separate=True)
     separate = Classifier(network, model.classes, model.backbone, 64).double()
     expected = captums_deep_lift(network, model, images, "blur")
     close(explained(DeepLift(baseline="blur"), separate, images), expected)
@@ -206,7 +206,7 @@ def test_deep_lift_is_captums_where_windows_overlap_but_for_a_lost_share(name, i
     actual = explained(DeepLift(), model, images)
     expected = DeepLift().expected_sum(model, images, torch.tensor(CLASSES))
     close(actual.sum((2, 3)), expected)
-    for network in (modular(model.network), pooling_apart(model.network)):
+    for network in (modular(model.network, images), pooling_apart(model.network, images)):
         captums = captums_deep_lift(network, model, images, "black")
         assert ((captums.sum((2, 3)) - expected).abs() > 1e-3 * expected.abs()).all()
     monkeypatch.setattr(torch.nn.functional, "max_unpool2d", adding_unpool)
