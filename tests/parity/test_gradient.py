@@ -484,3 +484,39 @@ def test_baselines_are_what_their_names_say():
     assert blur.shape == images.shape and blur.dtype == torch.float32
     torch.testing.assert_close(blur.mean((2, 3)), images.mean((2, 3)), rtol=0.05, atol=0.05)
     assert blur.std((2, 3)).max() < images.std((2, 3)).min() / 5
+
+
+@pytest.mark.parametrize(
+    "activation", [nn.ELU(0.5), nn.LeakyReLU(0.1), nn.Sigmoid(), nn.Tanh(), nn.Softplus(2)]
+)
+def test_deep_lift_of_other_activations_is_captums(activation, images):
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 6, 5, stride=2), nn.BatchNorm2d(6), activation, nn.Conv2d(6, 6, 3),
+        type(activation)(), nn.AvgPool2d(4), nn.Flatten(), nn.LazyLinear(4),
+    ).double().eval()  # fmt: skip
+    network(images)
+    model = Classifier(network, tuple("abcd"), "none", 64).double()
+    expected = captums_deep_lift(network, model, images, "black")
+    close(explained(DeepLift(), model, images), expected)
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        (nn.ReLU6(), lambda x: x.clamp(0, 6)),
+        (nn.Hardtanh(-1, 2), lambda x: x.clamp(-1, 2)),
+        (nn.SiLU(), lambda x: x * x.sigmoid()),
+        (nn.Hardswish(), lambda x: x * (x + 3).clamp(0, 6) / 6),
+        (nn.GELU(), lambda x: x * (1 + torch.erf(x / 2**0.5)) / 2),
+    ],
+)
+def test_deep_lift_of_an_activation_is_the_share_of_its_difference(activation, function):
+    """One weight for each pixel: ``f(x) - f(r)`` is all its own, also where ``x`` is ``r``."""
+    network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), activation, nn.Flatten())
+    network[0].weight.data[:] = 2
+    model = Classifier(network.eval(), tuple("abcd"), "none", 2).double()
+    x = torch.tensor([[[[-4.0, -0.25], [0, 5]]]]).double()
+    maps = DeepLift(baseline="zero").explain(model, x, torch.arange(4), [0])
+    expected = torch.diag(function(2 * x).flatten() - function(torch.zeros(4).double()))
+    torch.testing.assert_close(maps.reshape(4, 4), expected)
