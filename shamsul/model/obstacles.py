@@ -1,4 +1,4 @@
-"""What stands in the way of a method in a network that was taken apart."""
+"""Operations that stand in the way of a method, in a network that was taken apart."""
 
 from __future__ import annotations
 

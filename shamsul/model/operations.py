@@ -1,8 +1,8 @@
-"""What torch's functions compute, as modules: one for each call that a network makes.
+"""Modules that compute what torch's functions do: one for each call that a network makes.
 
 A network calls ``relu`` as a module, a function, a tensor's method or in place, and it is one
-operation. `made` finds the module of a call by the function's name. What is made of a call that
-does something else, such as a convolution whose weights depend on the image, is nothing.
+operation. `made` finds the module of a call by the function's name. A call that does something
+else, such as a convolution whose weights depend on the image, has none.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def made(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> nn.Mod
     Parameters
     ----------
     name : the function's plain name.
-    arguments, named : what it was called with; the first is the input.
+    arguments, named : arguments of the call; the first is the input.
 
     Returns
     -------

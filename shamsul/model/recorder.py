@@ -1,4 +1,4 @@
-"""The record of what a network calls while it runs, as a graph of modules."""
+"""The record of a network's calls while it runs, as a graph of modules."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 @dataclass(frozen=True)
 class _Call:
-    """A call of one of torch's functions, and what it was given.
+    """A call of one of torch's functions.
 
     Attributes
     ----------
     function, name : the function, and its plain name.
-    arguments, named : its arguments; tensors of the images have nodes.
+    arguments, named : arguments of the call; tensors of the images have nodes.
     shape : shape of the first argument before the call, which may work in place.
     inputs : nodes of the tensors that were computed of the images.
     """
@@ -100,7 +100,7 @@ class Recorder(TorchFunctionMode):
 
     Attributes
     ----------
-    graph : what has been written.
+    graph : graph of the calls so far.
     parts : modules and tensors of the graph, by their names in it.
     """
 
