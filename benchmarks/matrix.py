@@ -67,7 +67,7 @@ SIZE = 96
 
 
 def radiographs(count: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Grey (N, S, S) uint8, labels (N, 2), and corners (N, 2, 2) of the lesions; sides are S / 4."""
+    """Grey (N, S, S) uint8, labels (N, 2), corners (N, 2, 2) of the lesions, of side S / 4."""
     random = np.random.default_rng(seed)
     side = size // 4
     grey = 127 + 12 * random.normal(size=(count, size, size))
@@ -232,15 +232,15 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     marks = {"works": "●", "refused": "–", "failed": "✗"}
     yield "# Networks and methods\n"
     yield (
-        "Each method was tried on each network (`python -m benchmarks.matrix`). A network has random "
-        "weights and a last layer that was fitted to tell two planted lesions apart; *told* is the "
+        "Each method was tried on each network (`python -m benchmarks.matrix`). A network has "
+        "random weights and a last layer that was fitted to tell two planted lesions apart; *told* is the "
         "share of unseen labels that it then gets right.\n"
     )
     yield "- ● works: the map is on the lesion of its own class, and its sign is right.\n"
     yield "- – is refused before any job, for the reason below.\n"
     yield (
-        "- ○ runs, but the lesion did not stand out in sixteen radiographs. Deep random features hold "
-        "little of where something was, so this says as much of the network as of the method.\n"
+        "- ○ runs, but the lesion did not stand out in sixteen radiographs. Deep random features "
+        "hold little of where something was, so this says as much of the network as of the method.\n"
     )
     names = [row["network"] for row in rows]
     numbers = " | ".join(str(number) for number in range(1, len(names) + 1))
