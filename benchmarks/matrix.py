@@ -233,14 +233,15 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "# Networks and methods\n"
     yield (
         "Each method was tried on each network (`python -m benchmarks.matrix`). A network has "
-        "random weights and a last layer that was fitted to tell two planted lesions apart; *told* is the "
-        "share of unseen labels that it then gets right.\n"
+        "random weights and a last layer that was fitted to tell two planted lesions apart; *told* "
+        "is the share of unseen labels that it then gets right.\n"
     )
     yield "- ● works: the map is on the lesion of its own class, and its sign is right.\n"
     yield "- – is refused before any job, for the reason below.\n"
     yield (
         "- ○ runs, but the lesion did not stand out in sixteen radiographs. Deep random features "
-        "hold little of where something was, so this says as much of the network as of the method.\n"
+        "hold little of where something was, so this tells of the network as much as of the "
+        "method.\n"
     )
     names = [row["network"] for row in rows]
     numbers = " | ".join(str(number) for number in range(1, len(names) + 1))
