@@ -15,6 +15,7 @@ Need = Literal[
     "feature_maps",
     "gradients",
     "relu",
+    "rescale",
     "lrp",
     "attention",
     "attention_rules",
@@ -22,8 +23,9 @@ Need = Literal[
     "random_weights",
 ]
 """Things that methods need of a network: a last spatial feature map, gradients of the logits by the
-input, ReLU as the nonlinearity, layers that LRP has rules for, attention over one grid of patches,
-functions that AttnLRP has rules for, a head that takes the tokens of any layer, and weights that can be drawn anew."""
+input, ReLU as the nonlinearity, nonlinearities that DeepLIFT has a share for, layers that LRP has
+rules for, attention over one grid of patches, functions that AttnLRP has rules for, a head that
+takes the tokens of any layer, and weights that can be drawn anew."""
 Layout = Literal["maps", "tokens", "channels_last"]
 
 
