@@ -98,7 +98,7 @@ def test_given_weights_are_explained_and_nothing_trains(finished, tmp_path):
     weights = finished.results / "model" / "checkpoint.pt"
     configuration = finished.configuration | {
         "run": "given",
-        "model": {"backbone": "densenet_small", "checkpoint": str(weights)},
+        "model": {"network": "densenet_small", "checkpoint": str(weights)},
     }
     experiment = Experiment(tmp_path, configuration)
     experiment.snakemake(f"{experiment.relative(experiment.results)}/predictions.parquet")
