@@ -23,9 +23,9 @@
 # %%
 import numpy as np
 import torch
+from shamsul.model.backbones import untrained
 
 import shamsul
-from shamsul.model.backbones import untrained
 from shamsul.phantom.patients import studies
 from shamsul.phantom.radiograph import render
 

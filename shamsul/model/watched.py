@@ -18,6 +18,14 @@ from shamsul.model.feature_layer import read_maps, tensor_of, written
 from shamsul.model.structure import FeatureLayer
 
 
+class Copy(nn.Identity):
+    """An identity whose output is another tensor than its input, each with hooks of its own."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return a copy."""
+        return input.clone()
+
+
 class Watched(nn.Module):
     """A network with modules `feature_maps`, whose inputs and outputs are (N, K, h, w).
 
@@ -33,7 +41,7 @@ class Watched(nn.Module):
         super().__init__()
         self.network = network
         self.layers = layers
-        self.feature_maps = nn.ModuleList(nn.Identity() for _ in layers)
+        self.feature_maps = nn.ModuleList(Copy() for _ in layers)
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:

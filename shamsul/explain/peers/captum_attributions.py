@@ -54,10 +54,10 @@ class Captum(Explainer):
     image's resolution, or of the layer's for a class that attributes to a layer.
 
     Every class is run whose `attribute` takes a `target`, but for those that explain a neuron, need
-    functions as arguments, or compare images with each other. `NoiseTunnel(Saliency)` puts one class
-    into another. Random draws have the image's seed, the same for every class. DeepLIFT, guided
-    backpropagation, deconvolution and LRP are given the network with each ReLU a module that is
-    used once, as captum asks.
+    functions as arguments, or compare images with each other. `NoiseTunnel(Saliency)` puts one
+    class into another. Random draws have the image's seed, the same for every class. DeepLIFT,
+    guided backpropagation, deconvolution and LRP are given the network with each ReLU a module that
+    is used once, as captum asks.
 
     Examples
     --------
@@ -87,8 +87,8 @@ class Captum(Explainer):
     """Name of the network's module that a class for layers takes; by default the layer of the last
     feature maps, which ``shamsul check`` names."""
     reduce: Literal["sum", "abs", "max"] = "sum"
-    """Reduction of channels to a map: their sum, the sum of absolute values, or the largest absolute
-    value."""
+    """Reduction of channels to a map: their sum, the sum of absolute values, or the largest
+    absolute value."""
     output: Literal["logit", "probability"] = "logit"
     """Output of the network that is explained."""
     superpixels: Superpixels = "slic"
@@ -175,15 +175,22 @@ class Captum(Explainer):
 
         self.check_files()
         with frozen(model.network):
-            network, attribution = self._made(model, images)
-            maps = [
-                torch.stack([self._map(model, attribution, image, c, seed) for c in classes])
-                for image, seed in zip(images.split(1), seeds, strict=True)
-            ]
-        return torch.stack(maps).to(torch.float32)
+            own, attribution = self._made(model, images)
+            maps = []
+            for image, seed in zip(images.split(1), seeds, strict=True):
+                given = self._given(model, image, seed)
+                for index in classes.tolist():
+                    if "lrp" in self.needs:
+                        _pass_relevance_on(own)
+                    with call(seed, image.device, f"captum's {self.attribution}"):
+                        shown = image.clone().requires_grad_()
+                        found = attribution.attribute(shown, target=index, **given)
+                    maps.append(self._reduced(found[0] if isinstance(found, tuple) else found))
+        together = torch.stack(maps).to(torch.float32)
+        return together.unflatten(0, (len(images), len(classes)))
 
     def _made(self, model: Classifier, images: Tensor) -> tuple[nn.Module, Any]:
-        """Return the network that captum is given, which must outlive it, and the attribution."""
+        """Return captum's attribution, behind the modules of this program's making that it sees."""
         import captum.attr
 
         from shamsul.model.watched import Watched
@@ -195,9 +202,8 @@ class Captum(Explainer):
             network, more["layer"] = watched, watched.feature_maps[0]
         elif {"relu", "lrp"} & set(self.needs):
             network = modular(network)
-        if "lrp" in self.needs:
-            # Of a watched network the identities of its own alone.
-            _pass_relevance_on(more.get("layer", network))
+        # Of a watched network the identities of its own alone.
+        own = more.get("layer", network)
         if self.output == "probability":
             network = torch.nn.Sequential(network, torch.nn.Sigmoid())
         source = library(PACKAGE, NEEDED)
@@ -206,12 +212,10 @@ class Captum(Explainer):
             given, _ = split(self.arguments, _init(source, name))
             attribution = getattr(captum.attr, name)(attribution, **given, **more)
             more = {}
-        return network, attribution
+        return own, attribution
 
-    def _map(
-        self, model: Classifier, attribution: Any, image: Tensor, index: Tensor, seed: int
-    ) -> Tensor:
-        """Return the map (h, w) of one image (1, K, H, W) and class."""
+    def _given(self, model: Classifier, image: Tensor, seed: int) -> dict[str, Any]:
+        """Return the arguments of `attribute` for one image (1, K, H, W)."""
         source = library(PACKAGE, NEEDED)
         given = dict(self.arguments)
         for name in self.names:
@@ -221,13 +225,9 @@ class Captum(Explainer):
         if self._takes("feature_mask"):
             options = SuperpixelOptions(superpixels=self.superpixels, segments=self.segments)
             labels = Perturber(options, model, image[0], seed).labels
-            given["feature_mask"] = torch.from_numpy(labels.astype("int64"))[None, None].to(
-                image.device
-            )
-        with call(seed, image.device, f"captum's {self.attribution}"):
-            shown = image.clone().requires_grad_()
-            found = attribution.attribute(shown, target=int(index), **given)
-        return self._reduced(found[0] if isinstance(found, tuple) else found)
+            regions = torch.from_numpy(labels.astype("int64")).to(image.device)
+            given["feature_mask"] = regions[None, None]
+        return given
 
     def _reduced(self, found: Tensor) -> Tensor:
         if found.ndim != 4:
@@ -251,7 +251,7 @@ PARTS = ("__init__", "attribute")
 def _pass_relevance_on(network: nn.Module) -> None:
     """Give what leaves values as they are a rule, as captum asks of users: it has none for these.
 
-    The network is one of this program's own making.
+    captum takes the rules away after each attribution. The modules are this program's own.
     """
     from captum.attr._utils.lrp_rules import IdentityRule
 

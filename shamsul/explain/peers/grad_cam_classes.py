@@ -67,8 +67,8 @@ class PytorchGradCam(Explainer):
     """Arguments of the class or of its call, by name, such as `eigen_smooth: true`. Lists become
     tuples."""
     layers: tuple[str, ...] = ()
-    """Names of the network's modules whose feature maps are used; pytorch-grad-cam averages the maps
-    of several. Empty: the layer of the last feature maps, which ``shamsul check`` names."""
+    """Names of the network's modules whose feature maps are used; pytorch-grad-cam averages the
+    maps of several. Empty: the layer of the last feature maps, which ``shamsul check`` names."""
 
     @property
     def needs(self) -> tuple[Need, ...]:
