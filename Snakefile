@@ -36,6 +36,7 @@ include: "rules/report.smk"
 onstart:
     check_gpu_is_known()
     want_targets()
+    start_jobs_at_once()
     remove_leftovers(PLACE)
 
 

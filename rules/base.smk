@@ -13,6 +13,7 @@ rule table_job:
         f"{RUN}/benchmarks/<job>.tsv"
     pathvars:
         job="table_job",
+    priority: 1
     conda:
         "../envs/tables.yaml"
     shell:
@@ -27,6 +28,7 @@ rule model_job:
         f"{RUN}/benchmarks/<job>.tsv"
     pathvars:
         job="model_job",
+    priority: 1
     conda:
         "../envs/torch.yaml"
     shell:

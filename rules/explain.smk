@@ -16,6 +16,8 @@ use rule model_job as perturb with:
         perturbed=ensure(f"{RUN}/perturbed/{{shard}}.h5", non_empty=True),
     pathvars:
         job=jobs("perturb/{shard}", shard=PERTURBED),
+    # Several methods wait for it.
+    priority: 2
     resources:
         device=DEVICE,
         batch_size=BATCH_SIZE,

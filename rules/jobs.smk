@@ -33,6 +33,16 @@ def want_targets():
         workflow.dag.targetfiles.update(job.output)
 
 
+def start_jobs_at_once():
+    """Take away Snakemake's limit of jobs a second where they run on this machine.
+
+    Under the limit Snakemake looks for jobs to start once more a second after each look. The looks
+    add up with the jobs that have ended, and cost what the jobs could use.
+    """
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 def program(name):
     """Return the script of that name, by a path that stays in a copy of the project's folder."""
     script = PROJECT / "scripts" / f"{name}.py"

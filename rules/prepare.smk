@@ -119,7 +119,10 @@ rule images:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        **command("images", settings=CONFIG.part("data.size", "data.geometry")),
+        **command(
+            "images",
+            settings=CONFIG.part("data.size", "data.geometry", "data.resampling"),
+        ),
     shell:
         "python {input.code:q} {params.options} --roots {resources.roots:q} --threads {threads}"
         " 2>&1 | tee {log:q}"

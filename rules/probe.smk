@@ -16,6 +16,9 @@ use rule model_job as probe with:
         probes=ensure(f"{RUN}/probes/{{method}}/{{shard}}.parquet", non_empty=True),
     pathvars:
         job=jobs("probe/{method}/{shard}", **(TESTED if CONFIG.probe.images else NONE)),
+    # Few jobs wait for the probes. So they take the cores that the long tables, one after the other,
+    # leave idle at the end; the longest of them first.
+    priority: lambda wildcards: 0.5 * (METHODS[wildcards.method].cost == "sampling")
     resources:
         device=DEVICE,
         batch_size=BATCH_SIZE,

@@ -82,7 +82,7 @@ use rule model_job as predict with:
         runtime=growing(60),
         gpu=GPU,
     params:
-        **command("predict", more=own_code()),
+        **command("predict", more=network_code),
 
 
 use rule table_job as classify with:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from shamsul.evaluate.classification import classification_table
+from shamsul.evaluate.classification import classification_table, reversed_classes
 from shamsul.evaluate.parameters import Inference
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
+
+logger = logging.getLogger(__name__)
 
 
 def main(
@@ -30,6 +33,13 @@ def main(
         pd.concat([read_table(path) for path in manifests], ignore_index=True),
         Inference.of(settings["evaluate"]),
     )
+    for name in reversed_classes(scored):
+        row = scored[(scored["split"] == "test") & (scored["class"] == name)].iloc[0]
+        logger.warning(
+            "%s: the AUROC on test is %.2f (%.2f to %.2f), below one half; is its output that of "
+            "another class? see model.outputs",
+            name, row["auroc"], row["auroc_low"], row["auroc_high"],
+        )  # fmt: skip
     write_table(scored, table)
 
 

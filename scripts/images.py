@@ -23,14 +23,15 @@ def main(
 
     Parameters
     ----------
-    settings : size, geometry.
+    settings : size, geometry, resampling.
     roots : folder of each source, by the source's name.
     manifest : table of the shard's image files.
     threads : images that are read at once.
     images : shard to write.
     """
     folders = {name: Path(folder) for name, folder in roots.items()}
-    made = shard(read_table(manifest), folders, settings["size"], settings["geometry"], threads)
+    frame = settings["size"], settings["geometry"], settings["resampling"]
+    made = shard(read_table(manifest), folders, *frame, threads)
     write_images(made, images)
 
 

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Geometry = Literal["stretch", "pad", "crop"]
+Resampling = Literal["bilinear", "bicubic", "lanczos", "area", "nearest"]
+"""Filter by which a radiograph is brought to the model's frame; all but `nearest` look at every
+pixel."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,26 @@ class Frame:
         return cls(int(height), int(width), int(size), *(float(number) for number in lines))
 
 
-def to_model(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
-    """Bring a radiograph to the model's frame with an antialiased bilinear filter.
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "area": Image.Resampling.BOX,
+    "nearest": Image.Resampling.NEAREST,
+}
+
+
+def to_model(
+    image: NDArray[np.uint8], frame: Frame, resampling: Resampling = "bilinear"
+) -> NDArray[np.uint8]:
+    """Bring a radiograph to the model's frame with an antialiased filter.
 
     Parameters
     ----------
     image : (height, width) uint8.
     frame : the frame of that height and width.
+    resampling : filter; `area` is Pillow's box filter, the mean of the pixels in each of the
+        frame's.
 
     Returns
     -------
@@ -99,7 +115,7 @@ def to_model(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
     top, bottom, y0, y1 = _shown(frame.offset_y, frame.scale_y, frame.height, frame.size)
     left, right, x0, x1 = _shown(frame.offset_x, frame.scale_x, frame.width, frame.size)
     shown = Image.fromarray(image).resize(
-        (right - left, bottom - top), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1)
+        (right - left, bottom - top), _FILTERS[resampling], box=(x0, y0, x1, y1)
     )
     model = np.zeros((frame.size, frame.size), np.uint8)
     model[top:bottom, left:right] = np.asarray(shown)

@@ -21,7 +21,7 @@ from shamsul.explain import registry
 from shamsul.explain.base import Method
 from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
-from shamsul.model.settings import BACKBONES
+from shamsul.model import inspection
 from shamsul.tables import TABLES, write_captions
 
 DOCS = PROJECT / "docs"
@@ -78,7 +78,8 @@ def _method(cls: type[Method]) -> Iterator[str]:
     yield f"`method: {cls.method}`\n"
     yield f"{_first_paragraph(cls.__doc__).replace('|', '&#124;')}\n"
     facts = [f"**Source:** {cls.citation}", f"**Cost:** {_cost(cls)}"]
-    refused = [f"`{name}`" for name in BACKBONES if cls.unsuited(name)]
+    needs = registry.bare(cls).needs
+    refused = [f"`{name}`" for name, found in inspection.known().items() if found.refusal(needs)]
     if refused:
         facts.append(f"**Not for:** {', '.join(refused)}")
     if cls.presets:
@@ -207,7 +208,11 @@ def files() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write what has changed, and the captions of the tables."""
+    """Write what has changed, the captions of the tables, and the structures of networks."""
+    from shamsul.model.inspect_job import known  # Imported here, because it imports torch.
+
+    # First, since the pages say which methods suit which networks.
+    inspection.KNOWN.write_text(known())
     write_captions()
     for path, text in files().items():
         if not path.exists() or path.read_text() != text:

@@ -58,12 +58,12 @@ print(f"{int(labels.sum())} of {len(labels)} radiographs show {FINDING}")
 # %% [markdown]
 # ## A classifier
 #
-# `shamsul.classifier` takes any of torchvision's networks, or a checkpoint. Here a small DenseNet
+# `shamsul.classifier` takes any network, by name or in memory, or a checkpoint. Here a small DenseNet
 # with random weights sees the 96 phantoms eight times.
 
 # %%
-network = untrained("densenet_small", classes=1, size=SIZE, seed=0)
-model = shamsul.classifier(network, [FINDING], backbone="densenet_small", size=SIZE)
+model = shamsul.classifier("densenet_small", [FINDING], size=SIZE)
+network = model.network
 optimiser = torch.optim.AdamW(network.parameters(), lr=0.003)
 order = torch.Generator().manual_seed(0)
 network.train()

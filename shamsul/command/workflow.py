@@ -143,8 +143,8 @@ def check(
         for fault in found:
             typer.echo(f"{config}: {fault}", err=True)
         raise typer.Exit(1)
-    found = experiment.read(raw)
-    for name, value in (*summary(found), *network(found)):
+    checked = experiment.read(raw)
+    for name, value in (*summary(checked), *network(checked)):
         typer.echo(f"{name:<11}{value}")
 
 
@@ -179,26 +179,26 @@ def network(experiment: Experiment) -> list[tuple[str, str]]:
     config = experiment.config
     found = inspection.inspect(config.model, config.classes, config.data.size)
     rows = [("input", found.spec.presentation.told())]
-    rows += [
-        (
-            "output" if not number else "",
-            f"{output} -> {name}" if name != "dropped" else f"dropped: {output}",
-        )
-        for number, (name, output) in enumerate(
-            inspection.told_outputs(found.spec.outputs, config.classes)
-        )
-    ]
+    for number, (name, output) in enumerate(
+        inspection.told_outputs(found.spec.outputs, config.classes)
+    ):
+        told = f"dropped: {output}" if name == "dropped" else f"{output} -> {name}"
+        rows.append(("" if number else "outputs", told))
     layer = found.structure.feature_layer
     if layer is not None:
         channels, height, width = layer.shape
         behind = ", behind its ReLU" if layer.rectified else ""
         rows.append(("CAM layer", f"{layer.name}{behind}: {channels} maps of {height} x {width}"))
     rows += [("note", note) for note in found.notes]
-    suits, refused = [], []
+    suits: list[str] = []
+    refused: list[tuple[str, str]] = []
     for name, method in registry.methods().items():
         reason = found.structure.refusal(registry.bare(method).needs)
-        (refused if reason else suits).append((name, reason))
-    rows.append(("suits", ", ".join(name for name, _ in suits)))
+        if reason:
+            refused.append((name, reason))
+        else:
+            suits.append(name)
+    rows.append(("suits", ", ".join(suits)))
     for reason in dict.fromkeys(reason for _, reason in refused):
         names = ", ".join(name for name, other in refused if other == reason)
         rows.append(("refused", f"{names}: {reason}"))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shamsul.errors import InputError
-from shamsul.geometry import Frame, Geometry, to_model
+from shamsul.geometry import Frame, Geometry, Resampling, to_model
 from shamsul.job.progress import track
 from shamsul.storage.images import Images
 
@@ -59,6 +59,7 @@ def shard(
     roots: dict[str, Path],
     size: int,
     geometry: Geometry,
+    resampling: Resampling = "bilinear",
     threads: int = 1,
 ) -> Images:
     """Bring the images of a manifest to the model's frame.
@@ -69,6 +70,7 @@ def shard(
     roots : folder of each source by its name.
     size : side of the model's frame in pixels.
     geometry : way to fit a radiograph to it.
+    resampling : filter by which it is resized.
     threads : images read at once.
     """
 
@@ -81,7 +83,7 @@ def shard(
                 f"{height} x {width} when the manifest was made; run with --forcerun manifest"
             )
         frame = Frame.fit(height, width, size, geometry)
-        return to_model(image, frame), frame
+        return to_model(image, frame, resampling), frame
 
     rows = list(manifest[["source", "path", "height", "width"]].itertuples(index=False, name=None))
     images = np.zeros((len(rows), size, size), np.uint8)

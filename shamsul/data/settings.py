@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
 from shamsul.data.adapter import Source
 from shamsul.data.registry import adapters
+from shamsul.geometry import Geometry, Resampling
 from shamsul.settings import SPLITS, Section, Split, Variants
 
 
@@ -25,9 +26,12 @@ class Data(Section):
     """Views that are used; images of others are left out."""
     size: Annotated[int, Field(ge=32)] = 224
     """Side in pixels of the square that the model sees."""
-    geometry: Literal["stretch", "pad", "crop"] = "stretch"
+    geometry: Geometry = "stretch"
     """Way to fit a radiograph to the square: `stretch` scales each axis by itself, `pad` keeps the
     aspect ratio and adds black borders, `crop` keeps it and cuts off what lies outside."""
+    resampling: Resampling = "bilinear"
+    """Filter by which a radiograph is resized, as Pillow has it; all but `nearest` look at every
+    pixel."""
     shards: dict[Split, PositiveInt] = {"train": 2, "tune": 1, "test": 1}
     """Number of files that each split's images are spread over, by a hash of their name; 1 for a
     split that is not named."""

@@ -294,6 +294,21 @@ def auroc_auprc(
     return np.where(defined, found, np.nan)
 
 
+def reversed_classes(table: pd.DataFrame) -> list[str]:
+    """Return the classes whose AUROC on test is below one half, interval and all.
+
+    Outputs that are mapped to other classes, or a reversed sign, show so.
+
+    Parameters
+    ----------
+    table : what `classification_table` returns.
+    """
+    found = table[
+        (table["split"] == "test") & (table["class"] != MACRO) & (table["auroc_high"] < 0.5)
+    ]
+    return [str(name) for name in found["class"]]
+
+
 def _typed(rows: list[dict[str, object]]) -> pd.DataFrame:
     text, whole = ("split", "class", "note"), ("n_positive", "n", "n_patients")
     kinds = {

@@ -83,10 +83,12 @@ class Cam(Explainer):
         InputError
             The network has no layer of feature maps.
         """
+        if self.layers:
+            return self.layers
         found = model.structure.feature_layer
-        if not self.layers and found is None:
+        if found is None:
             raise InputError(str(model.structure.refusal(["feature_maps"])))
-        return self.layers or [found]
+        return [found]
 
 
 class GradientCam(Cam):

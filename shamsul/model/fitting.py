@@ -117,7 +117,9 @@ def matched(
         raise InputError(_does_not_fit(network, weights, missing, path))
     plain = {name: tensor for name, tensor in weights.items() if name in own}
     rest = {name: tensor for name, tensor in weights.items() if name not in own}
-    found, made, outputs = None, (), 0
+    found: Head | None = None
+    made: tuple[Tensor, ...] = ()
+    outputs = 0
     if head is not None:
         layer: Any = network.get_submodule(head)
         if head_keys <= set(plain):
@@ -166,7 +168,7 @@ def _head(
     head = Head(
         widths=tuple(widths),
         biases=tuple(biases),
-        activation=activation if len(widths) > 1 else None,  # type: ignore[arg-type]
+        activation=activation if len(widths) > 1 else None,
     )
     return head, tuple(made), used
 

@@ -304,7 +304,7 @@ def _of_ours(
     return classifier
 
 
-def _same(path: str, key: str, theirs: Any, ours: Any) -> Any:
+def _same(path: str | None, key: str, theirs: Any, ours: Any) -> Any:
     if theirs != ours:
         raise InputError(
             f"{path}: its {key} is {theirs}, not {ours} as configured; set {key}: {theirs}"

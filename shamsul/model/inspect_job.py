@@ -10,6 +10,7 @@ from typing import Any
 
 from shamsul.errors import InputError
 from shamsul.model.inspection import Inspection
+from shamsul.model.networks.names import SHORT
 from shamsul.model.settings import Model
 
 
@@ -61,6 +62,20 @@ def inspected(asked: dict[str, Any]) -> Inspection:
         seconds=(time.monotonic() - begun) / len(images),
         notes=tuple(notes.lines),
     )
+
+
+def known() -> str:
+    """Return the content of `inspection.KNOWN`: the structures of the networks that need no source,
+    with random weights and images of 64 pixels.
+    """
+    from shamsul.model.importing import untrained
+
+    found = {
+        name: untrained(Model(network=name, weights="random"), ("a", "b"), 64, seed=0).structure
+        for name in SHORT
+    }
+    plain = {name: structure.model_dump(mode="json") for name, structure in found.items()}
+    return json.dumps(plain, indent=1, sort_keys=True) + "\n"
 
 
 def main() -> None:

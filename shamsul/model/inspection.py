@@ -6,6 +6,7 @@ this program carry it, and for common networks it comes with the program.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import subprocess
@@ -54,14 +55,21 @@ def structure(model: Model, classes: Sequence[str], size: int, folder: Path) -> 
     """
     bare = Model(network=model.network, weights=model.weights)
     if model == bare and model.network in SHORT:
-        known = json.loads(KNOWN.read_text())
-        return Structure.model_validate(known[model.network])
+        return known()[model.network]
     if model.checkpoint and Path(model.checkpoint).suffix == ".pt":
         try:
             return describe(model.checkpoint).structure
         except InputError:
             pass  # It was made elsewhere.
     return inspect(model, classes, size, folder).structure
+
+
+def known() -> dict[str, Structure]:
+    """Return the structures of the networks in `SHORT`, by their names; sizes are of images of 64
+    pixels.
+    """
+    stored = json.loads(KNOWN.read_text())
+    return {name: Structure.model_validate(stored[name]) for name in SHORT}
 
 
 def inspect(
@@ -74,7 +82,7 @@ def inspect(
     model : settings of the network.
     classes : names of the C classes.
     size : side S of the images in pixels.
-    folder : folder of the run, where what was found is kept; None keeps nothing.
+    folder : folder of the run, where what was found is kept; nothing is where there is none.
 
     Raises
     ------
@@ -85,7 +93,7 @@ def inspect(
         {"model": model.model_dump(mode="json"), "classes": list(classes), "size": size},
         sort_keys=True,
     )
-    kept = folder / "model" / "inspection.json" if folder else None
+    kept = folder / "inspection.json" if folder is not None and folder.is_dir() else None
     key = _key(asked, model)
     if kept is not None and kept.is_file():
         try:
@@ -98,12 +106,12 @@ def inspect(
     if kept is not None:
         from shamsul.storage.files import replacing
 
-        kept.parent.mkdir(parents=True, exist_ok=True)
         with replacing(kept) as temporary:
             temporary.write_text(json.dumps({"key": key, "found": found.model_dump(mode="json")}))
     return found
 
 
+@functools.lru_cache(maxsize=8)
 def _run(asked: str) -> Inspection:
     done = subprocess.run(
         [sys.executable, "-m", "shamsul.model.inspect_job"],

@@ -36,8 +36,8 @@ class Run:
             classifier.classes, settings.uncertainty, settings.uncertainty_per_class
         )
         self.amp = settings.amp and has_bfloat16(self.device)
-        if self.device.type == "cuda":  # It is no faster on a CPU.
-            self.network.to(memory_format=torch.channels_last)
+        # A step of the small network takes a third less time on a CPU so, and on a GPU less too.
+        self.network.to(memory_format=torch.channels_last)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
         self.optimiser = kind(
             self.network.parameters(),
@@ -124,9 +124,7 @@ class Run:
             grey = augment(
                 self.train.pixels[rows], plan.flip[rows] & settings.flip, plan.shift[rows]
             )
-            images = self.classifier.normalise(grey)
-            if self.device.type == "cuda":
-                images = images.contiguous(memory_format=torch.channels_last)
+            images = self.classifier.normalise(grey).contiguous(memory_format=torch.channels_last)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
                 found = self.network(images)
             counted = torch.tensor(float(plan.weights[rows].sum()), device=self.device)

@@ -231,6 +231,31 @@ def test_a_slope_is_imputed_as_it_was():
 
 
 @settings(max_examples=30, deadline=None)
+@given(st.integers(1, 12), st.integers(0, 10_000), st.floats(0, 0.98))
+def test_missing_pixels_solve_the_equations_of_the_paper(side, seed, share):
+    generator = np.random.default_rng(seed)
+    image, hidden = generator.random((side, side)), generator.random((side, side)) < share
+    if hidden.all():
+        return
+    # One equation for each pixel, written out: itself, or the weighted mean of its neighbours.
+    places = list(np.ndindex(side, side))
+    system, right = np.eye(side**2), image.ravel().copy()
+    for row, (y, x) in enumerate(places):
+        if not hidden[y, x]:
+            continue
+        right[row] = 0
+        weights = {
+            column: 1 / 6 if 0 in (v - y, u - x) else 1 / 12
+            for column, (v, u) in enumerate(places)
+            if max(abs(v - y), abs(u - x)) == 1
+        }
+        for column, weight in weights.items():
+            system[row, column] = -weight / sum(weights.values())
+    expected = np.linalg.solve(system, right).reshape(side, side)
+    np.testing.assert_allclose(Imputer(side)(image, hidden), expected, atol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.02, 0.98))
 def test_what_is_imputed_lies_between_what_is_known(seed, share):
     generator = np.random.default_rng(seed)

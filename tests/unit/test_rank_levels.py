@@ -10,7 +10,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from shamsul import score
 from shamsul.data.masks import encode, run_lengths
 from shamsul.evaluate.histogram import sweep
-from shamsul.evaluate.histogram_metrics import auprc, auroc
+from shamsul.evaluate.histogram_metrics import LEVELS, auprc, auroc
+from shamsul.evaluate.rank_levels import _quantiles
 from shamsul.geometry import Frame, to_original
 
 HEIGHT, WIDTH, SIZE = 330, 290, 56
@@ -116,3 +117,17 @@ def test_rank_levels_count_every_pixel_once_and_never_turn_an_order_round(values
     apart = pixels[places[:2]] - pixels[places[2:]]
     if apart > 1e-5 * pixels.max():
         assert inside.argmax() >= second.argmax()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    hnp.arrays(
+        np.float32,
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=40),
+        elements=st.floats(0, 1e6, width=32),
+    )
+)
+def test_quantiles_are_those_of_numpy_to_the_last_bit(values):
+    shares = np.arange(1, LEVELS) / LEVELS
+    expected = np.quantile(values.astype(np.float64), shares)
+    np.testing.assert_array_equal(_quantiles(values), expected)

@@ -201,7 +201,7 @@ class Captum(Explainer):
             watched = Watched(network, [chosen_layer(model, images, self.layer)])
             network, more["layer"] = watched, watched.feature_maps[0]
         elif {"relu", "lrp"} & set(self.needs):
-            network = modular(network)
+            network = modular(network, images[:1])
         # Of a watched network the identities of its own alone.
         own = more.get("layer", network)
         if self.output == "probability":

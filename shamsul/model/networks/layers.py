@@ -71,7 +71,8 @@ def build_head(network: nn.Module, head: Head) -> None:
     name = head_name(network)
     assert name is not None
     old: Any = network.get_submodule(name)
-    width, layers = old.in_features, []
+    width: int = old.in_features
+    layers: list[nn.Module] = []
     for outputs, bias in zip(head.widths, head.biases, strict=True):
         if layers and head.activation:
             layers.append(_activation(head.activation))
