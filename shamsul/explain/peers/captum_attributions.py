@@ -16,8 +16,9 @@ from pydantic import Field
 from shamsul import lazy
 from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
+from shamsul.explain.chosen_layer import chosen_layer
 from shamsul.explain.input_gradients import baseline_images
-from shamsul.explain.peers.library_call import call, check_arguments, chosen_layer, split
+from shamsul.explain.peers.library_call import call, check_arguments, split
 from shamsul.explain.peers.signatures import Library, Signature, library
 from shamsul.explain.perturbation import Perturber, SuperpixelOptions
 from shamsul.explain.superpixels import Superpixels
@@ -44,7 +45,6 @@ MIXING = ("FeaturePermutation", "LayerFeaturePermutation")
 GRADIENT_FREE = ("PerturbationAttribution",)
 AT_RELU = ("DeepLift", "ModifiedReluGradientAttribution", "GuidedGradCam")
 """Classes, or bases of classes, that change what happens at each ReLU."""
-RULES = ("LRP",)
 
 
 class Captum(Explainer):
@@ -56,8 +56,8 @@ class Captum(Explainer):
     Every class is run whose `attribute` takes a `target`, but for those that explain a neuron, need
     functions as arguments, or compare images with each other. `NoiseTunnel(Saliency)` puts one
     class into another. Random draws have the image's seed, the same for every class. DeepLIFT,
-    guided backpropagation, deconvolution and LRP are given the network with each ReLU a module that
-    is used once, as captum asks.
+    guided backpropagation and deconvolution are given the network with each ReLU a module that is
+    used once, as captum asks.
 
     Examples
     --------
@@ -113,8 +113,6 @@ class Captum(Explainer):
             found.append("gradients")
         if any(base in AT_RELU for base in bases):
             found.append("relu")
-        if any(base in RULES for base in bases):
-            found.append("lrp")
         if self._takes("layer") and self.layer is None:
             found.append("feature_maps")
         return tuple(found)
@@ -175,13 +173,13 @@ class Captum(Explainer):
 
         self.check_files()
         with frozen(model.network):
-            own, attribution = self._made(model, images)
+            attribution, layer = self._made(model, images)
             maps = []
             for image, seed in zip(images.split(1), seeds, strict=True):
                 given = self._given(model, image, seed)
                 for index in classes.tolist():
-                    if "lrp" in self.needs:
-                        _pass_relevance_on(own)
+                    if layer is not None:
+                        _give_rule(layer)
                     with call(seed, image.device, f"captum's {self.attribution}"):
                         shown = image.clone().requires_grad_()
                         found = attribution.attribute(shown, target=index, **given)
@@ -189,8 +187,10 @@ class Captum(Explainer):
         together = torch.stack(maps).to(torch.float32)
         return together.unflatten(0, (len(images), len(classes)))
 
-    def _made(self, model: Classifier, images: Tensor) -> tuple[nn.Module, Any]:
-        """Return captum's attribution, behind the modules of this program's making that it sees."""
+    def _made(self, model: Classifier, images: Tensor) -> tuple[Any, nn.Module | None]:
+        """Return captum's attribution, and the module that it takes for the layer, if there is
+        one.
+        """
         import captum.attr
 
         from shamsul.model.watched import Watched
@@ -200,19 +200,19 @@ class Captum(Explainer):
         if self._takes("layer"):
             watched = Watched(network, [chosen_layer(model, images, self.layer)])
             network, more["layer"] = watched, watched.feature_maps[0]
-        elif {"relu", "lrp"} & set(self.needs):
+        elif "relu" in self.needs:
             network = modular(network, images[:1])
-        # Of a watched network the identities of its own alone.
-        own = more.get("layer", network)
         if self.output == "probability":
             network = torch.nn.Sequential(network, torch.nn.Sigmoid())
         source = library(PACKAGE, NEEDED)
         attribution: Any = network
         for name in reversed(self.names):
-            given, _ = split(self.arguments, _init(source, name))
-            attribution = getattr(captum.attr, name)(attribution, **given, **more)
-            more = {}
-        return own, attribution
+            init = _init(source, name)
+            given, _ = split(self.arguments, init)
+            if "layer" in init.names:
+                given |= more
+            attribution = getattr(captum.attr, name)(attribution, **given)
+        return attribution, more.get("layer")
 
     def _given(self, model: Classifier, image: Tensor, seed: int) -> dict[str, Any]:
         """Return the arguments of `attribute` for one image (1, K, H, W)."""
@@ -248,16 +248,14 @@ class Captum(Explainer):
 PARTS = ("__init__", "attribute")
 
 
-def _pass_relevance_on(network: nn.Module) -> None:
-    """Give what leaves values as they are a rule, as captum asks of users: it has none for these.
+def _give_rule(layer: nn.Module) -> None:
+    """Give this program's own layer, which changes nothing, the rule that captum's LRP asks for.
 
-    captum takes the rules away after each attribution. The modules are this program's own.
+    captum takes rules away after each attribution.
     """
     from captum.attr._utils.lrp_rules import IdentityRule
 
-    for module in network.modules():
-        if isinstance(module, torch.nn.Identity | torch.nn.Flatten):
-            module.rule = IdentityRule()
+    setattr(layer, "rule", IdentityRule())  # noqa: B010, as no field of `nn.Module`
 
 
 def _init(source: Library, name: str) -> Signature:

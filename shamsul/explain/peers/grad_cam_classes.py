@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from shamsul import lazy
 from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.peers.library_call import call, check_arguments, chosen_layer, split
+from shamsul.explain.chosen_layer import chosen_layer
+from shamsul.explain.peers.library_call import call, check_arguments, split
 from shamsul.explain.peers.signatures import Library, Signature, library
 from shamsul.model.structure import Need
 from shamsul.settings import unknown

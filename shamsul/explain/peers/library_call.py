@@ -13,16 +13,11 @@ import numpy as np
 
 from shamsul import lazy
 from shamsul.errors import InputError
-from shamsul.explain.layer_outputs import _full_name, _layout, forward
 from shamsul.explain.peers.signatures import Signature
-from shamsul.model.structure import FeatureLayer
 from shamsul.settings import unknown
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
-
-    from shamsul.model.classifier import Classifier
 else:
     torch = lazy.load("torch")
 
@@ -115,34 +110,3 @@ def call(seed: int, device: torch.device, name: str) -> Iterator[None]:
         finally:
             random.setstate(of_python)
             np.random.set_state(of_numpy)
-
-
-def chosen_layer(model: Classifier, images: Tensor, layer: str | None) -> FeatureLayer:
-    """Return the layer that is named, or that of the network's last feature maps.
-
-    Raises
-    ------
-    InputError
-        There is no such layer, or its output is not spatial.
-    """
-    if layer is None:
-        found = model.structure.feature_layer
-        if found is None:
-            raise InputError(str(model.structure.refusal(["feature_maps"])))
-        return found
-    return read_layer(model, images, layer)
-
-
-def read_layer(model: Classifier, images: Tensor, layer: str) -> FeatureLayer:
-    """Return how feature maps are read from a layer that a configuration names."""
-    from shamsul.model.feature_layer import tensor_of
-
-    modules = {name: module for name, module in model.network.named_modules() if name}
-    name = _full_name(layer, modules)
-    outputs: list[Any] = []
-    with modules[name].register_forward_hook(
-        lambda module, inputs, output: outputs.append(tensor_of(output))
-    ):
-        # It says so if the layer is not spatial.
-        forward(model.network, images[:1], [name], gradients=False)
-    return _layout(name, outputs[0], images.shape[2:])
