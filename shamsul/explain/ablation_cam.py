@@ -26,7 +26,8 @@ class AblationCam(Cam):
     ``y``, which only scales the map, but turns its sign where the logit is negative; here it does
     not. Maps (N, C, h, w), not negative (DOI 10.1109/WACV45572.2020.9093360).
 
-    All classes share K + 1 forward passes for each image, 1024 + 1 on densenet121.
+    All classes share K passes through what is behind the layer, 1024 on densenet121, and a
+    sixteenth as many through what is before it.
     """
 
     method: ClassVar[str] = "ablation_cam"
@@ -45,12 +46,25 @@ class AblationCam(Cam):
 
 
 def weighted(model: Classifier, image: Tensor, layer: FeatureLayer) -> Tensor:
-    """Return ``sum_k (y - y_k) A_k`` of one image (1, K, H, W) for all classes, (C, h, w)."""
+    """Return ``sum_k (y - y_k) A_k`` of one image (1, K, H, W) for all classes, (C, h, w).
+
+    Up to the layer the network sees the image once for each batch of channels.
+    """
+    try:
+        return _weighted(model, image, layer)
+    except RuntimeError:
+        # What skips the layer cannot be joined with a batch of another size.
+        return _weighted(model, image.expand(model.tile, -1, -1, -1).contiguous(), layer)
+
+
+def _weighted(model: Classifier, shown: Tensor, layer: FeatureLayer) -> Tensor:
+    """Return as `weighted`, for an image that is shown once or as often as channels are hidden."""
     from shamsul.model.watched import Watched
 
     watched = Watched(model.network, [layer])
     kept: list[Tensor] = []
-    rows = torch.arange(model.tile, device=image.device)
+    # Passes of equal size, of which the last has some channels twice: others would round otherwise.
+    rows = torch.arange(model.tile, device=shown.device)
     hidden = rows.new_full((model.tile,), -1)
 
     def hide(module: Any, inputs: Any, maps: Tensor) -> Tensor:
@@ -58,8 +72,6 @@ def weighted(model: Classifier, image: Tensor, layer: FeatureLayer) -> Tensor:
         channels = torch.arange(maps.shape[1], device=maps.device)
         return maps * (channels != hidden[:, None])[..., None, None]
 
-    # Passes of equal size, of which the last has some channels twice: others would round otherwise.
-    shown = image.expand(model.tile, -1, -1, -1).contiguous()
     with torch.no_grad(), watched.feature_maps[0].register_forward_hook(hide):
         plain = watched(shown)[:1].double()
         activations = kept[0].clone()

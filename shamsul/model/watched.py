@@ -64,6 +64,8 @@ class Watched(nn.Module):
         if layer.rectified:
             # So that the network's own ReLU lets the gradient of zeros through; lost in any sum.
             handed = handed + torch.finfo(handed.dtype).tiny
+        if len(handed) != len(tensor):  # One image's maps may become several.
+            tensor = tensor.expand(len(handed), *tensor.shape[1:])
         handed = written(handed, tensor, layer)
         return (handed, *output[1:]) if isinstance(output, tuple) else handed
 
