@@ -68,6 +68,11 @@ class KernelShap(SamplingSurrogate):
     its image masker: Owen values of rectangles that it halves where they matter, without
     superpixels, from `samples` images for each class."""
 
+    @property
+    def least_samples(self) -> int:
+        """Return the least number of samples; shap's rectangles need no more than two."""
+        return 2 if self.estimator == "shap_partition" else super().least_samples
+
     @model_validator(mode="after")
     def _estimator_suits(self) -> KernelShap:
         if self.shared and self.estimator != "gaussian_process":

@@ -125,10 +125,15 @@ class SamplingSurrogate(Surrogate):
     samples: PositiveInt = 1000
     """Number of perturbed images per radiograph; at least twice the number of segments."""
 
+    @property
+    def least_samples(self) -> int:
+        """Return the least number of samples."""
+        return 2 * self.segments
+
     @model_validator(mode="after")
     def _enough_samples(self) -> SamplingSurrogate:
-        if self.samples < 2 * self.segments:
-            raise ValueError(self.too_few(self.samples, "twice", 2 * self.segments))
+        if self.samples < self.least_samples:
+            raise ValueError(self.too_few(self.samples, "twice", self.least_samples))
         return self
 
 

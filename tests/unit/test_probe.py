@@ -689,7 +689,8 @@ def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry):
 
 def test_methods_that_do_not_ask_the_model_are_not_asked_again(textured):
     table = probe(Textures(), textured, given_maps(quadrant_maps(), textured), Random(), FEW, 1)
-    assert set(table["metric"]) == {"deletion", "insertion", "road", "infidelity", "random_logit"}
+    own_metrics = {"sparseness", "effective_complexity", "random_logit"}
+    assert set(table["metric"]) == {"deletion", "insertion", "road", "infidelity", *own_metrics}
 
 
 def test_shared_predictions_become_the_methods_own():
