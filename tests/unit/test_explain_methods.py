@@ -23,6 +23,7 @@ from tests.networks import Textures, classifier
 
 SEEDED = (
     "lime", "kernel_shap", "superpixel_rise", "rise", "smooth_grad", "random_field_gradients",
+    "sobol", "hsic",
 )  # fmt: skip
 
 
