@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 else:
     torch = lazy.load("torch")
 
-PACKAGE, NEEDED = "captum.attr", 'pip install "shamsul[captum]"'
+PACKAGE, NEEDED = "captum.attr", "pip install captum"
 OWN = (
     "forward_func", "model", "attribution_method", "layer", "device_ids", "inputs", "target",
     "additional_forward_args", "feature_mask", "return_convergence_delta", "show_progress",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -107,12 +108,12 @@ class PytorchGradCam(Explainer):
             pytorch-grad-cam is missing or has no such class or arguments, the network has no such
             layer, or the library cannot explain it.
         """
-        import pytorch_grad_cam
-        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
         from shamsul.model.watched import Watched, frozen
 
         self.check_files()
+        # By name, since no environment of jobs has to have it.
+        peer = importlib.import_module(PACKAGE)
+        targets_of = importlib.import_module(f"{PACKAGE}.utils.model_targets")
         init = library(PACKAGE, NEEDED).signature(self.attribution, "__init__") or Signature()
         of_class, of_call = split(self.arguments, init)
         network: Any = model.network
@@ -127,13 +128,11 @@ class PytorchGradCam(Explainer):
             for row, (image, seed) in enumerate(zip(images.split(1), seeds, strict=True)):
                 for column, index in enumerate(classes.tolist()):
                     with call(seed, images.device, name):
-                        cam = getattr(pytorch_grad_cam, self.attribution)(
-                            network, targets, **of_class
-                        )
+                        cam = getattr(peer, self.attribution)(network, targets, **of_class)
                         with cam:
                             found = cam(
                                 image.clone().requires_grad_(),
-                                [ClassifierOutputTarget(index)],
+                                [targets_of.ClassifierOutputTarget(index)],
                                 **of_call,
                             )
                     maps[row, column] = torch.as_tensor(found)[0]

@@ -29,9 +29,7 @@ Output = Literal["logit", "probability"]
 def check_lime() -> None:
     """Raise an InputError where lime is not installed."""
     if importlib.util.find_spec("lime") is None:
-        raise InputError(
-            'estimator: lime is not installed; install it by `pip install "shamsul[lime]"`'
-        )
+        raise InputError("estimator: lime is not installed; install it by `pip install lime`")
 
 
 def _outputs(perturber: Perturber, subsets: NDArray[Any], output: Output) -> NDArray[np.float64]:
