@@ -21,10 +21,11 @@ from benchmarks.measure import alternate, line, main, peak_of, peer
 from benchmarks.subjects import CLASSES, SIZE, plain, radiographs, ready, trained
 from shamsul.explain import shapley
 from shamsul.explain.cam import GradCam
+from shamsul.explain.kernel_shap import KernelShap
 from shamsul.explain.lrp import LrpEpsilonPlusFlat
 from shamsul.explain.perturbation import Perturbed, Perturber, SuperpixelOptions, quick
 from shamsul.explain.shared_perturbations import design
-from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelRise, Surrogate
+from shamsul.explain.surrogate import Lime, SuperpixelRise, Surrogate
 from shamsul.model.classifier import Classifier
 from shamsul.model.networks.build import build, complete
 from shamsul.model.spec import Outputs, Presentation, Spec
