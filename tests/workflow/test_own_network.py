@@ -43,7 +43,7 @@ def own(finished, tmp_path_factory):
     configuration = copy.deepcopy(SMALL) | {"run": "own", "classes": CLASSES}
     configuration["probe"] = {"images": 0}
     configuration["explain"] = {
-        "methods": [{"method": "grad_cam"}, {"method": "lrp_epsilon"}, {"method": "random"}]
+        "methods": [{"method": "grad_cam"}, {"method": "random"}]
     }
     configuration["evaluate"] = {"prior": None}
     configuration["model"] = {
