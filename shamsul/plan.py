@@ -28,7 +28,7 @@ FORWARD = {
     "convnext_tiny": 0.119,
     "vit_b_16": 0.421,
 }
-"""Seconds of one forward pass of an image of 224 x 224 on one core, by backbone.
+"""Seconds of one forward pass of an image of 224 x 224 on one core, by network.
 
 They were measured on a virtual machine, in batches of four. They grow with the number of pixels.
 """

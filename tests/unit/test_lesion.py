@@ -20,6 +20,7 @@ from shamsul.explain.cam import GradCam, LayerCam
 from shamsul.explain.lrp import LrpZ
 from shamsul.explain.occlusion import Occlusion
 from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelOcclusion
+from shamsul.model.structure import FeatureLayer, Structure
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
 from shamsul.storage.images import read_images, write_images
 
@@ -35,7 +36,8 @@ class BrightAndMiddling(torch.nn.Module):
     def __init__(self, classes):
         super().__init__()
         self.classes = tuple(classes)
-        self.backbone, self.size, self.batch_size, self.tile = "toy", 96, 16, 16
+        self.size, self.batch_size, self.tile = 96, 16, 16
+        self.maps = torch.nn.Identity()
         bright = torch.tensor([float(name == "Lung Opacity") for name in classes])
         self.choice = torch.stack([bright, 1 - bright])
 
@@ -43,19 +45,19 @@ class BrightAndMiddling(torch.nn.Module):
     def network(self):
         return self
 
+    @property
+    def structure(self):
+        return Structure(feature_layer=FeatureLayer(name="maps"))
+
     def normalise(self, grey):
         return torch.as_tensor(grey).float()[:, None].repeat(1, 3, 1, 1) / 255
 
-    def split(self, batch):
+    def forward(self, batch):
         grey = batch.mean(1, keepdim=True)
         features = torch.cat([(grey - 0.6).relu(), (0.4 - (grey - 0.45).abs()).relu()], 1)
         features[:, 1] *= grey[:, 0] > 0.2
-        pooled = torch.nn.functional.avg_pool2d(features, 4)
-        return pooled, lambda maps: maps.mean((2, 3)) @ self.choice * 50
-
-    def forward(self, batch):
-        features, head = self.split(batch)
-        return head(features)
+        maps = self.maps(torch.nn.functional.avg_pool2d(features, 4))
+        return maps.mean((2, 3)) @ self.choice * 50
 
     def predict(self, batch):
         with torch.no_grad():
