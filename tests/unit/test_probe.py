@@ -206,9 +206,11 @@ def test_infidelity_by_hand():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(8, 60), st.integers(0, 1000))
-def test_squares_are_squares_within_the_image(side, seed):
-    for square in faithfulness.squares(5, side, np.random.default_rng(seed)):
+@given(st.integers(8, 60), st.integers(0, 30), st.booleans(), st.integers(0, 1000))
+def test_squares_are_squares_within_the_image(side, more, lying, seed):
+    size = (side, side + more) if lying else (side + more, side)
+    for square in faithfulness.squares(5, size, np.random.default_rng(seed)):
+        assert square.shape == size
         rows, columns = np.flatnonzero(square.any(1)), np.flatnonzero(square.any(0))
         assert len(rows) == len(columns) and square.sum() == len(rows) ** 2
         assert side / 8 - 0.5 <= len(rows) <= side / 2 + 0.5
@@ -238,15 +240,15 @@ def test_a_slope_is_imputed_as_it_was():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 12), st.integers(0, 10_000), st.floats(0, 0.98))
-def test_missing_pixels_solve_the_equations_of_the_paper(side, seed, share):
-    generator = np.random.default_rng(seed)
-    image, hidden = generator.random((side, side)), generator.random((side, side)) < share
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 10_000), st.floats(0, 0.98))
+def test_missing_pixels_solve_the_equations_of_the_paper(height, width, seed, share):
+    generator, size = np.random.default_rng(seed), (height, width)
+    image, hidden = generator.random(size), generator.random(size) < share
     if hidden.all():
         return
     # One equation for each pixel, written out: itself, or the weighted mean of its neighbours.
-    places = list(np.ndindex(side, side))
-    system, right = np.eye(side**2), image.ravel().copy()
+    places = list(np.ndindex(size))
+    system, right = np.eye(height * width), image.ravel().copy()
     for row, (y, x) in enumerate(places):
         if not hidden[y, x]:
             continue
@@ -258,8 +260,8 @@ def test_missing_pixels_solve_the_equations_of_the_paper(side, seed, share):
         }
         for column, weight in weights.items():
             system[row, column] = -weight / sum(weights.values())
-    expected = np.linalg.solve(system, right).reshape(side, side)
-    np.testing.assert_allclose(Imputer(side)(image, hidden), expected, atol=1e-9)
+    expected = np.linalg.solve(system, right).reshape(size)
+    np.testing.assert_allclose(Imputer(size)(image, hidden), expected, atol=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
