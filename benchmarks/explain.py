@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 import shamsul
+from benchmarks.attention import attention_vs_peer
 from benchmarks.measure import alternate, line, main, peak_of, peer
 from benchmarks.subjects import CLASSES, SIZE, plain, radiographs, ready, trained
 from shamsul.explain import shapley
@@ -359,6 +360,7 @@ COMPARISONS = {
         grad_cam_vs_forward, grad_cam_timm_vs_forward, grad_cam_xrv_vs_forward,
         grad_cam_vs_captum, lrp_vs_forward, forward_vs_eager,
         lime_vs_forward, shap_vs_forward, shap_error_half_budget, shared_perturbations, memory,
+        attention_vs_peer,
     )
 }  # fmt: skip
 

@@ -16,15 +16,19 @@ from tests.experiment import SMALL, Experiment
 
 FOLDERS = {"workflow": "workflow", "browser": "workflow", "parity": "parity"}
 """Marks of the tests in a folder. The browser's tests read the report of an experiment."""
+FIRST = ("workflow", "browser", "parity", "unit")
+"""Folders in the order in which their tests start: those with the longest files first. Processes
+take a file each, and one that takes a long file last keeps the others waiting."""
 LARGE = {"densenet121", "resnet50", "vgg16", "efficientnet_b0", "convnext_tiny", "vit_b_16"}
 """Networks whose tests hold ours to torchvision's own, at their full size."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, the experiment and the network that they ask for.
+    """Mark tests by their folder, the experiment and the network that they ask for, and order them.
 
     `make test-fast` leaves out what is marked.
     """
+    items.sort(key=lambda item: FIRST.index(item.path.parent.name))
     for item in items:
         if mark := FOLDERS.get(item.path.parent.name):
             item.add_marker(mark)

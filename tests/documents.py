@@ -6,8 +6,10 @@ Before each block of a shell, Python or YAML stands a comment: `<!-- test: WHAT 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shamsul.job.fingerprint import PROJECT
+from tests import dry_run
 from tests.experiment import copy_project
 
 PAGES = {
@@ -101,8 +104,17 @@ def run(code: str, folder: Path, *, language: str = "sh") -> str:
     return done.stdout
 
 
-def dry(code: str) -> str:
-    """Commands of Snakemake that only plan; a line that is no such command is a fault."""
+def planned(code: str) -> list[str]:
+    """Commands of Snakemake that are only planned; a line that is no such command is a fault."""
     lines = [line.partition("  #")[0].rstrip() for line in code.splitlines()]
     assert all(line.startswith("snakemake ") for line in lines), code
-    return "\n".join(f"{line} --dry-run --quiet" for line in lines)
+    return lines
+
+
+@functools.cache
+def plan(command: str, folder: Path) -> None:
+    """Plan a command as a user in a folder does; pages give the same one more than once."""
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    _, *arguments = shlex.split(command)
+    done = dry_run.call([*arguments, "--quiet"], folder, environment)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -28,16 +28,23 @@ def quick(name: str) -> Method:
     return registry.methods()[name](**QUICK.get(name, {}))
 
 
+ATTENTION = [
+    name
+    for name, cls in registry.methods().items()
+    if any(need.startswith("attention") for need in registry.bare(cls).needs)
+]
+"""Methods for transformers alone; `tests/unit/test_attention_methods.py` asks of them what every
+method must do."""
 EXPLAINERS = [
     name
     for name, cls in registry.methods().items()
-    if issubclass(cls, Explainer) and not quick(name).train_inputs
+    if name not in ATTENTION and issubclass(cls, Explainer) and not quick(name).train_inputs
 ]
 """Methods that need nothing but the model and the image."""
 ALONE = [
     name
     for name in registry.methods()
-    if name not in READ
+    if name not in (*READ, *ATTENTION)
     and not quick(name).members + quick(name).train_inputs + quick(name).supervised * ("",)
 ]
 """Methods that need nothing but a shard's images and a model."""

@@ -21,8 +21,13 @@ def network(name: str, classes: int = 4, bias_free: bool = False, seed: int = 0)
         built = torchvision.models.DenseNet(16, (2, 4, 6), 24, num_classes=classes)
     else:
         built = getattr(torchvision.models, name)(num_classes=classes)
+    return randomised(built, bias_free)
+
+
+def randomised(built: nn.Module, bias_free: bool = False) -> nn.Module:
+    """The network in evaluation mode, with random biases and batch norms, or without biases."""
     for module in built.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             sign = torch.where(torch.rand(module.num_features) < 0.3, -1.0, 1.0)
             module.weight.data = sign * (0.5 + torch.rand(module.num_features))
             module.running_var = 0.5 + torch.rand(module.num_features)

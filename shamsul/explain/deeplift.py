@@ -2,10 +2,10 @@
 
 A multiplier ``m`` is a gradient with finite differences in place of derivatives. ``Delta y = sum_i
 m_i Delta x_i`` holds at every layer, and multipliers follow the chain rule as gradients do. Linear
-layers, batch norms in evaluation mode among them, have their gradient for a multiplier; only ReLU
-and max pooling need to be given another. So this is a forward pass of the baseline, one of the
-image whose nonlinear layers keep their values and get multipliers for gradients, and one ordinary
-backward pass for each class.
+layers, batch norms in evaluation mode among them, have their gradient for a multiplier; only
+activation functions and max pooling need to be given another. So this is a forward pass of the
+baseline, one of the image whose nonlinear layers keep their values and get multipliers for
+gradients, and one ordinary backward pass for each class.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from shamsul import lazy
+from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.input_gradients import (
     Baseline,
@@ -42,9 +43,9 @@ class DeepLift(Explainer):
     Shrikumar et al., ICML 2017, arXiv 1704.02685. Maps (N, C, H, W), signed.
 
     ``map_c = sum over channels of (x - r) m_c``, which sums to ``f_c(x) - f_c(r)`` on networks of
-    linear layers, ReLU and pooling; rounding is all the conservation error there is. Logits are
-    explained, as the paper's section 3.6 advises. Batch norms stay: merged into a convolution or
-    not, a constant has no difference.
+    linear layers, activation functions such as ReLU, and pooling; rounding is all the conservation
+    error there is. Logits are explained, as the paper's section 3.6 advises. Batch norms stay:
+    merged into a convolution or not, a constant has no difference.
     """
 
     method: ClassVar[str] = "deep_lift"
@@ -59,8 +60,8 @@ class DeepLift(Explainer):
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """Return that all activations must be ReLU."""
-        return (*super().needs, "relu")
+        """Return that the Rescale rule must have a share for every operation."""
+        return (*super().needs, "rescale")
 
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
@@ -68,7 +69,14 @@ class DeepLift(Explainer):
         """Return contributions of pixels to the logit's difference from the baseline's:
         (N, C, H, W).
         """
-        network = modular(model.network)
+        from shamsul.model.operations import ELEMENTWISE
+
+        # Here, because it imports torch.
+        from shamsul.model.rectifiers import unsuited_to_rescale
+
+        if reason := unsuited_to_rescale(model.network, images):
+            raise InputError(f"{self.method}: {reason}")
+        network = modular(model.network, images)
         at_baseline: dict[nn.Module, Tensor] = {}
 
         def hook(layer: nn.Module, inputs: tuple[Tensor], z: Tensor) -> Tensor:
@@ -76,12 +84,12 @@ class DeepLift(Explainer):
                 at_baseline[layer] = inputs[0]
                 return z
             x, r = inputs[0], at_baseline.pop(layer)
-            rule = _relu if isinstance(layer, torch.nn.ReLU) else _max_pool
+            rule = _max_pool if isinstance(layer, torch.nn.MaxPool2d) else _elementwise
             altered = rule(layer, x, r)
             return z.detach() + (altered - altered.detach())
 
         for layer in network.modules():
-            if isinstance(layer, torch.nn.ReLU | torch.nn.MaxPool2d):
+            if isinstance(layer, (*ELEMENTWISE, torch.nn.MaxPool2d)):
                 layer.register_forward_hook(hook)
 
         def rescaled(images: Tensor) -> Tensor:
@@ -97,18 +105,22 @@ class DeepLift(Explainer):
         return rise(model, images, baseline_images(model, images, self.baseline), classes)
 
 
-def _relu(layer: nn.Module, x: Tensor, r: Tensor) -> Tensor:
+def _elementwise(layer: nn.Module, x: Tensor, r: Tensor) -> Tensor:
     """Return a tensor of any value whose gradient with respect to `x` is ``Delta y / Delta x``."""
     with torch.no_grad():
         difference = x - r
-        multiplier = (x.relu() - r.relu()) / difference
+        multiplier = (layer.forward(x) - layer.forward(r)) / difference
         small = difference.abs() < SMALLEST_DIFFERENCE
-        multiplier = torch.where(small, (x > 0).to(x.dtype), multiplier)
-    return x * multiplier
+    if isinstance(layer, torch.nn.ReLU):
+        slope = (x.detach() > 0).to(x.dtype)
+    else:
+        point = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(layer.forward(point).sum(), point)
+    return x * torch.where(small, slope, multiplier)
 
 
 def _max_pool(layer: nn.Module, x: Tensor, r: Tensor) -> Tensor:
-    """Return a tensor as `_relu` does, for a window ``y = max_i x_i``.
+    """Return a tensor as `_elementwise` does, for a window ``y = max_i x_i``.
 
     A rise of the maximum is owed to the largest input of the image, a fall to the largest of the
     baseline, which has shrunk: that input's multiplier is ``Delta y / Delta x_i``, between 0 and 1.

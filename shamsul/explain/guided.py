@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from shamsul import lazy
+from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.input_gradients import class_gradients, strength
 from shamsul.model.canonise import modular
@@ -48,16 +49,27 @@ class GuidedBackprop(Explainer):
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
         """Return the strength of guided gradients: (N, C, H, W), not negative."""
-        return strength(class_gradients(self.guided(model), images, classes))
+        return strength(class_gradients(self.guided(model, images), images, classes))
 
-    def guided(self, model: Classifier) -> nn.Module:
-        """Return a network of the same outputs whose gradients are the guided ones."""
+    def guided(self, model: Classifier, images: Tensor) -> nn.Module:
+        """Return a network of the same outputs whose gradients are the guided ones.
+
+        Raises
+        ------
+        InputError
+            The network has another activation than ReLU.
+        """
+        # Here, because it imports torch.
+        from shamsul.model.rectifiers import unsuited_to_relu
+
+        if reason := unsuited_to_relu(model.network, images):
+            raise InputError(f"{self.method}: {reason}")
 
         def hook(layer: nn.Module, inputs: Any, z: Tensor) -> None:
             z.register_hook(lambda gradient: gradient.relu())
 
-        network = modular(model.network)
+        network = modular(model.network, images)
         for layer in network.modules():
-            if isinstance(layer, torch.nn.ReLU):
+            if isinstance(layer, torch.nn.ReLU | torch.nn.ReLU6):
                 layer.register_forward_hook(hook)
         return network

@@ -49,8 +49,11 @@ class LrpZ(LayerwiseRelevance):
         """Return the network itself, or its canonised form where gates must be constants, and the
         images.
         """
-        gated = any(isinstance(module, torch.nn.SiLU) for module in model.network.modules())
-        return canonised(model.network) if gated else model.network, images.requires_grad_()
+        from shamsul.model.layers import Gated, SelfGated
+
+        network = canonised(model.network, images)
+        gated = any(isinstance(module, Gated | SelfGated) for module in network.modules())
+        return network if gated else model.network, images.requires_grad_()
 
 
 class LrpEpsilon(LayerwiseRelevance):

@@ -90,19 +90,22 @@ class LayerwiseRelevance(Explainer):
 
         Parameters
         ----------
-        images : (N, 3, H, W), the only ones that the network is for.
+        images : (N, K, H, W), the only ones that the network is for.
 
         Returns
         -------
-        The network, and the leaf (N, K, H, W) of its first layer's rule.
+        The network, and the leaf (N, K', H, W) of its first layer's rule.
         """
-        network = canonised(model.network)
+        network = canonised(model.network, images)
         composite = self.composite(model)
-        linear = (torch.nn.Conv2d, torch.nn.Linear)
-        first, *others = (module for module in network.modules() if isinstance(module, linear))
         leaf = composite.first.leaf(images).requires_grad_()
-        first.register_forward_hook(_altered(composite.first, leaf))
-        for layer in others:
+        for name, before in network.meta["first"].items():
+            # What the image passes on its way, a leaf that is none passes too.
+            seen = None if leaf is images else _seen(leaf, before, images)
+            layer = network.get_submodule(name)
+            layer.register_forward_hook(_altered(composite.first, seen))
+        for name in network.meta["others"]:
+            layer = network.get_submodule(name)
             is_linear = isinstance(layer, torch.nn.Linear)
             rule = composite.linear if is_linear else composite.convolutions
             layer.register_forward_hook(_altered(rule))
@@ -111,7 +114,7 @@ class LayerwiseRelevance(Explainer):
     def explain(
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
-        """Return the relevance of pixels, summed over the three input channels: (N, C, H, W)."""
+        """Return the relevance of pixels, summed over the input's channels: (N, C, H, W)."""
         parts = images.split(IMAGES_AT_ONCE)
         return torch.cat([self._relevance(model, part, classes) for part in parts])
 
@@ -140,14 +143,28 @@ class LayerwiseRelevance(Explainer):
         return torch.stack(maps, 1)
 
 
+def _seen(leaf: Tensor, before: nn.Module | None, images: Tensor) -> Tensor:
+    """Return what a first layer sees of a leaf, after what the image passes before that layer.
+
+    That is linear but for a constant, which has no relevance. A leaf of one channel stands for all
+    of a pixel's, and stays one.
+    """
+    if before is None:
+        return leaf
+    channels = images.shape[1]
+    if leaf.shape[1] == 1:
+        wide = leaf.expand(-1, channels, -1, -1)
+        return (before(wide) - before(torch.zeros_like(wide)))[:, :1]
+    parts = leaf.split(channels, 1)
+    return torch.cat([before(part) - before(torch.zeros_like(part)) for part in parts], 1)
+
+
 def _altered(rule: Rule, leaf: Tensor | None = None) -> Callable[..., Tensor]:
     """Return a hook that gives a layer the rule's gradient, for its inputs or for a leaf
     instead.
     """
 
     def hook(layer: Any, inputs: tuple[Tensor], z: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():  # Inside a constant gate.
-            return z
         altered = rule.altered(layer, inputs[0] if leaf is None else leaf, z)
         return z.detach() + (altered - altered.detach())
 

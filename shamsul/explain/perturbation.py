@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +116,7 @@ def quick(model: Classifier) -> Classifier:
 
 @functools.lru_cache(maxsize=1)
 def _folded(model: Classifier, weights: tuple[tuple[int, int], ...]) -> Classifier:
-    return cast("Classifier", folded(model))
+    return folded(model)
 
 
 class Perturber:

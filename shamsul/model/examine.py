@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from shamsul.errors import InputError
+from shamsul.model import attention, attention_rules, token_layers
 from shamsul.model.canonise import unsuited_to_lrp
 from shamsul.model.feature_layer import find
 from shamsul.model.networks.build import source_of
 from shamsul.model.networks.own import Own
-from shamsul.model.rectifiers import unsuited_to_relu
+from shamsul.model.rectifiers import unsuited_to_relu, unsuited_to_rescale
 from shamsul.model.structure import Need, Structure
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 REASONS: dict[Need, Callable[[torch.nn.Module, Tensor], str | None]] = {
     "lrp": unsuited_to_lrp,
+    "attention": attention.unsuited,
+    "attention_rules": attention_rules.unsuited,
+    "token_layers": token_layers.unsuited,
     "relu": unsuited_to_relu,
+    "rescale": unsuited_to_rescale,
 }
 """Function that tells why a network does not meet a need, or returns None; by need."""
 SCRIPTED = "TorchScript hides its layers; give the network as `own/FILE.py:FUNCTION` instead"

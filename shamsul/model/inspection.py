@@ -6,6 +6,7 @@ this program carry it, and for common networks it comes with the program.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import subprocess
@@ -110,6 +111,7 @@ def inspect(
     return found
 
 
+@functools.lru_cache(maxsize=8)
 def _run(asked: str) -> Inspection:
     done = subprocess.run(
         [sys.executable, "-m", "shamsul.model.inspect_job"],

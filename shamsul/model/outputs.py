@@ -22,6 +22,8 @@ class Chosen(nn.Module):
         """Return the classes' logits: (N, M) -> (N, C)."""
         if self.outputs.kind == "probabilities":
             x = torch.logit(x, CLOSEST)
+        if all(len(columns) == 1 for columns in self.outputs.columns):
+            return x[:, [column for (column,) in self.outputs.columns]]
         joined = []
         for columns in self.outputs.columns:
             parts = x[:, list(columns)]

@@ -11,19 +11,21 @@ from typing import Literal
 
 from shamsul.model.spec import Frozen
 
-Need = Literal["feature_maps", "gradients", "relu", "lrp", "attention", "random_weights"]
-"""Things that methods need of a network: a last spatial feature map, gradients of the logits by the
-input, ReLU as the nonlinearity, layers that LRP has rules for, attention over one grid of patches,
-and weights that can be drawn anew."""
-NEEDS: tuple[Need, ...] = (
+Need = Literal[
     "feature_maps",
     "gradients",
     "relu",
+    "rescale",
     "lrp",
     "attention",
+    "attention_rules",
+    "token_layers",
     "random_weights",
-)
-
+]
+"""Things that methods need of a network: a last spatial feature map, gradients of the logits by the
+input, ReLU as the nonlinearity, nonlinearities that DeepLIFT has a share for, layers that LRP has
+rules for, attention over one grid of patches, functions that AttnLRP has rules for, a head that
+takes the tokens of any layer, and weights that can be drawn anew."""
 Layout = Literal["maps", "tokens", "channels_last"]
 
 

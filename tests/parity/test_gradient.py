@@ -151,21 +151,21 @@ def test_gradients_over_references_are_captums_with_the_same_references_and_plac
 
 
 def test_guided_backprop_is_captums(model, images):
-    peer = captum.GuidedBackprop(modular(model.network))
+    peer = captum.GuidedBackprop(modular(model.network, images))
     expected = by_class(lambda c: peer.attribute(images, target=c))
-    network = GuidedBackprop().guided(model)
+    network = GuidedBackprop().guided(model, images)
     close(class_gradients(network, images, torch.tensor(CLASSES)), expected)
     close(explained(GuidedBackprop(), model, images), expected.abs().amax(2))
 
 
-def pooling_apart(network, separate=False):
+def pooling_apart(network, images, separate=False):
     """`modular`, with a layer that does nothing ahead of each max pooling.
 
     Captum's hooks of a ReLU and of the pooling right behind it are on one tensor and run in the
     order of the forward pass, so that the ReLU is given the gradient from before the pooling's
     hook. Every max pooling of these networks has a ReLU in front of it.
     """
-    network = modular(network)
+    network = modular(network, images)
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.MaxPool2d):
@@ -187,7 +187,7 @@ def captums_deep_lift(network, model, images, baseline):
 
 
 def test_deep_lift_is_captums_where_pooling_windows_do_not_overlap(model, images):
-    network = pooling_apart(model.network, separate=True)
+    network = pooling_apart(model.network, images, separate=True)
     separate = Classifier.of(network, model.classes, model.spec.network, 64).double()
     expected = captums_deep_lift(network, model, images, "blur")
     close(explained(DeepLift(baseline="blur"), separate, images), expected)
@@ -206,7 +206,7 @@ def test_deep_lift_is_captums_where_windows_overlap_but_for_a_lost_share(name, i
     actual = explained(DeepLift(), model, images)
     expected = DeepLift().expected_sum(model, images, torch.tensor(CLASSES))
     close(actual.sum((2, 3)), expected)
-    for network in (modular(model.network), pooling_apart(model.network)):
+    for network in (modular(model.network, images), pooling_apart(model.network, images)):
         captums = captums_deep_lift(network, model, images, "black")
         assert ((captums.sum((2, 3)) - expected).abs() > 1e-3 * expected.abs()).all()
     monkeypatch.setattr(torch.nn.functional, "max_unpool2d", adding_unpool)
@@ -484,3 +484,39 @@ def test_baselines_are_what_their_names_say():
     assert blur.shape == images.shape and blur.dtype == torch.float32
     torch.testing.assert_close(blur.mean((2, 3)), images.mean((2, 3)), rtol=0.05, atol=0.05)
     assert blur.std((2, 3)).max() < images.std((2, 3)).min() / 5
+
+
+@pytest.mark.parametrize(
+    "activation", [nn.ELU(0.5), nn.LeakyReLU(0.1), nn.Sigmoid(), nn.Tanh(), nn.Softplus(2)]
+)
+def test_deep_lift_of_other_activations_is_captums(activation, images):
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 6, 5, stride=2), nn.BatchNorm2d(6), activation, nn.Conv2d(6, 6, 3),
+        type(activation)(), nn.AvgPool2d(4), nn.Flatten(), nn.LazyLinear(4),
+    ).double().eval()  # fmt: skip
+    network(images)
+    model = Classifier(network, tuple("abcd"), "none", 64).double()
+    expected = captums_deep_lift(network, model, images, "black")
+    close(explained(DeepLift(), model, images), expected)
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        (nn.ReLU6(), lambda x: x.clamp(0, 6)),
+        (nn.Hardtanh(-1, 2), lambda x: x.clamp(-1, 2)),
+        (nn.SiLU(), lambda x: x * x.sigmoid()),
+        (nn.Hardswish(), lambda x: x * (x + 3).clamp(0, 6) / 6),
+        (nn.GELU(), lambda x: x * (1 + torch.erf(x / 2**0.5)) / 2),
+    ],
+)
+def test_deep_lift_of_an_activation_is_the_share_of_its_difference(activation, function):
+    """One weight for each pixel: ``f(x) - f(r)`` is all its own, also where ``x`` is ``r``."""
+    network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), activation, nn.Flatten())
+    network[0].weight.data[:] = 2
+    model = Classifier(network.eval(), tuple("abcd"), "none", 2).double()
+    x = torch.tensor([[[[-4.0, -0.25], [0, 5]]]]).double()
+    maps = DeepLift(baseline="zero").explain(model, x, torch.arange(4), [0])
+    expected = torch.diag(function(2 * x).flatten() - function(torch.zeros(4).double()))
+    torch.testing.assert_close(maps.reshape(4, 4), expected)

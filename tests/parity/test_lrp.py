@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import pytest
@@ -22,7 +23,7 @@ from shamsul.explain import lrp, lrp_rules
 from shamsul.explain.lrp_propagation import Composite, LayerwiseRelevance
 from shamsul.model.canonise import canonised
 from shamsul.model.classifier import Classifier
-from shamsul.model.layers import Gated, Residual, SelfGated
+from shamsul.model.layers import Gated, SelfGated
 from tests.networks import classifier, network
 
 LINEAR = (nn.Conv2d, nn.Linear)
@@ -139,20 +140,24 @@ def canonised_for_zennit(net):
     """Where ours hands on ``G = R / x`` its gradients are ``R``: so are those of gates and sums."""
 
     def gated(x, gate):
-        return x + (x * gate(x) - x).detach()
+        return x + (x * gate - x).detach()
 
-    def residual(x, block, total):
-        return block.last(total(torch.stack([block.branch(x), block.shortcut(x)], -1)))
-
-    net = canonised(net)
+    net = canonised(net, images())
     for module in list(net.modules()):
         if isinstance(module, SelfGated):
-            module.forward = partial(gated, gate=torch.sigmoid)
+            module.forward = partial(lambda x, gate: gated(x, gate(x)), gate=module.gate)
         if isinstance(module, Gated):
-            module.forward = partial(gated, gate=module.gate)
-        if isinstance(module, Residual):
-            module.total = Sum()
-            module.forward = partial(residual, block=module, total=module.total)
+            module.forward = gated
+    net.graph = copy.deepcopy(net.graph)
+    for node in list(net.graph.nodes):
+        if node.meta.get("name") == "add":
+            net.add_submodule(f"{node.name}_total", Sum())
+            with net.graph.inserting_before(node):
+                both = net.graph.call_function(torch.stack, (list(node.args), -1))
+                total = net.graph.call_module(f"{node.name}_total", (both,))
+            node.replace_all_uses_with(total)
+            net.graph.erase_node(node)
+    net.recompile()
     return net
 
 
@@ -173,7 +178,7 @@ def test_large_networks(name, rule):
     explainer, peer = RULES[rule]
     maps = explainer.explain(model_of(net), images(), torch.tensor([2]), [0, 0])
     canonizers = [ResNetCanonizer()] if name == "resnet50" else [SequentialMergeBatchNorm()]
-    canonical = canonised(net) if name == "densenet121" else net
+    canonical = canonised(net, images()) if name == "densenet121" else net
     check(maps[:, 0], by_zennit(canonical, peer, 2, canonizers), rtol=1e-3)
 
 
@@ -183,7 +188,9 @@ def check_lrp_0(name):
 
     x = images().requires_grad_()
     gates = [module for module in net.modules() if isinstance(module, nn.SiLU)]
-    (gradient,) = torch.autograd.grad((canonised(net) if gates else net)(x)[:, 3].sum(), x)
+    (gradient,) = torch.autograd.grad(
+        (canonised(net, images()) if gates else net)(x)[:, 3].sum(), x
+    )
     check(maps, (x * gradient).detach().sum(1), rtol=1e-9)
 
     tiny = lrp.LrpEpsilon(epsilon=1e-13)

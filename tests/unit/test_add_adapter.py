@@ -165,7 +165,7 @@ def test_the_new_keys_are_in_the_schema_and_in_the_page_of_keys(experiment):
 
 def test_a_missing_folder_is_told_before_any_job(experiment):
     experiment.configuration["data"]["sources"][0]["images"] = "elsewhere"
-    done = experiment.snakemake("--dry-run", check=False)
+    done = experiment.dry_run(check=False)
     experiment.configuration["data"]["sources"][0]["images"] = "train"
     assert done.returncode
     assert "data source train: data/elsewhere does not exist" in done.stdout + done.stderr

@@ -33,6 +33,7 @@ from shamsul.results import open_run
 from shamsul.storage.heatmaps import Heatmaps, write_heatmaps
 from shamsul.storage.images import Images
 from shamsul.storage.tables import write_table
+from tests.methods import ATTENTION
 from tests.networks import classifier, network
 
 SIZE = 64
@@ -76,7 +77,7 @@ def test_type_checkers_see_the_public_names(tmp_path):
         "    reveal_type(open_run('x').tables)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--follow-imports=silent", str(program)],
+        [sys.executable, "-m", "mypy", str(program)],
         capture_output=True, text=True, cwd=PROJECT,
     )  # fmt: skip
     told = [line for line in done.stdout.splitlines() if "Revealed" in line]
@@ -120,6 +121,9 @@ def test_every_method_explains_or_says_what_it_lacks(radiographs, name):
     if required or name == "mean_mask" or cls().train_inputs:
         with pytest.raises(InputError, match=f"^{name}: "):
             shamsul.explain(model, radiographs, name, **required)
+    elif name in ATTENTION:
+        with pytest.raises(InputError, match=f"{name} cannot explain densenet_small: .*attention"):
+            shamsul.explain(model, radiographs, name)
     elif cls.cost != "sampling":
         made = shamsul.explain(model, radiographs, name, classes=["b"])
         assert made.shape[:2] == (2, 1) and np.isfinite(made).all()

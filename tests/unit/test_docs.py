@@ -216,7 +216,8 @@ def test_commands_run(block, clone):
 @pytest.mark.workflow
 @pytest.mark.parametrize("block", documents.of("sh", "dry-run"), ids=str)
 def test_commands_of_long_jobs_plan_them(block, clone):
-    documents.run(documents.dry(block.code), clone)
+    for command in documents.planned(block.code):
+        documents.plan(command, clone)
 
 
 @pytest.mark.workflow

@@ -64,6 +64,18 @@ def test_a_test_is_marked_by_its_folder_and_by_what_it_asks_for(place, asks_for,
     assert given == marks
 
 
+def test_folders_with_the_longest_files_start_first():
+    tests = PROJECT / "tests"
+    places = ["unit/test_a.py", "parity/test_b.py", "workflow/test_d.py", "workflow/test_c.py"]
+    items = [
+        types.SimpleNamespace(path=tests / place, add_marker=lambda mark: None) for place in places
+    ]
+    conftest.pytest_collection_modifyitems(items)
+    names = [item.path.stem.removeprefix("test_") for item in items]
+    assert names == ["d", "c", "b", "a"]
+    assert {file.parent.name for file in tests.rglob("test_*.py")} == set(conftest.FIRST)
+
+
 def steps(file):
     jobs = yaml.safe_load(file.read_text())["jobs"].values()
     return [step["run"] for job in jobs for step in job["steps"] if "run" in step]

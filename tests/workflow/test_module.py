@@ -23,6 +23,8 @@ FEW = SMALL | {
     },
 }
 """The small experiment with the methods that are quick: what is of one method stays the same."""
+UNPROBED = {"probe": {"images": 0}}
+"""To probe is half of the time; `make test-all` does."""
 OF_ALL_METHODS = ("tables/", "agreement/", "pxap.parquet")
 
 OUTER = """
@@ -42,13 +44,13 @@ rule all:
 """
 
 
-@pytest.fixture
-def outer(tmp_path):
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.long)], ids="probed={}".format)
+def outer(request, tmp_path):
     """A folder of another workflow, whose name has a blank."""
     folder = tmp_path / "another workflow"
     folder.mkdir()
     (folder / "Snakefile").write_text(OUTER.format(snakefile=PROJECT / "Snakefile"))
-    (folder / "outer.yaml").write_text(yaml.safe_dump(FEW))
+    (folder / "outer.yaml").write_text(yaml.safe_dump(FEW if request.param else FEW | UNPROBED))
     return folder
 
 

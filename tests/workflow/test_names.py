@@ -100,7 +100,7 @@ def test_what_is_exported_has_the_names(named, tmp_path):
 
 def test_shamsul_in_a_folder_with_braces_is_refused_in_one_line(finished, tmp_path):
     (tmp_path / "{my}").mkdir()
-    done = Experiment(tmp_path / "{my}", finished.configuration).snakemake("-n", check=False)
+    done = Experiment(tmp_path / "{my}", finished.configuration).dry_run(check=False)
     told = done.stdout + done.stderr
     (line,) = [line for line in told.splitlines() if "move shamsul to a folder" in line]
     assert done.returncode and "{my}: Snakemake reads braces" in line

@@ -13,7 +13,7 @@ ASK_THE_NETWORK = {"train", "predict", "perturb", "probe", "grad_cam", "lime"}
 
 def requests(experiment, *options):
     """Resources of a job of each rule, and of each method's heatmaps."""
-    done = experiment.snakemake("--dry-run", "--quiet", "host", *options)
+    done = experiment.dry_run("--quiet", "host", *options)
     found = {}
     for rule, details in re.findall(
         r"^(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", done.stdout, re.M
