@@ -144,7 +144,8 @@ class _Part:
         known = ~np.isnan(labels) & ~np.isnan(logits)
         self.label = np.where(known, labels, np.nan)
         self.probability = np.where(known, expit(logits), np.nan)
-        self.loss = np.logaddexp(0, -logits * (2 * self.label - 1))
+        margin = np.where(known, logits * (2 * labels - 1), 0.0)
+        self.loss = np.where(known, np.logaddexp(0, -margin), np.nan)
         self.patients = patients
         self.groups = {name: [number] for number, name in enumerate(classes)}
         self.groups[POOLED] = list(range(len(classes)))
@@ -170,7 +171,7 @@ class _Part:
                 (np.zeros(1), np.ones(1)),
                 settings,
             )
-            drawn = np.sqrt(2 / np.pi * np.nansum(variance * own, axis=(1, 2))).sum()
+            drawn = sum(math.sqrt(2 / math.pi * math.fsum(_known(variance * b))) for b in own)
             present = int((counts > 0).sum())
             single = len(columns) == 1 or scaling != "class"
             yield {
@@ -193,7 +194,10 @@ class _Part:
         """Yield a row of `BIN_COLUMNS` for each bin with a prediction."""
         for name, columns in self.groups.items():
             patients = np.repeat(self.patients, len(columns))
-            label, probability = self.label[:, columns].ravel(), self.probability[:, columns].ravel()
+            label, probability = (
+                self.label[:, columns].ravel(),
+                self.probability[:, columns].ravel(),
+            )
             place = self.bin[:, columns].ravel()
             for number in np.unique(place[place >= 0]):
                 inside = place == number
@@ -222,7 +226,7 @@ def _total(values: Array, patients: NDArray[np.object_]) -> tuple[Array, Array]:
 
 
 def _error(totals: Array) -> Array:
-    """Return the calibration error of sums of each bin, and the number of labels: see `interval`."""
+    """Return the calibration error of the sums of each bin and the number of labels."""
     above, count = np.abs(totals[:, :-1]).sum(axis=1), totals[:, -1]
     return np.divide(above, count, out=np.full_like(above, np.nan), where=count > 0)
 
