@@ -11,6 +11,7 @@ from shamsul.geometry import Frame, to_model, to_original
 
 GEOMETRIES = ["stretch", "pad", "crop"]
 sides = st.integers(20, 300)
+model_sides = st.integers(32, 128)
 
 
 @given(
