@@ -22,6 +22,7 @@ from shamsul.model.networks.torchvision import Torchvision
 from shamsul.model.settings import Model
 from shamsul.model.spec import Outputs, Presentation, Spec
 from shamsul.settings import unknown
+from shamsul.size import Size, pair, written
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +30,14 @@ PRETRAINED = "pretrained"
 """Value of `model.checkpoint` that takes the trained weights which come with the network."""
 
 
-def untrained(model: Model, classes: Sequence[str], size: int, seed: int) -> Classifier:
+def untrained(model: Model, classes: Sequence[str], size: int | Size, seed: int) -> Classifier:
     """Make the classifier that a training starts with.
 
     Parameters
     ----------
     model : settings of the network; the outputs are the classes'.
     classes : names of the C classes.
-    size : side S of the images in pixels.
+    size : height and width of the images in pixels, or the side of a square.
     seed : seed of what is drawn: all weights, or the head's.
 
     Raises
@@ -49,7 +50,7 @@ def untrained(model: Model, classes: Sequence[str], size: int, seed: int) -> Cla
     spec = Spec(
         network=model.network,
         classes=tuple(classes),
-        size=size,
+        size=pair(size),
         presentation=presentation,
         outputs=Outputs.of(tuple(classes)),
         options=source.options(name, model.options),
@@ -69,14 +70,14 @@ def untrained(model: Model, classes: Sequence[str], size: int, seed: int) -> Cla
     return Classifier(complete(network, spec), spec)
 
 
-def import_checkpoint(model: Model, classes: Sequence[str], size: int) -> Classifier:
+def import_checkpoint(model: Model, classes: Sequence[str], size: int | Size) -> Classifier:
     """Make the classifier of `model.checkpoint`, which was trained elsewhere or by another run.
 
     Parameters
     ----------
     model : settings of the network, with its checkpoint.
     classes : names of the C classes of the run.
-    size : side S of the images in pixels.
+    size : height and width of the images in pixels, or the side of a square.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def import_checkpoint(model: Model, classes: Sequence[str], size: int) -> Classi
     spec = Spec(
         network=model.network,
         classes=tuple(classes),
-        size=size,
+        size=pair(size),
         presentation=presentation,
         outputs=mapping(model, names, found.outputs, classes),
         head=found.head,
@@ -114,7 +115,9 @@ def import_checkpoint(model: Model, classes: Sequence[str], size: int) -> Classi
     return Classifier(complete(network, spec), spec)
 
 
-def of_network(network: nn.Module, model: Model, classes: Sequence[str], size: int) -> Classifier:
+def of_network(
+    network: nn.Module, model: Model, classes: Sequence[str], size: int | Size
+) -> Classifier:
     """Make the classifier of a network in memory; images are shown as ImageNet's unless
     `model.input` says otherwise.
 
@@ -128,7 +131,7 @@ def of_network(network: nn.Module, model: Model, classes: Sequence[str], size: i
     spec = Spec(
         network=model.network,
         classes=tuple(classes),
-        size=size,
+        size=pair(size),
         presentation=shown,
         outputs=mapping(model, names, len(names), classes),
     )
@@ -142,12 +145,12 @@ def _fitted(
     trained: dict[str, Tensor] | None,
     outputs: int,
     presentation: Presentation | None,
-    size: int,
+    size: int | Size,
 ) -> tuple[nn.Module, Fit]:
     """Return a network of the architecture, and the fit of the checkpoint's weights to it."""
     channels = presentation.channels if presentation else 3
     with seeded(0):
-        network = source.build(Wanted(name, outputs, channels, size, model.options))
+        network = source.build(Wanted(name, outputs, channels, pair(size), model.options))
     if trained is not None:
         place = f"{model.network} (pretrained)"
         found = matched(network, trained, place, model.head_activation)
@@ -293,14 +296,14 @@ def _columns(name: str, wanted: str | tuple[str, ...], names: Sequence[str]) -> 
 
 
 def _of_ours(
-    model: Model, content: Mapping[str, Any], classes: Sequence[str], size: int
+    model: Model, content: Mapping[str, Any], classes: Sequence[str], size: int | Size
 ) -> Classifier:
     """Return the classifier of a checkpoint of ours, once it is sure that it is the same thing."""
     assert model.checkpoint is not None
     classifier = from_content(model.checkpoint, content)
     _same(model.checkpoint, "model.network", classifier.spec.network, model.network)
     _same(model.checkpoint, "classes", list(classifier.classes), list(classes))
-    _same(model.checkpoint, "data.size", classifier.size, size)
+    _same(model.checkpoint, "data.size", written(classifier.size), written(pair(size)))
     return classifier
 
 

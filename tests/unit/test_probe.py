@@ -44,7 +44,14 @@ from shamsul.probe.randomisation import RANDOMISATION
 from shamsul.probe.road import Imputer
 from shamsul.probe.robustness import ROBUSTNESS
 from shamsul.probe.settings import Probe
-from shamsul.probe.similarity import CLASS_SPECIFICITY, complexity, spearman
+from shamsul.probe.similarity import (
+    CLASS_SPECIFICITY,
+    SHAPE,
+    complexity,
+    effective_complexity,
+    sparseness,
+    spearman,
+)
 from shamsul.probe.table import COLUMNS, chosen, most_probable, probe
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
@@ -199,9 +206,11 @@ def test_infidelity_by_hand():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(8, 60), st.integers(0, 1000))
-def test_squares_are_squares_within_the_image(side, seed):
-    for square in faithfulness.squares(5, side, np.random.default_rng(seed)):
+@given(st.integers(8, 60), st.integers(0, 30), st.booleans(), st.integers(0, 1000))
+def test_squares_are_squares_within_the_image(side, more, lying, seed):
+    size = (side, side + more) if lying else (side + more, side)
+    for square in faithfulness.squares(5, size, np.random.default_rng(seed)):
+        assert square.shape == size
         rows, columns = np.flatnonzero(square.any(1)), np.flatnonzero(square.any(0))
         assert len(rows) == len(columns) and square.sum() == len(rows) ** 2
         assert side / 8 - 0.5 <= len(rows) <= side / 2 + 0.5
@@ -231,15 +240,15 @@ def test_a_slope_is_imputed_as_it_was():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 12), st.integers(0, 10_000), st.floats(0, 0.98))
-def test_missing_pixels_solve_the_equations_of_the_paper(side, seed, share):
-    generator = np.random.default_rng(seed)
-    image, hidden = generator.random((side, side)), generator.random((side, side)) < share
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 10_000), st.floats(0, 0.98))
+def test_missing_pixels_solve_the_equations_of_the_paper(height, width, seed, share):
+    generator, size = np.random.default_rng(seed), (height, width)
+    image, hidden = generator.random(size), generator.random(size) < share
     if hidden.all():
         return
     # One equation for each pixel, written out: itself, or the weighted mean of its neighbours.
-    places = list(np.ndindex(side, side))
-    system, right = np.eye(side**2), image.ravel().copy()
+    places = list(np.ndindex(size))
+    system, right = np.eye(height * width), image.ravel().copy()
     for row, (y, x) in enumerate(places):
         if not hidden[y, x]:
             continue
@@ -251,8 +260,8 @@ def test_missing_pixels_solve_the_equations_of_the_paper(side, seed, share):
         }
         for column, weight in weights.items():
             system[row, column] = -weight / sum(weights.values())
-    expected = np.linalg.solve(system, right).reshape(side, side)
-    np.testing.assert_allclose(Imputer(side)(image, hidden), expected, atol=1e-9)
+    expected = np.linalg.solve(system, right).reshape(size)
+    np.testing.assert_allclose(Imputer(size)(image, hidden), expected, atol=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
@@ -682,7 +691,8 @@ def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry):
 
 def test_methods_that_do_not_ask_the_model_are_not_asked_again(textured):
     table = probe(Textures(), textured, given_maps(quadrant_maps(), textured), Random(), FEW, 1)
-    assert set(table["metric"]) == {"deletion", "insertion", "road", "infidelity", "random_logit"}
+    own_metrics = {"sparseness", "effective_complexity", "random_logit"}
+    assert set(table["metric"]) == {"deletion", "insertion", "road", "infidelity", *own_metrics}
 
 
 def test_shared_predictions_become_the_methods_own():
@@ -748,6 +758,31 @@ def test_the_script_writes_what_was_measured(tmp_path):
     )
 
 
+def test_sparseness_is_the_mean_difference_of_two_cells_over_twice_the_mean(rng):
+    """Gini's own definition, over all pairs; Quantus sums ranks of the same values."""
+    heatmap = rng.standard_normal((5, 7))
+    values = np.abs(heatmap).ravel()
+    pairs = np.abs(values[:, None] - values).mean()
+    assert sparseness(heatmap) == pytest.approx(pairs / (2 * values.mean()), rel=1e-12)
+    ordered, ranks = np.sort(values + 1e-7), np.arange(1, 36)
+    of_quantus = ((2 * ranks - 36) * ordered).sum() / (35 * ordered.sum())
+    assert sparseness(heatmap) == pytest.approx(of_quantus, abs=1e-6)
+    assert sparseness(3 * heatmap) == pytest.approx(sparseness(heatmap))
+
+
+def test_sparseness_and_effective_complexity_of_plain_maps():
+    alone = np.zeros((4, 5))
+    alone[1, 2] = -3
+    assert sparseness(alone) == pytest.approx(1 - 1 / 20) and effective_complexity(alone) == 1 / 20
+    for level in (0.0, 2.0):
+        same = np.full((4, 5), level)
+        assert sparseness(same) == pytest.approx(0) and effective_complexity(same) == (level > 0)
+    alone[0, :2] = 1e-5 * 3, 1.1e-5 * 3  # The first is negligible, as Quantus has it for max 1.
+    assert effective_complexity(alone) == 2 / 20
+    alone[0, 0] = np.nan
+    assert np.isnan(sparseness(alone)) and np.isnan(effective_complexity(alone))
+
+
 def test_every_metric_that_is_declared_as_asking_the_model_again_is_measured():
-    shared = {**ROBUSTNESS, **RANDOMISATION, **CLASS_SPECIFICITY, **SQUARES}
+    shared = {**ROBUSTNESS, **RANDOMISATION, **CLASS_SPECIFICITY, **SHAPE, **SQUARES}
     assert {*shared, "deletion", "insertion", "road"} == set(of_group(*PROBED))

@@ -15,6 +15,7 @@ from shamsul.model.networks.names import SOURCES, parted
 from shamsul.model.networks.source import Source, Wanted
 from shamsul.model.outputs import mapped
 from shamsul.model.spec import Spec
+from shamsul.size import told
 
 
 def source_of(network: str) -> tuple[Source, str]:
@@ -32,7 +33,7 @@ def source_of(network: str) -> tuple[Source, str]:
 
 
 def build(spec: Spec, seed: int) -> nn.Module:
-    """Build the network of a specification with random weights: (N, K, S, S) -> (N, M).
+    """Build the network of a specification with random weights: (N, K, H, W) -> (N, M).
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def build(spec: Spec, seed: int) -> nn.Module:
 
 
 def complete(network: nn.Module, spec: Spec) -> nn.Module:
-    """Return a network with its outputs mapped to the classes: (N, K, S, S) -> (N, C).
+    """Return a network with its outputs mapped to the classes: (N, K, H, W) -> (N, C).
 
     Raises
     ------
@@ -71,7 +72,7 @@ def complete(network: nn.Module, spec: Spec) -> nn.Module:
 def _check_outputs(network: nn.Module, spec: Spec) -> None:
     channels, size = spec.presentation.channels, spec.size
     example = next(network.parameters(), torch.zeros(()))
-    images = torch.zeros(3, channels, size, size, device=example.device)
+    images = torch.zeros(3, channels, *size, device=example.device)
     try:
         # Of two numbers, since some networks are made for one.
         network(images)
@@ -80,7 +81,7 @@ def _check_outputs(network: nn.Module, spec: Spec) -> None:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"model.network: {spec.network} cannot see images of {channels} channels and "
-            f"{size} x {size} pixels ({reason}); set model.input and data.size to what it was "
+            f"{told(size)} pixels ({reason}); set model.input and data.size to what it was "
             "made for"
         ) from None
     shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__

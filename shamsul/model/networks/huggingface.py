@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from shamsul.errors import InputError
 from shamsul.model.networks.source import Source, Wanted
 from shamsul.model.spec import Presentation
+from shamsul.size import written
 
 
 class Logits(nn.Module):
@@ -22,7 +23,7 @@ class Logits(nn.Module):
         self.model = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits: (N, K, S, S) -> (N, M)."""
+        """Return the logits: (N, K, H, W) -> (N, M)."""
         logits: Tensor = self.model(pixel_values=images).logits
         return logits
 
@@ -50,7 +51,7 @@ class HuggingFace(Source):
             config.num_labels = wanted.outputs
             config.num_channels = wanted.channels
             if hasattr(config, "image_size"):
-                config.image_size = wanted.size
+                config.image_size = written(wanted.size)
             network = AutoModelForImageClassification.from_config(config)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
