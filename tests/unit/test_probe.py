@@ -583,7 +583,7 @@ calls = []
 def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_path):
     model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
     other = classifier("resnet18", SIZE)
-    other.classes = tuple("dcba")
+    other.spec = other.spec.model_copy(update={"classes": tuple("dcba")})
     checkpoint.save(other, tmp_path / "c.pt", {})
     few = Probe(images=2, reexplained_images=2, classes=1, metrics=("max_sensitivity",), noisy=1)
     most = most_probable(model, shard.image, list("abcd"), 1)
@@ -604,7 +604,7 @@ def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_
 
 def test_faithfulness_asks_the_network_that_the_map_explains(tmp_path, monkeypatch):
     run, other = Linear(), classifier("densenet_small", SIZE)
-    other.classes = tuple("dcba")
+    other.spec = other.spec.model_copy(update={"classes": tuple("dcba")})
     checkpoint.save(other, tmp_path / "c.pt", {})
     shard = images(grey(count=2))
     maps = np.random.default_rng(2).random((2, 4, SIZE, SIZE))
