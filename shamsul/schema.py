@@ -196,6 +196,8 @@ def _type(field: JsonSchema) -> str:
             return f"list of {len(items)} of {_type(first)}"
         case {"type": "array", "items": items}:
             return f"list of {_type(items)}"
+        case {"type": "object", "additionalProperties": True}:
+            return "mapping"
         case {"type": "object", "additionalProperties": values}:
             keys = f" by {_type(names)}" if (names := field.get("propertyNames")) else ""
             return f"mapping{keys} to {_type(values)}"
