@@ -194,6 +194,8 @@ def _type(field: JsonSchema) -> str:
             return "list, see below"
         case {"type": "array", "items": items}:
             return f"list of {_type(items)}"
+        case {"type": "object", "additionalProperties": True}:
+            return "mapping"
         case {"type": "object", "additionalProperties": values}:
             keys = f" by {_type(names)}" if (names := field.get("propertyNames")) else ""
             return f"mapping{keys} to {_type(values)}"

@@ -70,7 +70,8 @@ def untrained(model: Model, classes: Sequence[str], size: int, seed: int) -> Cla
 
 
 def import_checkpoint(model: Model, classes: Sequence[str], size: int) -> Classifier:
-    """Make the classifier of `model.checkpoint`, which was trained elsewhere or by another run.
+    """Make the classifier of `model.checkpoint`, which was trained elsewhere or by another run, or
+    of all of `model.checkpoints`.
 
     Parameters
     ----------
@@ -84,6 +85,8 @@ def import_checkpoint(model: Model, classes: Sequence[str], size: int) -> Classi
         The file is unreadable or holds another network; an output of a class is not known; or the
         way that images are shown to the network is.
     """
+    if model.checkpoints is not None:
+        return _ensemble(model, model.checkpoints, classes, size)
     assert model.checkpoint is not None
     if model.checkpoint != PRETRAINED:
         content = weights.read(model.checkpoint)
@@ -111,6 +114,39 @@ def import_checkpoint(model: Model, classes: Sequence[str], size: int) -> Classi
     )
     network = build(spec, seed=0)
     _load(network, found, source)
+    return Classifier(complete(network, spec), spec)
+
+
+def _ensemble(model: Model, paths: Sequence[str], classes: Sequence[str], size: int) -> Classifier:
+    """Make the classifier of several checkpoints, whose outputs are averaged.
+
+    Raises
+    ------
+    InputError
+        They are not of one kind.
+    """
+    alone = [model.model_copy(update={"checkpoint": path, "checkpoints": None}) for path in paths]
+    found = [import_checkpoint(member, classes, size) for member in alone]
+    first = found[0].spec
+    for path, member in zip(paths, found, strict=True):
+        for key in Spec.model_fields:
+            if getattr(member.spec, key) != getattr(first, key):
+                raise InputError(
+                    f"model.checkpoints: {path} differs in its {key} from {paths[0]}; average "
+                    "networks of one kind alone"
+                )
+    if first.members > 1:
+        raise InputError(f"model.checkpoints: {paths[0]} is an ensemble; list its members")
+    spec = first.model_copy(update={"members": len(found), "average": model.average})
+    network = build(spec, seed=0)
+    states = [member.inner.state_dict() for member in found]
+    network.load_state_dict(
+        {
+            f"members.{n}.{key}": tensor
+            for n, state in enumerate(states)
+            for key, tensor in state.items()
+        }
+    )
     return Classifier(complete(network, spec), spec)
 
 
