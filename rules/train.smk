@@ -1,6 +1,6 @@
 """Classifier, trained here or given, with its predictions and its performance."""
 
-if CONFIG.model.checkpoint is None:
+if not CONFIG.model.trained:
 
     use rule model_job as train with:
         """Train the classifier, from the last epoch if a training was interrupted."""

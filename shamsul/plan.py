@@ -112,7 +112,7 @@ def jobs(experiment: Experiment) -> dict[str, int]:
     config, methods = experiment.config, experiment.methods
     shards = config.data.shards
     explained = sum(shards[split] for split in EXPLAINED)
-    trains = config.model.checkpoint is None
+    trains = not config.model.trained
     found = Counter(
         phantom=sum(isinstance(source, PhantomSource) for source in config.data.sources),
         images=sum(shards[split] for split in SPLITS) if trains else explained,

@@ -154,8 +154,8 @@ def summary(experiment: Experiment) -> list[tuple[str, str]]:
     config = experiment.config
     classes, explained = config.classes, config.explain.classes or config.classes
     told = f"{config.model.network} at {size_told(config.data.size)}, "
-    if config.model.checkpoint:
-        told += f"weights of {config.model.checkpoint}"
+    if config.model.trained:
+        told += f"weights of {', '.join(config.model.trained)}"
     else:
         told += f"{config.model.weights} weights, {config.train.epochs} epochs of training"
     return [

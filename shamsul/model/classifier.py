@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shamsul.errors import InputError
+from shamsul.model.ensemble import Ensemble
 from shamsul.model.outputs import Mapped, mapped
 from shamsul.model.spec import Spec
 from shamsul.model.structure import Structure
@@ -103,12 +104,30 @@ class Classifier(nn.Module):
 
     @property
     def structure(self) -> Structure:
-        """Return what is known of the network's inside, which is found where it is not known."""
+        """Return what is known of the network's inside, which is found where it is not known. Of an
+        ensemble it is what is known of each member.
+        """
         if self._structure is None:
             from shamsul.model.examine import examine
 
-            self._structure = examine(self)
+            self._structure = examine(self.members[0])
         return self._structure
+
+    @property
+    def members(self) -> tuple[Classifier, ...]:
+        """Return the classifiers whose outputs are averaged: the classifier itself for one."""
+        if not isinstance(self.inner, Ensemble):
+            return (self,)
+        spec = self.spec.model_copy(update={"members": 1})
+        plain, outputs = spec.outputs.plain, spec.outputs
+        found = [
+            Classifier(
+                network if plain else Mapped(network, outputs),
+                spec, self.batch_size, self._structure,
+            )
+            for network in self.inner.members
+        ]  # fmt: skip
+        return tuple(member.to(self.device) for member in found)
 
     @property
     def device(self) -> torch.device:

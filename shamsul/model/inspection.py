@@ -57,9 +57,9 @@ def structure(model: Model, classes: Sequence[str], size: Size, folder: Path) ->
     bare = Model(network=model.network, weights=model.weights)
     if model == bare and model.network in SHORT:
         return known()[model.network]
-    if model.checkpoint and Path(model.checkpoint).suffix == ".pt":
+    if model.trained and Path(model.trained[0]).suffix == ".pt":
         try:
-            return describe(model.checkpoint).structure
+            return describe(model.trained[0]).structure
         except InputError:
             pass  # It was made elsewhere.
     return inspect(model, classes, size, folder).structure
@@ -156,8 +156,8 @@ def given_files(model: Model) -> list[Path]:
     if source == "huggingface":
         patterns = ("*.json", "*.safetensors", "pytorch_model*.bin")
         found += sorted(file for pattern in patterns for file in Path(name).glob(pattern))
-    for weights in (model.checkpoint, model.weights if model.checkpoint is None else None):
-        if weights not in (None, "imagenet", "random", "pretrained"):
+    for weights in model.trained or (model.weights,):
+        if weights not in ("imagenet", "random", "pretrained"):
             path = Path(weights)
             found += sorted(p for p in path.glob("*") if p.is_file()) if path.is_dir() else [path]
     return found

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from shamsul.errors import InputError
+from shamsul.model.ensemble import Ensemble
 from shamsul.model.networks.layers import head_name
 
 
@@ -16,11 +17,16 @@ def blocks(network: nn.Module) -> list[str]:
     """Return the names of the parts that a network is made of, from the input to the output.
 
     They are the children that hold weights. A child with more than half of the network's tensors is
-    divided into its own children.
+    divided into its own children. Of an ensemble they are each part of all members in turn.
     """
     half = len(network.state_dict()) / 2
 
     def parts(module: nn.Module, name: str) -> Iterator[str]:
+        if isinstance(module, Ensemble):
+            for own in blocks(module.members[0]):
+                for number in range(len(module.members)):
+                    yield f"{name}.members.{number}.{own}".lstrip(".")
+            return
         for key, child in module.named_children():
             place, size = f"{name}.{key}".lstrip("."), len(child.state_dict())
             if size > half and any(child.children()):

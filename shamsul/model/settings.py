@@ -16,7 +16,7 @@ from pydantic import (
 
 from shamsul.errors import InputError
 from shamsul.model.networks.names import parted
-from shamsul.model.spec import Activation, Join, Kind
+from shamsul.model.spec import Activation, Average, Join, Kind
 from shamsul.settings import Fraction, Section
 
 
@@ -70,6 +70,23 @@ class Model(Section):
     checkpoint: str | None = None
     """Trained weights to use instead of training: the path of a file, or `pretrained`, which takes
     those that come with the network."""
+    checkpoints: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    """Files of trained weights of several networks of this architecture, which together are the
+    classifier; in place of `checkpoint`."""
+    average: Average = "probabilities"
+    """Quantity of these networks that is averaged: probabilities, as CheXpert's authors did, or
+    logits."""
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Return the trained weights that are used, none where the run trains its own."""
+        return self.checkpoints or ((self.checkpoint,) if self.checkpoint is not None else ())
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Model:
+        if self.checkpoint is not None and self.checkpoints is not None:
+            raise ValueError("checkpoint and checkpoints are both given; leave out one of them")
+        return self
 
     @field_validator("network")
     @classmethod

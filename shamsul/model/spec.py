@@ -27,6 +27,8 @@ ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "leaky_relu", "elu")
 
 Kind = Literal["logits", "probabilities"]
 """Meaning of a network's outputs; probabilities are between 0 and 1."""
+Average = Literal["probabilities", "logits"]
+"""Quantity of the members of an ensemble that is averaged."""
 Join = Literal["max", "mean"]
 """Way to make one output of several."""
 Activation = Literal[ACTIVATIONS]  # type: ignore[valid-type]
@@ -141,6 +143,10 @@ class Spec(Frozen):
     """Head that takes the place of the architecture's own."""
     options: dict[str, Any] = {}
     """Arguments of the function that builds the network."""
+    members: PositiveInt = 1
+    """Number of networks whose outputs are averaged."""
+    average: Average = "probabilities"
+    """Quantity that is averaged, where there are several."""
 
     @classmethod
     def plain(cls, network: str, classes: tuple[str, ...], size: int | Size) -> Spec:

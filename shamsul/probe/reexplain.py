@@ -62,7 +62,7 @@ def explained(
         asked = np.unique(classes[rows])
         images = model.normalise(greys[torch.from_numpy(rows)])
         indices = torch.from_numpy(asked).to(model.device)
-        maps = method.explain(model, images, indices, [seeds[row] for row in rows])
+        maps = method.averaged(model, images, indices, [seeds[row] for row in rows])
         places = torch.from_numpy(np.searchsorted(asked, classes[rows])).to(maps.device)
         return maps.detach()[torch.arange(len(rows))[:, None], places], None
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from shamsul.errors import InputError
+from shamsul.model.ensemble import Ensemble
 from shamsul.model.networks.layers import build_head
 from shamsul.model.networks.names import SOURCES, parted
 from shamsul.model.networks.source import Source, Wanted
@@ -38,7 +39,8 @@ def build(spec: Spec, seed: int) -> nn.Module:
     Parameters
     ----------
     spec : specification.
-    seed : seed of the weights; torch's own random state is left as it is.
+    seed : seed of the weights, of the first where several are averaged; torch's own random state is
+        left as it is.
 
     Raises
     ------
@@ -49,11 +51,16 @@ def build(spec: Spec, seed: int) -> nn.Module:
     wanted = Wanted(
         name, len(spec.outputs.names), spec.presentation.channels, spec.size, spec.options
     )
-    with seeded(seed):
-        network = source.build(wanted)
-        if spec.head is not None:
-            build_head(network, spec.head)
-    return network.eval()
+    members = []
+    for number in range(spec.members):
+        with seeded(seed + number):
+            network = source.build(wanted)
+            if spec.head is not None:
+                build_head(network, spec.head)
+        members.append(network.eval())
+    if spec.members == 1:
+        return members[0]
+    return Ensemble(members, spec.average, spec.outputs.kind).eval()
 
 
 def complete(network: nn.Module, spec: Spec) -> nn.Module:
