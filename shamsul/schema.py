@@ -193,7 +193,7 @@ def _type(field: JsonSchema) -> str:
         case {"type": "array", "items": {"oneOf": _}}:
             return "list, see below"
         case {"prefixItems": [first, *_] as items}:
-            return f"list of {len(items)} of {_type(first)}"
+            return f"list of {_type(first)}, {len(items)} of them"
         case {"type": "array", "items": items}:
             return f"list of {_type(items)}"
         case {"type": "object", "additionalProperties": True}:

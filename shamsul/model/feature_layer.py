@@ -148,7 +148,7 @@ def laid_out(
 
 
 def grid_of(
-    tokens: int, patches: tuple[int, int] | None, image: Sequence[int]
+    tokens: int, patches: tuple[int, int] | None, image: Sequence[int] = (1, 1)
 ) -> tuple[int, int] | None:
     """Return height and width of the grid that the last of some tokens form, None for no grid.
 

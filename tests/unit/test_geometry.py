@@ -11,12 +11,10 @@ from shamsul.geometry import Frame, to_model, to_original
 
 GEOMETRIES = ["stretch", "pad", "crop"]
 sides = st.integers(20, 300)
-model_sides = st.integers(32, 128)
+sizes = st.tuples(st.integers(32, 128), st.integers(32, 128))
 
 
-@given(
-    sides, sides, st.tuples(st.integers(32, 128), st.integers(32, 128)), st.sampled_from(GEOMETRIES)
-)
+@given(sides, sides, sizes, st.sampled_from(GEOMETRIES))
 def test_the_frame_holds_what_the_geometry_promises(height, width, size, geometry):
     frame = Frame.fit(height, width, size, geometry)
     top, left = frame.offset_y, frame.offset_x
@@ -55,9 +53,7 @@ def test_the_frame_survives_storage(size):
     assert frame.to_row()[:4] == (123, 77, *((64, 64) if size == 64 else size))
 
 
-@given(
-    sides, sides, st.tuples(st.integers(32, 128), st.integers(32, 128)), st.sampled_from(GEOMETRIES)
-)
+@given(sides, sides, sizes, st.sampled_from(GEOMETRIES))
 def test_a_radiograph_keeps_its_mean_where_all_of_it_is_seen(height, width, size, geometry):
     """To the model and back, each share of the radiograph's area counts as much as it did."""
     image = np.zeros((height, width), np.uint8)

@@ -675,13 +675,14 @@ def test_segmentations_are_probed_too(textured):
 
 
 @pytest.mark.parametrize("geometry", ["stretch", "pad", "crop"])
-def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry):
-    frame = Frame.fit(90, 60, SIZE, geometry)
+@pytest.mark.parametrize("size", [(SIZE, SIZE), (48, SIZE), (SIZE, 48)])
+def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry, size):
+    frame = Frame.fit(90, 60, size, geometry)
     at = (np.arange(48) + 0.5) / 48
     slope = np.add.outer(2 * at, at)  # A function of the place in the radiograph, 0 to 1.
     found = at_model(slope, frame, "radiograph")
-    y = ((np.arange(SIZE) + 0.5) - frame.offset_y) / (frame.scale_y * 90)
-    x = ((np.arange(SIZE) + 0.5) - frame.offset_x) / (frame.scale_x * 60)
+    y = ((np.arange(size[0]) + 0.5) - frame.offset_y) / (frame.scale_y * 90)
+    x = ((np.arange(size[1]) + 0.5) - frame.offset_x) / (frame.scale_x * 60)
     expected = np.add.outer(2 * y, x)
     inside = np.logical_and.outer((y > 0.05) & (y < 0.95), (x > 0.05) & (x < 0.95))
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-4)
