@@ -32,7 +32,7 @@ LIBRARIES = ("torch", "torchvision", "timm", "torchxrayvision", "transformers")
 
 
 class Inspection(Frozen):
-    """What is known of a run's classifier before it is trained or imported."""
+    """Findings about a run's classifier before it is trained or imported."""
 
     spec: Spec
     """Specification of the classifier."""
