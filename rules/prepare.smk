@@ -4,7 +4,7 @@ PHANTOMS = [s.name for s in CONFIG.data.sources if isinstance(s, PhantomSource)]
 # Images that no job needs are not brought to the model's frame: to train on, without training.
 PREPARED = [
     shard
-    for split in (SPLITS if CONFIG.model.checkpoint is None else EXPLAINED)
+    for split in (EXPLAINED if CONFIG.model.trained else SPLITS)
     for shard in SHARDS[split]
 ]
 # Classes that have masks: what is scored depends on them, and hardly ever changes.

@@ -46,7 +46,7 @@ def main(
     checkpoint : file of the classifier to write.
     history : table to write, a row for each epoch.
     """
-    classes, size, seed = tuple(settings["classes"]), settings["size"], settings["seed"]
+    classes, size, seed = tuple(settings["classes"]), tuple(settings["size"]), settings["seed"]
     model, train = Model.model_validate(settings["model"]), Train.model_validate(settings["train"])
     train_set = dataset.read(train_images, train_manifests, classes, size)
     tune_set = dataset.read(tune_images, tune_manifests, classes, size)

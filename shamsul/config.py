@@ -29,6 +29,7 @@ from shamsul.model.settings import (
 from shamsul.probe.settings import Probe
 from shamsul.report.settings import Report
 from shamsul.settings import SPLITS, Name, Section, explain_errors, modernise, unknown
+from shamsul.size import told
 
 
 class Compute(Section):
@@ -88,11 +89,14 @@ class Config(Section):
                 raise ValueError(f"evaluate.classes: {name!r} is not among explain.classes; add it")
         offered = {split for source in self.data.sources for split in source.splits}
         for split in SPLITS:
-            if split not in offered and (split != "train" or self.model.checkpoint is None):
+            if split not in offered and (split != "train" or not self.model.trained):
                 raise ValueError(f"data.sources: none has images of the {split} split")
-        if self.model.network == "vit_b_16" and self.data.size % 16:
-            raise ValueError(f"data.size: vit_b_16 needs a multiple of 16, not {self.data.size}")
-        untrained = self.model.checkpoint is None and self.model.weights == "imagenet"
+        height, width = self.data.size
+        if self.model.network == "vit_b_16" and height != width:
+            raise ValueError(f"data.size: vit_b_16 sees squares alone, not {told(self.data.size)}")
+        if self.model.network == "vit_b_16" and height % 16:
+            raise ValueError(f"data.size: vit_b_16 needs a multiple of 16, not {height}")
+        untrained = not self.model.trained and self.model.weights == "imagenet"
         if untrained and parted(self.model.network)[0] not in ("torchvision", "timm"):
             key = "weights" if "weights" in self.model.model_fields_set else "network"
             raise ValueError(
@@ -204,7 +208,7 @@ def check(config: Config, methods: Mapping[str, Method]) -> None:
             fault = unknown(name, config.scored_classes, "class")
             raise InputError(f"evaluate.chexlocalize.probability_cutoff: {fault}")
     for key, path in (
-        ("model.checkpoint", config.model.checkpoint),
+        *(("model.checkpoint", path) for path in config.model.trained),
         ("model.weights", config.model.weights),
     ):
         if path not in (None, "imagenet", "random", "pretrained") and not Path(path).exists():

@@ -20,7 +20,7 @@ READER = "{run}/phantom/phantom/CheXlocalize"
 SMALL = {
     "run": "small",
     "data": {
-        "size": 64,
+        "size": [96, 64],
         "sources": [
             {
                 "adapter": "phantom",

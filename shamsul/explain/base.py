@@ -25,6 +25,7 @@ from shamsul.explain.shard import Maps, Shard, image_seed
 from shamsul.job.progress import track
 from shamsul.model.batching import in_groups
 from shamsul.model.structure import Need
+from shamsul.size import at_a_time, told
 
 if TYPE_CHECKING:
     import torch
@@ -153,6 +154,13 @@ class Explainer(Method):
         drawn: tuple[Need, ...] = ("random_weights",) if self.network == "untrained" else ()
         return (*drawn, "gradients") if self.cost == "backward" else drawn
 
+    @property
+    def by_member(self) -> bool:
+        """Return whether the method looks inside of a network. It explains each member of an
+        ensemble then, and the maps are averaged; other methods explain the averaged output.
+        """
+        return bool({*self.needs} - {"gradients", "random_weights"})
+
     def check_files(self, made: Collection[Path] = ()) -> None:
         """Raise an InputError where a checkpoint is given and does not exist."""
         if self.checkpoint and not Path(self.checkpoint).is_file():
@@ -182,8 +190,8 @@ class Explainer(Method):
                 )
             if model.size != shard.model.size:
                 raise InputError(
-                    f"{self.checkpoint}: is for images of {model.size} x {model.size} pixels, the "
-                    f"run's are of {shard.model.size} x {shard.model.size}; choose a checkpoint of "
+                    f"{self.checkpoint}: is for images of {told(model.size)} pixels, the "
+                    f"run's are of {told(shard.model.size)}; choose a checkpoint of "
                     "the run's data.size"
                 )
         if reason := model.structure.refusal(self.needs):
@@ -208,6 +216,17 @@ class Explainer(Method):
         image, class and seed alone.
         """
         raise NotImplementedError
+
+    def explained(self, model: Classifier) -> tuple[Classifier, ...]:
+        """Return the classifiers whose maps are averaged: itself, or the members of an ensemble."""
+        return model.members if self.by_member else (model,)
+
+    def averaged(
+        self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
+    ) -> Tensor:
+        """Make the heatmaps of a classifier that may be an ensemble; see `by_member`, `explain`."""
+        parts = [self.explain(each, images, classes, seeds) for each in self.explained(model)]
+        return _mean(parts)
 
     def ready(self, shard: Shard) -> Explainer:
         """Return the method with what it takes from the shard besides its images: itself."""
@@ -235,17 +254,19 @@ class Explainer(Method):
         classes = torch.tensor([model.classes.index(c) for c in shard.classes], device=model.device)
         seeds = self.seeds(shard)
 
-        def explained(rows: NDArray[np.intp]) -> tuple[Tensor, Tensor | None]:
+        def maps_of(rows: NDArray[np.intp]) -> tuple[Tensor, Tensor | None]:
             images = model.normalise(shard.images.image[rows])
-            maps = method.explain(model, images, classes, [seeds[row] for row in rows])
-            expected = method.expected_sum(model, images, classes)
-            if expected is None:
+            drawn = [seeds[row] for row in rows]
+            maps = method.averaged(model, images, classes, drawn)
+            sums = [method.expected_sum(each, images, classes) for each in method.explained(model)]
+            if sums[0] is None:
                 return maps, None
+            expected = _mean([found for found in sums if found is not None])
             return maps, (maps.sum((2, 3)) - expected).abs() / expected.abs().clamp(min=1e-12)
 
-        step = max(1, TOGETHER[self.cost] * 224**2 // max(model.size, 224) ** 2)
+        step = at_a_time(TOGETHER[self.cost], model.size)
         groups = track(
-            in_groups(explained, len(seeds), step),
+            in_groups(maps_of, len(seeds), step),
             f"{self.title}: groups of {step} images",
             -(-len(seeds) // step),
         )
@@ -261,6 +282,11 @@ class Explainer(Method):
             if error is not None:
                 errors.append(_numpy(error))
         return Maps(heatmap, {"conservation_error": np.concatenate(errors)} if errors else {})
+
+
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    """Return the mean of what was found of each member: the same tensor for one."""
+    return parts[0] if len(parts) == 1 else torch.stack([*parts]).mean(0)
 
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:

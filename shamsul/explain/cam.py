@@ -52,6 +52,11 @@ class Cam(Explainer):
         """Return that a layer of feature maps is needed, unless `layers` names some."""
         return super().needs if self.layers else (*super().needs, "feature_maps")
 
+    @property
+    def by_member(self) -> bool:
+        """Return that the method looks inside of a network, also where `layers` names where."""
+        return True
+
     def layer_maps(self, model: Classifier, images: Tensor, classes: Tensor) -> list[Tensor]:
         """Make one map for each of `layers`, (N, C, h, w), of either sign; a single one where
         `layers` is empty.

@@ -117,12 +117,12 @@ def _layout(name: str, tensor: Any, size: Sequence[int]) -> FeatureLayer:
         return FeatureLayer(name=name)
     if len(shape) == 4 and alike(shape[1:3], size):
         return FeatureLayer(name=name, layout="channels_last")
-    grid = grid_of(shape[1], None) if len(shape) == 3 else None
+    grid = grid_of(shape[1], None, size) if len(shape) == 3 else None
     if grid is not None:
         prefix = shape[1] - grid[0] * grid[1]
         return FeatureLayer(name=name, layout="tokens", grid=grid, prefix=prefix)
     what = ", ".join(["N", *map(str, shape[1:])]) if shape else type(tensor).__name__
     raise InputError(
-        f"layers: {name} puts out ({what}), neither square feature maps (N, K, h, w) nor tokens of "
-        "a grid of patches"
+        f"layers: {name} puts out ({what}), neither feature maps (N, K, h, w) of the "
+        "image's proportion nor tokens of a grid of patches"
     )

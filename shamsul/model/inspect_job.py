@@ -44,14 +44,14 @@ def inspected(asked: dict[str, Any]) -> Inspection:
     logger.setLevel(logging.INFO)
     model = Model.model_validate(asked["model"])
     torch.set_num_threads(1)
-    if model.checkpoint is None:
+    if not model.trained:
         # What the weights are does not matter, and they may have to be downloaded.
         model = model.model_copy(update={"weights": "random"})
         classifier = untrained(model, asked["classes"], asked["size"], seed=0)
     else:
         classifier = import_checkpoint(model, asked["classes"], asked["size"])
     structure = classifier.structure
-    images = torch.zeros(2, classifier.spec.presentation.channels, *[asked["size"]] * 2)
+    images = torch.zeros(2, classifier.spec.presentation.channels, *classifier.size)
     begun = time.monotonic()
     with torch.no_grad():
         classifier(images)

@@ -24,6 +24,7 @@ from shamsul.model.networks.names import SHORT, SOURCES, parted
 from shamsul.model.settings import Model
 from shamsul.model.spec import Frozen, Outputs, Spec
 from shamsul.model.structure import Structure
+from shamsul.size import Size
 
 KNOWN = Path(__file__).with_name("structures.json")
 """File of the structures of the networks in `SHORT`; `python -m shamsul.reference` makes it."""
@@ -45,7 +46,7 @@ class Inspection(Frozen):
     """Lines that were logged, such as on weights that were left out."""
 
 
-def structure(model: Model, classes: Sequence[str], size: int, folder: Path) -> Structure:
+def structure(model: Model, classes: Sequence[str], size: Size, folder: Path) -> Structure:
     """Return the structure of a run's network, without running it where it is known.
 
     Raises
@@ -56,9 +57,9 @@ def structure(model: Model, classes: Sequence[str], size: int, folder: Path) -> 
     bare = Model(network=model.network, weights=model.weights)
     if model == bare and model.network in SHORT:
         return known()[model.network]
-    if model.checkpoint and Path(model.checkpoint).suffix == ".pt":
+    if model.trained and Path(model.trained[0]).suffix == ".pt":
         try:
-            return describe(model.checkpoint).structure
+            return describe(model.trained[0]).structure
         except InputError:
             pass  # It was made elsewhere.
     return inspect(model, classes, size, folder).structure
@@ -73,7 +74,7 @@ def known() -> dict[str, Structure]:
 
 
 def inspect(
-    model: Model, classes: Sequence[str], size: int, folder: Path | None = None
+    model: Model, classes: Sequence[str], size: Size, folder: Path | None = None
 ) -> Inspection:
     """Return what is found by making the network and running it once, which takes seconds.
 
@@ -81,7 +82,7 @@ def inspect(
     ----------
     model : settings of the network.
     classes : names of the C classes.
-    size : side S of the images in pixels.
+    size : height and width of the images in pixels.
     folder : folder of the run, where what was found is kept; nothing is where there is none.
 
     Raises
@@ -155,8 +156,8 @@ def given_files(model: Model) -> list[Path]:
     if source == "huggingface":
         patterns = ("*.json", "*.safetensors", "pytorch_model*.bin")
         found += sorted(file for pattern in patterns for file in Path(name).glob(pattern))
-    for weights in (model.checkpoint, model.weights if model.checkpoint is None else None):
-        if weights not in (None, "imagenet", "random", "pretrained"):
+    for weights in model.trained or (model.weights,):
+        if weights not in ("imagenet", "random", "pretrained"):
             path = Path(weights)
             found += sorted(p for p in path.glob("*") if p.is_file()) if path.is_dir() else [path]
     return found

@@ -108,9 +108,17 @@ METHODS = [
 @pytest.mark.parametrize(
     ("method", "least"), METHODS, ids=lambda value: getattr(value, "method", "")
 )
-@pytest.mark.parametrize("classes", [("Lung Opacity", "Edema"), ("Edema", "Lung Opacity")])
+@pytest.mark.parametrize(
+    ("classes", "size"),
+    [
+        (("Lung Opacity", "Edema"), 96),
+        (("Edema", "Lung Opacity"), 96),
+        (("Lung Opacity", "Edema"), (96, 144)),
+    ],
+    ids=["in order", "in another order", "not square"],
+)
 def test_the_heatmap_is_on_the_right_class_and_the_right_pixels(
-    tree, tmp_path, geometry, method, least, classes
+    tree, tmp_path, geometry, method, least, classes, size
 ):
     sources = tuple(
         ChexpertSource(adapter="chexpert", name=s, split=s, labels=f"{s}.csv", images=".")
@@ -120,7 +128,7 @@ def test_the_heatmap_is_on_the_right_class_and_the_right_pixels(
         Data(sources=sources), ("Lung Opacity", "Edema"), {s.name: tree for s in sources}
     )
     test = table[table["split"] == "test"]
-    write_images(images.shard(test, {"test": tree}, 96, geometry), tmp_path / "images.h5")
+    write_images(images.shard(test, {"test": tree}, size, geometry), tmp_path / "images.h5")
     shard = read_images(tmp_path / "images.h5")
     model = BrightAndMiddling(classes)
     heatmap = method.explain(model, model.normalise(shard.image), torch.arange(2), seeds=[3])

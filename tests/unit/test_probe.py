@@ -206,9 +206,11 @@ def test_infidelity_by_hand():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(8, 60), st.integers(0, 1000))
-def test_squares_are_squares_within_the_image(side, seed):
-    for square in faithfulness.squares(5, side, np.random.default_rng(seed)):
+@given(st.integers(8, 60), st.integers(0, 30), st.booleans(), st.integers(0, 1000))
+def test_squares_are_squares_within_the_image(side, more, lying, seed):
+    size = (side, side + more) if lying else (side + more, side)
+    for square in faithfulness.squares(5, size, np.random.default_rng(seed)):
+        assert square.shape == size
         rows, columns = np.flatnonzero(square.any(1)), np.flatnonzero(square.any(0))
         assert len(rows) == len(columns) and square.sum() == len(rows) ** 2
         assert side / 8 - 0.5 <= len(rows) <= side / 2 + 0.5
@@ -238,15 +240,15 @@ def test_a_slope_is_imputed_as_it_was():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 12), st.integers(0, 10_000), st.floats(0, 0.98))
-def test_missing_pixels_solve_the_equations_of_the_paper(side, seed, share):
-    generator = np.random.default_rng(seed)
-    image, hidden = generator.random((side, side)), generator.random((side, side)) < share
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 10_000), st.floats(0, 0.98))
+def test_missing_pixels_solve_the_equations_of_the_paper(height, width, seed, share):
+    generator, size = np.random.default_rng(seed), (height, width)
+    image, hidden = generator.random(size), generator.random(size) < share
     if hidden.all():
         return
     # One equation for each pixel, written out: itself, or the weighted mean of its neighbours.
-    places = list(np.ndindex(side, side))
-    system, right = np.eye(side**2), image.ravel().copy()
+    places = list(np.ndindex(size))
+    system, right = np.eye(height * width), image.ravel().copy()
     for row, (y, x) in enumerate(places):
         if not hidden[y, x]:
             continue
@@ -258,8 +260,8 @@ def test_missing_pixels_solve_the_equations_of_the_paper(side, seed, share):
         }
         for column, weight in weights.items():
             system[row, column] = -weight / sum(weights.values())
-    expected = np.linalg.solve(system, right).reshape(side, side)
-    np.testing.assert_allclose(Imputer(side)(image, hidden), expected, atol=1e-9)
+    expected = np.linalg.solve(system, right).reshape(size)
+    np.testing.assert_allclose(Imputer(size)(image, hidden), expected, atol=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
@@ -581,7 +583,7 @@ calls = []
 def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_path):
     model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
     other = classifier("resnet18", SIZE)
-    other.classes = tuple("dcba")
+    other.spec = other.spec.model_copy(update={"classes": tuple("dcba")})
     checkpoint.save(other, tmp_path / "c.pt", {})
     few = Probe(images=2, reexplained_images=2, classes=1, metrics=("max_sensitivity",), noisy=1)
     most = most_probable(model, shard.image, list("abcd"), 1)
@@ -602,7 +604,7 @@ def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_
 
 def test_faithfulness_asks_the_network_that_the_map_explains(tmp_path, monkeypatch):
     run, other = Linear(), classifier("densenet_small", SIZE)
-    other.classes = tuple("dcba")
+    other.spec = other.spec.model_copy(update={"classes": tuple("dcba")})
     checkpoint.save(other, tmp_path / "c.pt", {})
     shard = images(grey(count=2))
     maps = np.random.default_rng(2).random((2, 4, SIZE, SIZE))
@@ -673,13 +675,14 @@ def test_segmentations_are_probed_too(textured):
 
 
 @pytest.mark.parametrize("geometry", ["stretch", "pad", "crop"])
-def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry):
-    frame = Frame.fit(90, 60, SIZE, geometry)
+@pytest.mark.parametrize("size", [(SIZE, SIZE), (48, SIZE), (SIZE, 48)])
+def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry, size):
+    frame = Frame.fit(90, 60, size, geometry)
     at = (np.arange(48) + 0.5) / 48
     slope = np.add.outer(2 * at, at)  # A function of the place in the radiograph, 0 to 1.
     found = at_model(slope, frame, "radiograph")
-    y = ((np.arange(SIZE) + 0.5) - frame.offset_y) / (frame.scale_y * 90)
-    x = ((np.arange(SIZE) + 0.5) - frame.offset_x) / (frame.scale_x * 60)
+    y = ((np.arange(size[0]) + 0.5) - frame.offset_y) / (frame.scale_y * 90)
+    x = ((np.arange(size[1]) + 0.5) - frame.offset_x) / (frame.scale_x * 60)
     expected = np.add.outer(2 * y, x)
     inside = np.logical_and.outer((y > 0.05) & (y < 0.95), (x > 0.05) & (x < 0.95))
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-4)
