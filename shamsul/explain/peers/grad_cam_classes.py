@@ -1,4 +1,4 @@
-"""Class activation maps of pytorch-grad-cam, as its users have them, class by class."""
+"""Class activation maps of pytorch-grad-cam: as its users have them, class by class."""
 
 from __future__ import annotations
 
