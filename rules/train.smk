@@ -86,13 +86,15 @@ use rule model_job as predict with:
 
 
 use rule table_job as classify with:
-    """Measure AUROC and AUPRC of each class, with intervals over patients."""
+    """Measure AUROC, AUPRC and calibration of each class, with intervals over patients."""
     input:
         predictions=f"{RUN}/predictions.parquet",
         manifests=shard_tables("parquet", *EXPLAINED),
         code=program("classify"),
     output:
         table=table("classification"),
+        errors=table("reliability"),
+        bins=table("reliability_bins"),
     pathvars:
         job=jobs("classify"),
     resources:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from shamsul.evaluate.classification import classification_table, reversed_classes
 from shamsul.evaluate.parameters import Inference
+from shamsul.evaluate.reliability import reliability
 from shamsul.job import program
 from shamsul.storage.tables import read_table, write_table
 
@@ -17,7 +18,13 @@ logger = logging.getLogger(__name__)
 
 
 def main(
-    settings: dict[str, Any], predictions: Path, manifests: list[Path], *, table: Path
+    settings: dict[str, Any],
+    predictions: Path,
+    manifests: list[Path],
+    *,
+    table: Path,
+    errors: Path,
+    bins: Path,
 ) -> None:
     """Score predictions against labels, with intervals over patients.
 
@@ -27,12 +34,13 @@ def main(
     predictions : table of the classifier's predictions.
     manifests : tables of the images and their labels, one for each shard.
     table : table to write, a row for each split, class and metric.
+    errors : table of calibration errors to write, a row for each split, class and scaling.
+    bins : table to write, a row for each bin of predictions that these are made of.
     """
-    scored = classification_table(
-        read_table(predictions),
-        pd.concat([read_table(path) for path in manifests], ignore_index=True),
-        Inference.of(settings["evaluate"]),
-    )
+    predicted = read_table(predictions)
+    manifest = pd.concat([read_table(path) for path in manifests], ignore_index=True)
+    inference = Inference.of(settings["evaluate"])
+    scored = classification_table(predicted, manifest, inference)
     for name in reversed_classes(scored):
         row = scored[(scored["split"] == "test") & (scored["class"] == name)].iloc[0]
         logger.warning(
@@ -41,6 +49,10 @@ def main(
             name, row["auroc"], row["auroc_low"], row["auroc_high"],
         )  # fmt: skip
     write_table(scored, table)
+    for found, path in zip(
+        reliability(predicted, manifest, inference), (errors, bins), strict=True
+    ):
+        write_table(found, path)
 
 
 if __name__ == "__main__":

@@ -394,7 +394,11 @@ OUTPUTS = {
     "images": ["images/{shard}.h5"],
     "train": ["model/*", "tables/history.parquet"],
     "predict": ["predictions.parquet"],
-    "classify": ["tables/classification.parquet"],
+    "classify": [
+        "tables/classification.parquet",
+        "tables/reliability.parquet",
+        "tables/reliability_bins.parquet",
+    ],
     "perturb": ["perturbed/{shard}.h5"],
     "explain": ["heatmaps/{method}/{shard}.h5"],
     "score": ["scores/{method}/{shard}.parquet", "signs/{method}/{shard}.parquet"],

@@ -26,6 +26,7 @@ from shamsul.evaluate.gains import gains
 from shamsul.evaluate.parameters import Comparison, Measurement, Stratification
 from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.regressions import regressions
+from shamsul.evaluate.reliability import reliability
 from shamsul.evaluate.repeats import repeats
 from shamsul.evaluate.scores import score
 from shamsul.evaluate.strata import strata
@@ -190,8 +191,11 @@ def make(
         ],
         columns=["rule", "job", "seconds", "cpu_seconds", "max_rss_mb"],
     )
+    errors, bins = reliability(predictions, manifest, settings)
     tables = {
         "classification": classification,
+        "reliability": errors,
+        "reliability_bins": bins,
         "history": history,
         "localisation": pd.concat(
             [localisation.localisation(measured, settings), pxap(gathered, settings)],

@@ -69,7 +69,7 @@ def classification_table(
     if manifest.empty:
         return _typed([])
     classes = list(dict.fromkeys(predictions["class"]))
-    logits = _logits(predictions, manifest, classes)
+    logits = matched_logits(predictions, manifest, classes)
     rows = []
     for split in dict.fromkeys(manifest["split"]):
         chosen = (manifest["split"] == split).to_numpy()
@@ -80,7 +80,7 @@ def classification_table(
     return _typed(rows)
 
 
-def _logits(
+def matched_logits(
     predictions: pd.DataFrame, manifest: pd.DataFrame, classes: list[str]
 ) -> NDArray[np.float64]:
     """Return logits (N, C) in the order of the manifest, after checking that none is missing."""

@@ -74,15 +74,36 @@ def balance(values: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArra
     return (weights * np.where(positive, 1 - share, share)).astype(np.float32)
 
 
-def loss(logits: Tensor, values: Tensor, weights: Tensor, counted: Tensor) -> Tensor:
-    """Return the mean weighted binary cross-entropy over the labels that count, in float32.
+def smooth(values: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Return targets (N, C) of which a share is replaced by one half, ``(1 - share) t + share / 2``
+    (Szegedy et al., CVPR 2016, for two classes).
+    """
+    return (values * (1 - share) + share / 2).astype(np.float32) if share else values
+
+
+def loss(
+    logits: Tensor, values: Tensor, weights: Tensor, counted: Tensor, gamma: float = 0.0
+) -> Tensor:
+    """Return the mean weighted loss over the labels that count, in float32.
+
+    The loss of a label with target t and probability p is ``(1 - q)^gamma`` times its binary
+    cross-entropy, where ``q = p t + (1 - p) (1 - t)`` is the probability of the target: the focal
+    loss (Lin et al., ICCV 2017, eq. 4; their alpha is in `weights`), or with a gamma of 0 the
+    cross-entropy alone.
 
     Parameters
     ----------
     logits, values, weights : (N, C).
     counted : number of labels not left out.
+    gamma : exponent, 0 or above.
     """
-    terms = functional.binary_cross_entropy_with_logits(logits.float(), values, reduction="none")
+    logits = logits.float()
+    terms = functional.binary_cross_entropy_with_logits(logits, values, reduction="none")
+    if gamma:
+        # 1 - q, from the logits, so that little of it is lost where q is near 1. A power below 1
+        # has no gradient at 0.
+        missed = torch.sigmoid(-logits) * values + torch.sigmoid(logits) * (1 - values)
+        terms = terms * missed.clamp(min=torch.finfo(missed.dtype).tiny) ** gamma
     return (weights * terms).sum() / counted.clamp(min=1)
 
 

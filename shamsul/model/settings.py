@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from shamsul.errors import InputError
 from shamsul.model.networks.names import parted
@@ -87,6 +94,12 @@ class Train(Section):
     """Largest learning rate; `schedule` says how it changes."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Weight decay of all weights, as torch's optimisers take it."""
+    freeze_epochs: NonNegativeInt = 0
+    """Epochs at the start in which the last linear layer alone learns; all else stays as it is,
+    statistics of batch norms too."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor of the learning rate from each part of the network to the one before it, the last
+    having `learning_rate`."""
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
     """Schedule of the learning rate. `cosine`: a rise from zero, then half a cosine back to it;
     `plateau`: a tenth of the rate each time the loss on the tune split stops falling."""
@@ -95,6 +108,14 @@ class Train(Section):
     positive, left out of the loss, or a smoothed positive."""
     uncertainty_per_class: dict[str, Literal["zeros", "ones", "ignore", "smoothed"]] = {}
     """Policy for uncertain labels by class."""
+    loss: Literal["bce", "focal"] = "bce"
+    """Loss of each label: binary cross-entropy, or the focal loss, which counts labels that are
+    predicted well for less."""
+    focal_gamma: Annotated[float, Field(ge=0)] = 2.0
+    """Exponent of the focal loss; 0 makes it the cross-entropy."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each target that is replaced by one half: 0.1 makes 0 and 1 targets of 0.05 and
+    0.95."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weights of the loss. `balanced` weighs positives and negatives of each class to equal sums,
     as the study did."""
@@ -108,3 +129,11 @@ class Train(Section):
     """Mixed precision (bfloat16 autocast); ignored on a device without it."""
     threads: PositiveInt = 2
     """Number of compute threads. Sums depend on it, so it is configuration, not scheduling."""
+
+    @model_validator(mode="after")
+    def _frozen_epochs_are_epochs(self) -> Train:
+        if self.freeze_epochs > self.epochs:
+            raise ValueError(
+                f"freeze_epochs: {self.freeze_epochs} are more than {self.epochs} epochs"
+            )
+        return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from shamsul.model.classifier import Classifier
 from shamsul.model.dataset import Dataset
 from shamsul.model.device import has_bfloat16
 from shamsul.model.epoch import Plan, augment, batches, cosine
+from shamsul.model.parts import body_frozen, parameter_groups
 from shamsul.model.predict import logits
 from shamsul.model.settings import Train
 from shamsul.size import told
@@ -41,8 +43,7 @@ class Run:
         self.network.to(memory_format=torch.channels_last)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
         self.optimiser = kind(
-            self.network.parameters(),
-            lr=settings.learning_rate,
+            parameter_groups(self.network, settings.learning_rate, settings.layer_decay),
             weight_decay=settings.weight_decay,
         )
         # As in SHAMSUL's training code: a tenth after two epochs not better by 0.0001.
@@ -73,8 +74,11 @@ class Run:
     def epoch(self, epoch: int) -> None:
         """Train for an epoch, score it on tune, and keep its weights where they are the best."""
         begun = time.monotonic()
+        self.network.train()
         try:
-            train_loss = self._learn(epoch)
+            frozen = epoch <= self.settings.freeze_epochs
+            with body_frozen(self.network) if frozen else nullcontext():
+                train_loss = self._learn(epoch)
         except torch.cuda.OutOfMemoryError:
             # Halving the batch would change the result.
             raise InputError(
@@ -89,7 +93,7 @@ class Run:
                 f"train.learning_rate, now {self.settings.learning_rate:g}"
             )
         tune_loss = losses.certain_loss(scores, self.tune.labels)
-        rate = self.optimiser.param_groups[0]["lr"]
+        rate = self.optimiser.param_groups[-1]["lr"]
         if self.settings.schedule == "plateau":
             self.plateau.step(tune_loss)
         self.history.append(
@@ -114,15 +118,16 @@ class Run:
         weights = plan.weights
         if settings.class_weights == "balanced":
             weights = losses.balance(plan.values, plan.weights)
+        values = losses.smooth(plan.values, settings.label_smoothing)
+        gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
         groups = batches(plan.order, settings.batch_size)
         torch.manual_seed(plan.torch_seed)  # For dropout and stochastic depth.
-        self.network.train()
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for number, rows in enumerate(track(groups, f"epoch {epoch}: batches")):
             if settings.schedule == "cosine":
                 step, steps = (epoch - 1) * len(groups) + number, settings.epochs * len(groups)
                 for group in self.optimiser.param_groups:
-                    group["lr"] = settings.learning_rate * cosine(step, steps)
+                    group["lr"] = group["peak"] * cosine(step, steps)
             grey = augment(
                 self.train.pixels[rows], plan.flip[rows] & settings.flip, plan.shift[rows]
             )
@@ -132,9 +137,10 @@ class Run:
             counted = torch.tensor(float(plan.weights[rows].sum()), device=self.device)
             loss = losses.loss(
                 found,
-                torch.from_numpy(plan.values[rows]).to(self.device),
+                torch.from_numpy(values[rows]).to(self.device),
                 torch.from_numpy(weights[rows]).to(self.device),
                 counted,
+                gamma,
             )
             self.optimiser.zero_grad()
             loss.backward()

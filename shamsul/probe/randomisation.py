@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from shamsul.explain.shard import image_seed
 from shamsul.model.calibration import calibrate
 from shamsul.model.classifier import Classifier
+from shamsul.model.parts import blocks
 from shamsul.probe.similarity import complexity, spearman
 
 Map = NDArray[np.floating]
@@ -73,22 +73,3 @@ def randomised(model: Classifier, stages: int, seed: int) -> Iterator[Classifier
         between.network.load_state_dict(mixed)
         yield between if calibrate(between, done) else None
     yield other if calibrate(other) else None
-
-
-def blocks(network: nn.Module) -> list[str]:
-    """Return the names of the parts that a network is made of, from the input to the output.
-
-    They are the children that hold weights. A child with more than half of the network's tensors is
-    divided into its own children.
-    """
-    half = len(network.state_dict()) / 2
-
-    def parts(module: nn.Module, name: str) -> Iterator[str]:
-        for key, child in module.named_children():
-            place, size = f"{name}.{key}".lstrip("."), len(child.state_dict())
-            if size > half and any(child.children()):
-                yield from parts(child, place)
-            elif size:
-                yield place
-
-    return list(parts(network, ""))

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RAMP = np.array(
     [(247, 251, 255), (198, 219, 239), (107, 174, 214), (33, 113, 181), (8, 48, 107)], float
@@ -201,6 +205,42 @@ def line_chart(
             element("text", name, x=width - right + 8, y=end + 4, class_=f"name line{index % 4}")
         )
     return drawing(width, bottom + 40, label, *parts)
+
+
+def reliability_diagram(bins: pd.DataFrame, label: str) -> Markup:
+    """Draw the share of positives over the mean probability of each bin, with its interval.
+
+    Parameters
+    ----------
+    bins : probability, positive, positive_low, positive_high and n of each bin.
+    label : name of the drawing.
+    """
+    left, top, side = 44, 8, 220
+    bottom, right = top + side, left + side
+
+    def x(value: float) -> float:
+        return left + side * value
+
+    def y(value: float) -> float:
+        return bottom - side * value
+
+    parts: list[str] = []
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        parts.append(element("line", x1=left, x2=right, y1=y(tick), y2=y(tick), class_="grid"))
+        parts.append(element("text", f"{tick:g}", x=left - 6, y=y(tick) + 4, class_="tick end"))
+        parts.append(element("text", f"{tick:g}", x=x(tick), y=bottom + 16, class_="tick middle"))
+    middle = (left + right) / 2
+    parts.append(element("text", "probability", x=middle, y=bottom + 32, class_="tick middle"))
+    parts.append(element("line", x1=x(0), x2=x(1), y1=y(0), y2=y(1), class_="reference"))
+    for row in bins.itertuples():
+        at = x(row.probability)
+        shapes = [element("title", f"{row.probability:.2f}: {row.positive:.2f} of {row.n}")]
+        if not math.isnan(row.positive_low):
+            ends = {"y1": y(row.positive_low), "y2": y(row.positive_high)}
+            shapes.append(element("line", x1=at, x2=at, **ends, class_="interval"))
+        shapes.append(element("circle", cx=at, cy=y(row.positive), r=3, class_="dot line0"))
+        parts.append(element("g", *shapes))
+    return drawing(right + 20, bottom + 40, label, *parts)
 
 
 def _ticks(low: float, high: float) -> list[float]:

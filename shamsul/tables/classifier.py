@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from shamsul.tables.columns import NUMBERS, SPLIT, Column, count, number, share, text
+from shamsul.tables.columns import NOTE, NUMBERS, SPLIT, Column, count, number, share, text
 from shamsul.tables.table import Table
+
+SCALING = text(
+    "Temperature of the logits: none, one for all classes, or each class's own.",
+    *("none", "shared", "class"),
+)
 
 TABLES = (
     Table(
@@ -25,6 +30,55 @@ TABLES = (
             "n": count("Images with a certain label; for `macro` labels."),
             "n_patients": NUMBERS["n_patients"],
             "note": text("Reason why a value or interval is missing."),
+        },
+    ),
+    Table(
+        "reliability",
+        *("Classifier", None),
+        "Calibration of the probabilities, a row for each split, class (and `pooled`, all labels "
+        "of all classes) and temperature: how far predictions are from the frequencies that they "
+        "claim. Temperatures are chosen on tune. `ece_low` and `ece_high` bound the interval over "
+        "patients; `note` says why there is none.",
+        {
+            "split": SPLIT,
+            "class": text("Finding; `pooled`: every certain label counts once."),
+            "scaling": SCALING,
+            "temperature": number(
+                "Number that logits are divided by; NaN where tune gives none, and for `pooled` "
+                "under each class's own.",
+                0,
+            ),
+            "loss": number("Mean cross-entropy.", 0),
+            "ece": share("Expected calibration error, in ten bins of equal width."),
+            "ece_low": share("Lower end of its interval."),
+            "ece_high": share("Upper end of its interval."),
+            "ece_by_chance": number(
+                "Error that labels drawn from the probabilities would have on average.", 0
+            ),
+            "n_positive": count("Labels that are positive."),
+            "n": count("Certain labels."),
+            "n_patients": NUMBERS["n_patients"],
+            "note": text("Reason why a value or interval is missing."),
+        },
+    ),
+    Table(
+        "reliability_bins",
+        *("Classifier", None),
+        "Reliability diagram of the probabilities, a row for each split, class (and `pooled`), "
+        "temperature and bin with a prediction: what is predicted, and how often it is there.",
+        {
+            "split": SPLIT,
+            "class": text("Finding; `pooled`: every certain label counts once."),
+            "scaling": SCALING,
+            "bin_low": share("Probability above which the bin begins; the first has 0 too."),
+            "bin_high": share("Largest probability of the bin."),
+            "probability": share("Mean probability."),
+            "positive": share("Share of positive labels."),
+            "positive_low": share("Lower end of its interval over patients."),
+            "positive_high": share("Upper end of its interval over patients."),
+            "n": count("Labels in the bin."),
+            "n_patients": NUMBERS["n_patients"],
+            "note": NOTE,
         },
     ),
     Table(

@@ -311,7 +311,7 @@ def test_a_method_that_the_network_does_not_suit_is_refused_with_its_place_and_t
 
 def test_lrp_is_refused_where_the_network_cannot_be_canonised():
     raw = changed(["model", "network"], "vit_b_16")
-    raw["explain"]["methods"] = [{"method": "grad_cam"}, {"method": "lrp_epsilon"}]
+    raw["explain"]["methods"] = [{"method": "random"}, {"method": "lrp_epsilon"}]
     (told,) = experiment.faults(raw)
     assert told.startswith("explain.methods.1: lrp_epsilon cannot explain vit_b_16: ")
     assert "no rule for" in told

@@ -288,6 +288,20 @@ def test_boxed_and_unboxed_divide_patients_not_images(tmp_path):
         assert table["image_id"].tolist() == names
 
 
+def test_patients_with_a_finding_are_told_from_those_without_one(tmp_path):
+    source = nih_tree(tmp_path)
+    labels = tmp_path / "labels.csv"
+    labels.write_text(
+        labels.read_text() + "d.png,No Finding,2,41,M,PA\ne.png,No Finding,3,41,M,PA\n"
+    )
+    for name in "de":
+        picture(tmp_path / "images" / f"{name}.png", 64, 64)
+    # The second image of patient 2 is normal; patient 1 has a box, so both leave him out.
+    for select, names in (("with_finding", ["c", "d"]), ("without_finding", ["e"])):
+        table = source.model_copy(update={"select": select}).read_images(tmp_path, ("No Finding",))
+        assert table["image_id"].tolist() == names
+
+
 @pytest.mark.parametrize(
     ("boxes", "said"),
     [
@@ -365,6 +379,12 @@ def test_the_real_nih_subset(real_data):
     unboxed = source.model_copy(update={"select": "unboxed"}).read_images(real_data, ())
     assert (len(boxed), len(unboxed)) == (105, 748)
     assert not set(boxed["patient_id"]) & set(unboxed["patient_id"])
+    parts = [
+        source.model_copy(update={"select": select}).read_images(real_data, ("No Finding",))
+        for select in ("with_finding", "without_finding")
+    ]
+    assert sorted(pd.concat(parts)["image_id"]) == sorted(unboxed["image_id"])
+    assert (parts[1]["No Finding"] == 1).all() and parts[0]["No Finding"].mean() < 0.2
     found = source.read_masks(real_data, boxed.assign(height=384, width=384))
     assert set(found["kind"]) == {"box"} and set(found["annotator"]) == {"nih", "rsna"}
 

@@ -25,6 +25,7 @@ from tests.networks import Textures, classifier
 
 SEEDED = (
     "lime", "kernel_shap", "superpixel_rise", "rise", "smooth_grad", "random_field_gradients",
+    "sobol", "hsic",
 )  # fmt: skip
 
 
@@ -32,6 +33,11 @@ LEAST_SHARE = {
     "score_cam": 0.5,  # Its softmax over only four channels leaves much to the others.
     "gradient": 0.45,  # Its size is three times as large in the right quadrant as elsewhere.
     "smooth_grad": 0.45,
+    "captum": 0.45,  # Its Saliency.
+    # These have no sign, and what tells against a class counts too.
+    "full_grad": 0.7,
+    "hsic": 0.6,
+    "sobol": 0.7,
 }
 """Of a class's map that lies where its texture is; 0.8 for the others."""
 

@@ -17,9 +17,10 @@ from shamsul.data.settings import Data
 from shamsul.evaluate.histogram_metrics import iou, otsu
 from shamsul.evaluate.scores import score
 from shamsul.explain.cam import GradCam, LayerCam
+from shamsul.explain.kernel_shap import KernelShap
 from shamsul.explain.lrp import LrpZ
 from shamsul.explain.occlusion import Occlusion
-from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelOcclusion
+from shamsul.explain.surrogate import Lime, SuperpixelOcclusion
 from shamsul.model.structure import FeatureLayer, Structure
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
 from shamsul.storage.images import read_images, write_images

@@ -44,7 +44,14 @@ from shamsul.probe.randomisation import RANDOMISATION
 from shamsul.probe.road import Imputer
 from shamsul.probe.robustness import ROBUSTNESS
 from shamsul.probe.settings import Probe
-from shamsul.probe.similarity import CLASS_SPECIFICITY, complexity, spearman
+from shamsul.probe.similarity import (
+    CLASS_SPECIFICITY,
+    SHAPE,
+    complexity,
+    effective_complexity,
+    sparseness,
+    spearman,
+)
 from shamsul.probe.table import COLUMNS, chosen, most_probable, probe
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
@@ -576,7 +583,7 @@ calls = []
 def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_path):
     model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
     other = classifier("resnet18", SIZE)
-    other.classes = tuple("dcba")
+    other.spec = other.spec.model_copy(update={"classes": tuple("dcba")})
     checkpoint.save(other, tmp_path / "c.pt", {})
     few = Probe(images=2, reexplained_images=2, classes=1, metrics=("max_sensitivity",), noisy=1)
     most = most_probable(model, shard.image, list("abcd"), 1)
@@ -597,7 +604,7 @@ def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_
 
 def test_faithfulness_asks_the_network_that_the_map_explains(tmp_path, monkeypatch):
     run, other = Linear(), classifier("densenet_small", SIZE)
-    other.classes = tuple("dcba")
+    other.spec = other.spec.model_copy(update={"classes": tuple("dcba")})
     checkpoint.save(other, tmp_path / "c.pt", {})
     shard = images(grey(count=2))
     maps = np.random.default_rng(2).random((2, 4, SIZE, SIZE))
@@ -685,7 +692,8 @@ def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry, size):
 
 def test_methods_that_do_not_ask_the_model_are_not_asked_again(textured):
     table = probe(Textures(), textured, given_maps(quadrant_maps(), textured), Random(), FEW, 1)
-    assert set(table["metric"]) == {"deletion", "insertion", "road", "infidelity", "random_logit"}
+    own_metrics = {"sparseness", "effective_complexity", "random_logit"}
+    assert set(table["metric"]) == {"deletion", "insertion", "road", "infidelity", *own_metrics}
 
 
 def test_shared_predictions_become_the_methods_own():
@@ -751,6 +759,31 @@ def test_the_script_writes_what_was_measured(tmp_path):
     )
 
 
+def test_sparseness_is_the_mean_difference_of_two_cells_over_twice_the_mean(rng):
+    """Gini's own definition, over all pairs; Quantus sums ranks of the same values."""
+    heatmap = rng.standard_normal((5, 7))
+    values = np.abs(heatmap).ravel()
+    pairs = np.abs(values[:, None] - values).mean()
+    assert sparseness(heatmap) == pytest.approx(pairs / (2 * values.mean()), rel=1e-12)
+    ordered, ranks = np.sort(values + 1e-7), np.arange(1, 36)
+    of_quantus = ((2 * ranks - 36) * ordered).sum() / (35 * ordered.sum())
+    assert sparseness(heatmap) == pytest.approx(of_quantus, abs=1e-6)
+    assert sparseness(3 * heatmap) == pytest.approx(sparseness(heatmap))
+
+
+def test_sparseness_and_effective_complexity_of_plain_maps():
+    alone = np.zeros((4, 5))
+    alone[1, 2] = -3
+    assert sparseness(alone) == pytest.approx(1 - 1 / 20) and effective_complexity(alone) == 1 / 20
+    for level in (0.0, 2.0):
+        same = np.full((4, 5), level)
+        assert sparseness(same) == pytest.approx(0) and effective_complexity(same) == (level > 0)
+    alone[0, :2] = 1e-5 * 3, 1.1e-5 * 3  # The first is negligible, as Quantus has it for max 1.
+    assert effective_complexity(alone) == 2 / 20
+    alone[0, 0] = np.nan
+    assert np.isnan(sparseness(alone)) and np.isnan(effective_complexity(alone))
+
+
 def test_every_metric_that_is_declared_as_asking_the_model_again_is_measured():
-    shared = {**ROBUSTNESS, **RANDOMISATION, **CLASS_SPECIFICITY, **SQUARES}
+    shared = {**ROBUSTNESS, **RANDOMISATION, **CLASS_SPECIFICITY, **SHAPE, **SQUARES}
     assert {*shared, "deletion", "insertion", "road"} == set(of_group(*PROBED))

@@ -42,9 +42,7 @@ def own(finished, tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     configuration = copy.deepcopy(SMALL) | {"run": "own", "classes": CLASSES}
     configuration["probe"] = {"images": 0}
-    configuration["explain"] = {
-        "methods": [{"method": "grad_cam"}, {"method": "lrp_epsilon"}, {"method": "random"}]
-    }
+    configuration["explain"] = {"methods": [{"method": "grad_cam"}, {"method": "random"}]}
     configuration["evaluate"] = {"prior": None}
     configuration["model"] = {
         "network": "own/my code/net.py:make",

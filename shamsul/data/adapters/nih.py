@@ -59,6 +59,9 @@ LABELS = {name for names in FINDINGS.values() for name in names} | {
 }
 """All findings of ChestX-ray14; the last three have no counterpart in CheXpert."""
 
+NORMAL = {"No Finding"}
+"""Labels of an image without a finding."""
+
 BOXES = {
     "Infiltrate": "Lung Opacity",
     "Lung Opacity": "Lung Opacity",
@@ -90,8 +93,9 @@ class NihSource(DiskSource):
     """CSV file with the columns Image Index, Finding Label, x, y, w, h."""
     box_frame: PositiveInt = 1024
     """Side in pixels of the frame that box coordinates are in, whatever the file's own size."""
-    select: Literal["all", "boxed", "unboxed"] = "all"
-    """Patients to keep: `boxed` those who have an image with a box, `unboxed` the others."""
+    select: Literal["all", "boxed", "unboxed", "with_finding", "without_finding"] = "all"
+    """Patients to keep: `boxed` those who have an image with a box, `unboxed` the others; of the
+    unboxed `with_finding` those who have an image with a finding, `without_finding` the others."""
 
     def files(self) -> list[str]:
         """Return the label and box files, relative to `data.root`."""
@@ -139,10 +143,17 @@ class NihSource(DiskSource):
         for name in classes:
             images[name] = [float(bool(labels & set(FINDINGS[name]))) for labels in found]
         if self.select != "all":
-            boxed = set(self._boxes(root)["image_id"])
-            patients = set(images.loc[images["image_id"].isin(boxed), "patient_id"])
-            images = images[images["patient_id"].isin(patients) == (self.select == "boxed")]
+            finding = pd.Series([bool(labels - NORMAL) for labels in found], index=images.index)
+            images = images[self._selected(root, images, finding)]
         return images[[*COLUMNS, *classes]].reset_index(drop=True)
+
+    def _selected(self, root: Path, images: pd.DataFrame, finding: pd.Series) -> pd.Series:
+        """Return True for each image of a patient to keep, of images with and without finding."""
+        patient = images["patient_id"]
+        boxed = patient.isin(patient[images["image_id"].isin(self._boxes(root)["image_id"])])
+        if self.select in ("boxed", "unboxed"):
+            return boxed == (self.select == "boxed")
+        return ~boxed & (patient.isin(patient[finding]) == (self.select == "with_finding"))
 
     def read_masks(self, root: Path, images: pd.DataFrame) -> pd.DataFrame:
         """Unite the boxes of each image and class, at the file's own resolution.

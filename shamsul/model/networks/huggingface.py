@@ -88,10 +88,25 @@ class HuggingFace(Source):
         return None if not names or names[0] == "LABEL_0" else names
 
     def trained(self, name: str) -> dict[str, Tensor]:
-        """Return the weights of the folder."""
-        from shamsul.model.weights import read_folder
+        """Return the weights of the folder, under the names that Transformers has for them now.
 
-        return {f"model.{key}": tensor for key, tensor in read_folder(name).items()}
+        Those in the files are of the release that wrote them.
+        """
+        self.check()
+        _read(name, "config.json")
+        from transformers import AutoModelForImageClassification
+
+        try:
+            network = AutoModelForImageClassification.from_pretrained(
+                name, local_files_only=True, trust_remote_code=False, weights_only=True
+            )
+        except Exception as error:  # a damaged file shows in many ways
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"model.checkpoint: Transformers cannot read the weights in {name} ({reason}); "
+                "fetch or make them again"
+            ) from None
+        return {f"model.{key}": tensor for key, tensor in network.state_dict().items()}
 
     def files(self, name: str) -> list[Path]:
         """Return the files of the folder that describe the network and hold its weights."""
