@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shamsul.errors import InputError
-from shamsul.explain.layer_outputs import _full_name, _layout, forward
+from shamsul.explain.layer_outputs import full_name, layout_of, forward
 from shamsul.model.structure import FeatureLayer
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def read_layer(model: Classifier, images: Tensor, layer: str) -> FeatureLayer:
     from shamsul.model.feature_layer import tensor_of
 
     modules = {name: module for name, module in model.network.named_modules() if name}
-    name = _full_name(layer, modules)
+    name = full_name(layer, modules)
     outputs: list[Any] = []
     with modules[name].register_forward_hook(
         lambda module, inputs, output: outputs.append(tensor_of(output))
     ):
         # It says so if the layer is not spatial.
         forward(model.network, images[:1], [name], gradients=False)
-    return _layout(name, outputs[0], images.shape[2:])
+    return layout_of(name, outputs[0], images.shape[2:])

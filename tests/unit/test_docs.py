@@ -250,7 +250,7 @@ def merged(base: dict, part: dict) -> dict:
 def test_a_part_of_a_configuration_is_valid(block: Block):
     part = yaml.safe_load(block.code)
     whole = config.load(merged(copy.deepcopy(SMALL), part))
-    built = registry.build(whole.explain.methods, whole.model.spec.network)
+    built = registry.build(whole.explain.methods)
     assert len(built) == len(whole.explain.methods)
 
 
