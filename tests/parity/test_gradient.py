@@ -307,8 +307,8 @@ class Tiny(Textures):
     """A network of numbers that can be followed by hand; black is -1, white is 1."""
 
     def __init__(self, *layers):
-        nn.Module.__init__(self)
-        self.classes = ("a", "b")
+        super().__init__()
+        self.spec = self.spec.model_copy(update={"classes": ("a", "b")})
         self.network = nn.Sequential(*layers).double().eval()
 
     def normalise(self, grey):
