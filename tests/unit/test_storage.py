@@ -151,7 +151,7 @@ DAMAGED = {
         np.array([0, 0, np.inf, 0], np.float32).reshape(2, 2, 1, 1)
     ),
     "frame has values that are not finite": lambda file: file.create_dataset(
-        "frame", data=np.full((2, 7), np.nan)
+        "frame", data=np.full((2, 8), np.nan)
     ),
     "heatmap is not of the type": replaced("heatmap", data=np.zeros((2, 2, 1, 1), complex)),
     "explained is of shape": replaced("explained", data=np.ones((3, 2), bool)),
