@@ -230,7 +230,7 @@ DAMAGED_IMAGES = {
     "image is of shape": replaced("image", data=np.zeros((3, 8, 8), np.uint8)),
     "image is not of the type": replaced("image", data=np.zeros((2, 8, 8))),
     "frame is of shape": replaced("frame", data=np.ones((1, 7))),
-    "frame has values that are not finite": replaced("frame", data=np.full((2, 7), np.inf)),
+    "frame has values that are not finite": replaced("frame", data=np.full((2, 8), np.inf)),
     "image_id is not in the file": lambda file: file.pop("image_id"),
 }
 
