@@ -714,7 +714,7 @@ def test_what_does_not_belong_together_is_refused(textured):
     with pytest.raises(InputError, match="given: heatmaps are of other images"):
         probe(Textures(), other, maps, Random(), PLAIN, 1)
     small = Images(textured.image[:, :16, :16], textured.image_id, textured.frames)
-    with pytest.raises(InputError, match=r"images are of \(16, 16\) pixels"):
+    with pytest.raises(InputError, match=r"images are of 16 x 16 pixels"):
         probe(Textures(), small, maps, Random(), PLAIN, 1)
 
 
