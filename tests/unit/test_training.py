@@ -398,7 +398,7 @@ def options(folder, shards, epochs=6):
         "seed": 3,
         "classes": CLASSES,
         "size": SIZE,
-        "model": {"backbone": "densenet_small", "weights": "random"},
+        "model": {"network": "densenet_small", "weights": "random"},
         "train": {**SETTINGS.model_dump(), "epochs": epochs},
     }
     Path(folder).mkdir(exist_ok=True)
