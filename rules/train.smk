@@ -17,14 +17,14 @@ if not CONFIG.model.trained:
             history=table("history"),
         pathvars:
             job=jobs("train"),
-        threads: CONFIG.train.threads
+        threads: CONFIG.train.threads * CONFIG.train.processes
         resources:
             device=DEVICE,
             batch_size=BATCH_SIZE,
             mem_mb=growing(16000),
             # A retry goes on from the last epoch and needs no more time.
             runtime=2880,
-            gpu=GPU,
+            gpu=GPU * CONFIG.train.processes,
         params:
             **command(
                 "train",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
 from shamsul.job import program
 from shamsul.job.fingerprint import files
-from shamsul.model import dataset
+from shamsul.model import dataset, processes
 from shamsul.model.checkpoint import save
 from shamsul.model.device import resolve_device
 from shamsul.model.importing import untrained
@@ -48,14 +49,19 @@ def main(
     """
     classes, size, seed = tuple(settings["classes"]), tuple(settings["size"]), settings["seed"]
     model, train = Model.model_validate(settings["model"]), Train.model_validate(settings["train"])
+    if processes.to_launch(train.processes):
+        sys.exit(processes.launch(train.processes, Path(__file__), sys.argv[1:]))
     train_set = dataset.read(train_images, train_manifests, classes, size)
     tune_set = dataset.read(tune_images, tune_manifests, classes, size)
     classifier = untrained(model, classes, size, seed)
     classifier.batch_size = batch_size
-    classifier.to(resolve_device(device))
     # A training that was interrupted does not go on under other code.
     code = hashlib.sha256(b"".join(file.read_bytes() for file in files(Path(__file__))))
-    epochs = fit(classifier, train_set, tune_set, train, seed, state, code=code.hexdigest())
+    classifier.to(resolve_device(device))
+    with processes.joined(train.processes, classifier.device) as joined:
+        epochs = fit(classifier, train_set, tune_set, train, seed, state, code=code.hexdigest())
+    if joined.rank:
+        return  # The first writes the files.
     save(classifier, checkpoint, selection(epochs))
     write_table(epochs, history)
     # The state is removed last, so that a run after a kill before this line trains nothing again.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shamsul.errors import InputError
-from shamsul.explain.layer_outputs import full_name, layout_of, forward
+from shamsul.explain.layer_outputs import forward, full_name, layout_of
 from shamsul.model.structure import FeatureLayer
 
 if TYPE_CHECKING:

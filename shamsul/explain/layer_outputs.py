@@ -62,6 +62,13 @@ def forward(
 
 
 def full_name(layer: str | FeatureLayer, modules: dict[str, Any]) -> str:
+    """Return the name of a layer in the network, given that or the end of it.
+
+    Raises
+    ------
+    InputError
+        There is no such layer, or several.
+    """
     name = layer if isinstance(layer, str) else layer.name
     if name in modules:
         return name

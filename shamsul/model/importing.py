@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from shamsul.errors import InputError
 from shamsul.model import weights
+from shamsul.model.averaging import averaged
 from shamsul.model.checkpoint import from_content
 from shamsul.model.classifier import Classifier
 from shamsul.model.description import FORMAT, OLD_FORMAT
@@ -86,7 +87,10 @@ def import_checkpoint(model: Model, classes: Sequence[str], size: int | Size) ->
         way that images are shown to the network is.
     """
     if model.checkpoints is not None:
-        return _ensemble(model, model.checkpoints, classes, size)
+        plain = model.model_copy(update={"checkpoints": None})
+        alone = [plain.model_copy(update={"checkpoint": path}) for path in model.checkpoints]
+        members = [import_checkpoint(member, classes, size) for member in alone]
+        return averaged(members, model.checkpoints, model.average)
     assert model.checkpoint is not None
     if model.checkpoint != PRETRAINED:
         content = weights.read(model.checkpoint)
@@ -114,41 +118,6 @@ def import_checkpoint(model: Model, classes: Sequence[str], size: int | Size) ->
     )
     network = build(spec, seed=0)
     _load(network, found, source)
-    return Classifier(complete(network, spec), spec)
-
-
-def _ensemble(
-    model: Model, paths: Sequence[str], classes: Sequence[str], size: int | Size
-) -> Classifier:
-    """Make the classifier of several checkpoints, whose outputs are averaged.
-
-    Raises
-    ------
-    InputError
-        They are not of one kind.
-    """
-    alone = [model.model_copy(update={"checkpoint": path, "checkpoints": None}) for path in paths]
-    found = [import_checkpoint(member, classes, size) for member in alone]
-    first = found[0].spec
-    for path, member in zip(paths, found, strict=True):
-        for key in Spec.model_fields:
-            if getattr(member.spec, key) != getattr(first, key):
-                raise InputError(
-                    f"model.checkpoints: {path} differs in its {key} from {paths[0]}; average "
-                    "networks of one kind alone"
-                )
-    if first.members > 1:
-        raise InputError(f"model.checkpoints: {paths[0]} is an ensemble; list its members")
-    spec = first.model_copy(update={"members": len(found), "average": model.average})
-    network = build(spec, seed=0)
-    states = [member.inner.state_dict() for member in found]
-    network.load_state_dict(
-        {
-            f"members.{n}.{key}": tensor
-            for n, state in enumerate(states)
-            for key, tensor in state.items()
-        }
-    )
     return Classifier(complete(network, spec), spec)
 
 

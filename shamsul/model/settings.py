@@ -146,6 +146,9 @@ class Train(Section):
     """Mixed precision (bfloat16 autocast); ignored on a device without it."""
     threads: PositiveInt = 2
     """Number of compute threads. Sums depend on it, so it is configuration, not scheduling."""
+    processes: PositiveInt = 1
+    """Number of processes that share the training, each with a GPU of its own, if there are any,
+    and so many threads. Sums depend on it too."""
 
     @model_validator(mode="after")
     def _frozen_epochs_are_epochs(self) -> Train:

@@ -73,6 +73,7 @@ def fit(
         run = Run(classifier, train, tune, settings, seed)
         digest = fingerprint(run, code)
         resume(run, state, digest)
+        run.processes.wait()  # The first writes over the state after its next epoch.
         begun = time.monotonic()
         first = len(run.history) + 1
         for epoch in range(first, settings.epochs + 1):
@@ -80,7 +81,8 @@ def fit(
                 logger.info("stopped early: no better epoch for %d", settings.early_stopping)
                 break
             run.epoch(epoch)
-            save(run, state, digest)
+            if run.processes.rank == 0:
+                save(run, state, digest)
             row = run.history[-1]
             spent = (time.monotonic() - begun) / (epoch - first + 1)
             logger.info(

@@ -21,6 +21,7 @@ from shamsul.model.device import has_bfloat16
 from shamsul.model.epoch import Plan, augment, batches, cosine
 from shamsul.model.parts import body_frozen, parameter_groups
 from shamsul.model.predict import logits
+from shamsul.model.processes import Processes
 from shamsul.model.settings import Train
 from shamsul.size import told
 
@@ -55,6 +56,7 @@ class Run:
             threshold_mode="abs",
             min_lr=1e-8,
         )
+        self.processes = Processes()
         self.history: list[dict[str, float]] = []
         self.best: dict[str, torch.Tensor] = {}
 
@@ -87,6 +89,7 @@ class Run:
             ) from None
         self.network.eval()
         scores = logits(self.classifier, self.tune.pixels, len(self.tune))
+        scores = self.processes.agreed(scores, self.device)
         if not (math.isfinite(train_loss) and np.isfinite(scores).all()):
             raise InputError(
                 f"training diverged: the loss of epoch {epoch} is not finite; lower "
@@ -121,9 +124,11 @@ class Run:
         values = losses.smooth(plan.values, settings.label_smoothing)
         gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
         groups = batches(plan.order, settings.batch_size)
-        torch.manual_seed(plan.torch_seed)  # For dropout and stochastic depth.
+        # For dropout and stochastic depth.
+        torch.manual_seed(plan.torch_seed + self.processes.rank)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for number, rows in enumerate(track(groups, f"epoch {epoch}: batches")):
+        for number, batch in enumerate(track(groups, f"epoch {epoch}: batches")):
+            rows = self.processes.part(batch)
             if settings.schedule == "cosine":
                 step, steps = (epoch - 1) * len(groups) + number, settings.epochs * len(groups)
                 for group in self.optimiser.param_groups:
@@ -132,9 +137,10 @@ class Run:
                 self.train.pixels[rows], plan.flip[rows] & settings.flip, plan.shift[rows]
             )
             images = self.classifier.normalise(grey).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
+            with autocast, self.processes.norms():
                 found = self.network(images)
-            counted = torch.tensor(float(plan.weights[rows].sum()), device=self.device)
+            counted = torch.tensor(float(plan.weights[batch].sum()), device=self.device)
             loss = losses.loss(
                 found,
                 torch.from_numpy(values[rows]).to(self.device),
@@ -144,9 +150,10 @@ class Run:
             )
             self.optimiser.zero_grad()
             loss.backward()
+            self.processes.add_gradients(self.network.parameters())
             self.optimiser.step()
             total += loss.detach() * counted
-        return float(total) / max(float(plan.weights.sum()), 1)
+        return float(self.processes.total(total)) / max(float(plan.weights.sum()), 1)
 
 
 def mean_auroc(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> float:

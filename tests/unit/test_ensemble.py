@@ -114,9 +114,9 @@ def test_identical_members_give_the_single_networks_maps(files, images, method):
         np.testing.assert_allclose(found / scale, expected / scale, atol=2e-4)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "gradient"])
 def test_maps_of_averaged_logits_are_averaged(files, images, method):
-    """All of these methods are linear in the output, or explain each member for itself."""
+    """All but the absolute gradient are linear in the output, or explain each member for itself."""
     alone = [explain(checkpoint.load(p), images, method, **METHODS[method]) for p in files]
     found = explain(ensemble(files, average="logits"), images, method, **METHODS[method])
     mean = np.mean(alone, axis=0)
