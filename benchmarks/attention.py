@@ -20,7 +20,7 @@ def transformer() -> Classifier:
     torch.manual_seed(0)
     network = torchvision.models.vit_b_16(num_classes=len(CLASSES))
     network.heads.head.weight.data.normal_(0, 0.05)
-    return Classifier(network.requires_grad_(False), CLASSES, "vit_b_16", SIZE)
+    return Classifier.of(network.requires_grad_(False), CLASSES, "vit_b_16", SIZE)
 
 
 def attention_vs_peer() -> dict[str, Any]:

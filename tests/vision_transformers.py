@@ -130,7 +130,7 @@ def redrawn(network: nn.Module, seed: int = 0) -> nn.Module:
 
 def classifier(name: str, seed: int = 0) -> Classifier:
     """A classifier of four classes."""
-    return Classifier(drawn(name, seed), tuple("abcd"), "vit_b_16", SIZE)
+    return Classifier.of(drawn(name, seed), tuple("abcd"), "vit_b_16", SIZE)
 
 
 def images(count: int = 2, seed: int = 3, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -57,7 +57,7 @@ class ByHand(nn.Module):
 
 def by_hand():
     shown = torch.tensor(TOKENS[1:].T.copy())[None, :, None]
-    return Classifier(ByHand().eval(), ("a", "b"), "vit_b_16", 2), shown
+    return Classifier.of(ByHand().eval(), ("a", "b"), "vit_b_16", 2), shown
 
 
 def test_rollout_by_hand():
@@ -121,7 +121,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def model(net):
-    return Classifier(net, tuple("abcd"), "vit_b_16", SIZE)
+    return Classifier.of(net, tuple("abcd"), "vit_b_16", SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_chefer_of_a_mean_is_the_mean_of_the_patches_rows(batch):
         block.attn.fused_attn = False
         block.attn.attn_drop.register_forward_hook(lambda *x: found.append(x[2]))
     maps = Chefer().explain(
-        Classifier(net, tuple("abcd"), "vit_b_16", SIZE), batch[:1], CLASSES, [0]
+        Classifier.of(net, tuple("abcd"), "vit_b_16", SIZE), batch[:1], CLASSES, [0]
     )
     logits = kept(batch[:1].clone().requires_grad_())
     for position, index in enumerate(CLASSES.tolist()):
@@ -207,7 +207,7 @@ def test_large_network_against_lxt():
     net = vit_b_16(num_classes=4).eval().requires_grad_(False)
     net.heads.head.weight.data.normal_(0, 0.05)
     shown = torch.randn(1, 3, 224, 224)
-    model = Classifier(net, tuple("abcd"), "vit_b_16", 224)
+    model = Classifier.of(net, tuple("abcd"), "vit_b_16", 224)
     maps = AttnLrp().explain(model, shown, torch.tensor([2]), [0])
     with peers.lxt_network(net, 0.25, 0.05) as peer:
         expected = peers.attn_lrp(peer, shown[0], 2)

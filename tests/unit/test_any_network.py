@@ -349,6 +349,6 @@ def test_what_cannot_be_taken_apart_is_not_folded():
             return super().forward(images if images.mean() < 99 else -images)
 
     for net, changed in ((Own(), True), (Branching(), False), (nn.Linear(3, 3), False)):
-        model = Classifier(net, tuple("abcd"), "own", 32)
+        model = Classifier.of(net, tuple("abcd"), "own", 32)
         assert (folded(model) is not model) == changed
     assert canonise.folded(model) is model
