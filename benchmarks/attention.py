@@ -44,7 +44,7 @@ def attention_vs_peer() -> dict[str, Any]:
             attention_peers.chefer(kept, image[0], number)
 
     chefer = alternate(
-        lambda: relevance.explain(model, image, classes, [0]), chefer_by_class, rounds=3
+        lambda: relevance.explain(model, image, classes, [0]), chefer_by_class, rounds=2
     )
     gammas = rules.gamma_convolution, rules.gamma_linear
     with attention_peers.lxt_network(model.network, *gammas) as network:
@@ -54,7 +54,7 @@ def attention_vs_peer() -> dict[str, Any]:
                 attention_peers.attn_lrp(network, image[0], number)
 
         attn_lrp = alternate(
-            lambda: rules.explain(model, image, classes, [0]), lxt_by_class, rounds=3
+            lambda: rules.explain(model, image, classes, [0]), lxt_by_class, rounds=2
         )
     ours, theirs = chefer[0] + attn_lrp[0], chefer[1] + attn_lrp[1]
     return line(

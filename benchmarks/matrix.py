@@ -198,7 +198,7 @@ def tried(name: str) -> dict[str, Any]:
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         model = made(name, Path(folder))
-        size = model.size
+        size, _ = model.size
         grey, labels, _ = radiographs(100, size, 3)
         right = ((model.predict(model.normalise(grey)).numpy() > 0) == labels).mean()
         cells = {}

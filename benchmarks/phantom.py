@@ -37,7 +37,7 @@ from shamsul.phantom.radiograph import Drawing
 CONFIG = experiment.read(yaml.safe_load((PROJECT / "config.yaml").read_text())).config
 (SOURCE,) = CONFIG.data.sources
 assert isinstance(SOURCE, PhantomSource)
-SIZE, SEED = CONFIG.data.size, SOURCE.seed
+SIZE, SEED = CONFIG.data.size[0], SOURCE.seed
 TEST = 250
 """Patients of the test split; the first are those of the default experiment."""
 QUANTILES = np.r_[1, np.arange(5, 100, 5), 99]

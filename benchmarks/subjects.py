@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,3 +47,14 @@ def trained(count: int) -> tuple[Classifier, Tensor, str]:
         return model, model.normalise(images), "densenet_small, trained on phantoms"
     model = Classifier.of(network("densenet_small", 14), CLASSES, "densenet_small", 96)
     return model, radiographs(model, count), "densenet_small, untrained"
+
+
+FORWARD = {"peer": "forward pass (torch)", "peer_version": torch.__version__}
+
+
+def sizes(images: int) -> dict[str, Any]:
+    """What was explained, for the line."""
+    return {
+        "network": "densenet121", "images": images, "size": SIZE, "classes": 14,
+        "threads": torch.get_num_threads(),
+    }  # fmt: skip

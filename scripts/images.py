@@ -30,7 +30,7 @@ def main(
     images : shard to write.
     """
     folders = {name: Path(folder) for name, folder in roots.items()}
-    frame = settings["size"], settings["geometry"], settings["resampling"]
+    frame = tuple(settings["size"]), settings["geometry"], settings["resampling"]
     made = shard(read_table(manifest), folders, *frame, threads)
     write_images(made, images)
 

@@ -25,7 +25,7 @@ def main(settings: dict[str, Any], *, checkpoint: Path, history: Path) -> None:
     history : table to write, without a row.
     """
     model = Model.model_validate(settings["model"])
-    classifier = import_checkpoint(model, settings["classes"], settings["size"])
+    classifier = import_checkpoint(model, settings["classes"], tuple(settings["size"]))
     save(classifier, checkpoint, {})
     kinds = {name: "int64" if name == "epoch" else "float64" for name in HISTORY_COLUMNS}
     write_table(pd.DataFrame(columns=HISTORY_COLUMNS).astype(kinds), history)

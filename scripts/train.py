@@ -47,7 +47,7 @@ def main(
     checkpoint : file of the classifier to write.
     history : table to write, a row for each epoch.
     """
-    classes, size, seed = tuple(settings["classes"]), settings["size"], settings["seed"]
+    classes, size, seed = tuple(settings["classes"]), tuple(settings["size"]), settings["seed"]
     model, train = Model.model_validate(settings["model"]), Train.model_validate(settings["train"])
     if processes.to_launch(train.processes):
         sys.exit(processes.launch(train.processes, Path(__file__), sys.argv[1:]))

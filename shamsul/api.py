@@ -38,13 +38,14 @@ if TYPE_CHECKING:
     from shamsul.evaluate.sign import Sign
     from shamsul.explain.base import Method
     from shamsul.model.classifier import Classifier
+    from shamsul.size import Size
 
 
 def classifier(
     network: nn.Module | str | Path,
     classes: Sequence[str] | None = None,
     *,
-    size: int = 224,
+    size: int | Size = 224,
     checkpoint: str | Path | None = None,
     **model: Any,
 ) -> Classifier:
@@ -55,7 +56,7 @@ def classifier(
     network : a network in memory, the name of one as in `model.network`, such as
         ``timm/resnet18``, or the path of a run's ``model/checkpoint.pt``.
     classes : names of the C classes; not needed for a run's checkpoint.
-    size : side in pixels of the images that the network sees.
+    size : height and width in pixels of the images that the network sees, or the side of a square.
     checkpoint : file of trained weights, or ``pretrained``, for a network that is named.
     model : further settings of the network as in `model`: `input`, `outputs`, `options`,
         `head_activation`, and `weights`, which are random if nothing is said.

@@ -29,6 +29,7 @@ from shamsul.model.settings import (
 from shamsul.probe.settings import Probe
 from shamsul.report.settings import Report
 from shamsul.settings import SPLITS, Name, Section, explain_errors, modernise, unknown
+from shamsul.size import told
 
 
 class Compute(Section):
@@ -90,8 +91,11 @@ class Config(Section):
         for split in SPLITS:
             if split not in offered and (split != "train" or not self.model.trained):
                 raise ValueError(f"data.sources: none has images of the {split} split")
-        if self.model.network == "vit_b_16" and self.data.size % 16:
-            raise ValueError(f"data.size: vit_b_16 needs a multiple of 16, not {self.data.size}")
+        height, width = self.data.size
+        if self.model.network == "vit_b_16" and height != width:
+            raise ValueError(f"data.size: vit_b_16 sees squares alone, not {told(self.data.size)}")
+        if self.model.network == "vit_b_16" and height % 16:
+            raise ValueError(f"data.size: vit_b_16 needs a multiple of 16, not {height}")
         untrained = not self.model.trained and self.model.weights == "imagenet"
         if untrained and parted(self.model.network)[0] not in ("torchvision", "timm"):
             key = "weights" if "weights" in self.model.model_fields_set else "network"

@@ -9,12 +9,14 @@ so one inverse serves all three and no mask or heatmap is shifted by half a pixe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from shamsul.size import Size, pair
 
 Geometry = Literal["stretch", "pad", "crop"]
 Resampling = Literal["bilinear", "bicubic", "lanczos", "area", "nearest"]
@@ -24,37 +26,37 @@ pixel."""
 
 @dataclass(frozen=True)
 class Frame:
-    """The place of a radiograph of `height` x `width` pixels in a frame of `size` x `size`."""
+    """The place of a radiograph of `height` x `width` pixels in a frame of `size`."""
 
     height: int
     width: int
-    size: int
+    size: Size
     scale_y: float
     scale_x: float
     offset_y: float
     offset_x: float
 
     @classmethod
-    def fit(cls, height: int, width: int, size: int, geometry: Geometry) -> Frame:
-        """Return the frame of a radiograph under a geometry.
+    def fit(cls, height: int, width: int, size: int | Size, geometry: Geometry) -> Frame:
+        """Return the frame of a radiograph under a geometry; one number is the side of a square.
 
         ``stretch`` maps each axis by itself (the studies did so); ``pad`` keeps the aspect ratio
         and centres the whole radiograph between black borders; ``crop`` keeps the aspect ratio and
         centres the radiograph so that it fills the frame, losing what lies outside.
         """
-        scale_y, scale_x = size / height, size / width
+        rows, columns = full = pair(size)
+        scale_y, scale_x = rows / height, columns / width
         if geometry == "pad":
             # Whole model pixels, so that the border between radiograph and padding is sharp.
             inner_y = max(round(height * min(scale_y, scale_x)), 1)
             inner_x = max(round(width * min(scale_y, scale_x)), 1)
             scale_y, scale_x = inner_y / height, inner_x / width
-            return cls(
-                height, width, size, scale_y, scale_x, (size - inner_y) // 2, (size - inner_x) // 2
-            )
+            offset = (rows - inner_y) // 2, (columns - inner_x) // 2
+            return cls(height, width, full, scale_y, scale_x, *offset)
         if geometry == "crop":
             scale_y = scale_x = max(scale_y, scale_x)
-        offset_y, offset_x = (size - scale_y * height) / 2, (size - scale_x * width) / 2
-        return cls(height, width, size, scale_y, scale_x, offset_y, offset_x)
+        offset_y, offset_x = (rows - scale_y * height) / 2, (columns - scale_x * width) / 2
+        return cls(height, width, full, scale_y, scale_x, offset_y, offset_x)
 
     def at(self, height: int, width: int) -> Frame:
         """Return the frame of the same radiograph in another resolution, as its mask may have."""
@@ -70,21 +72,22 @@ class Frame:
     def whole(self) -> bool:
         """True where the frame shows the whole radiograph and nothing else, but for rounding."""
         shown = self.offset_y, self.offset_x, self.scale_y * self.height, self.scale_x * self.width
-        return np.allclose(shown, (0, 0, self.size, self.size))
+        return np.allclose(shown, (0, 0, *self.size))
 
     def filled(self) -> Frame:
         """Return the frame that the same radiograph fills, without padding or cropping."""
         return Frame.fit(self.height, self.width, self.size, "stretch")
 
     def to_row(self) -> tuple[float, ...]:
-        """Return the frame as seven numbers, for storage."""
-        return astuple(self)
+        """Return the frame as eight numbers, for storage."""
+        lines = self.scale_y, self.scale_x, self.offset_y, self.offset_x
+        return (self.height, self.width, *self.size, *lines)
 
     @classmethod
     def from_row(cls, row: Sequence[float] | NDArray[np.float64]) -> Frame:
-        """Return the frame of seven numbers; the inverse of `to_row`."""
-        height, width, size, *lines = row
-        return cls(int(height), int(width), int(size), *(float(number) for number in lines))
+        """Return the frame of eight numbers; the inverse of `to_row`."""
+        height, width, rows, columns = (int(number) for number in row[:4])
+        return cls(height, width, (rows, columns), *(float(number) for number in row[4:]))
 
 
 _FILTERS = {
@@ -110,14 +113,14 @@ def to_model(
 
     Returns
     -------
-    (size, size) uint8; black where the frame reaches beyond the radiograph.
+    (rows, columns) uint8; black where the frame reaches beyond the radiograph.
     """
-    top, bottom, y0, y1 = _shown(frame.offset_y, frame.scale_y, frame.height, frame.size)
-    left, right, x0, x1 = _shown(frame.offset_x, frame.scale_x, frame.width, frame.size)
+    top, bottom, y0, y1 = _shown(frame.offset_y, frame.scale_y, frame.height, frame.size[0])
+    left, right, x0, x1 = _shown(frame.offset_x, frame.scale_x, frame.width, frame.size[1])
     shown = Image.fromarray(image).resize(
         (right - left, bottom - top), _FILTERS[resampling], box=(x0, y0, x1, y1)
     )
-    model = np.zeros((frame.size, frame.size), np.uint8)
+    model = np.zeros(frame.size, np.uint8)
     model[top:bottom, left:right] = np.asarray(shown)
     return model
 
@@ -148,8 +151,7 @@ def to_original(
     (height, width) float32.
     """
     heatmap = np.asarray(heatmap, np.float32)
-    down = Line.along(frame.height, frame.scale_y, frame.offset_y, frame.size, heatmap.shape[0])
-    across = Line.along(frame.width, frame.scale_x, frame.offset_x, frame.size, heatmap.shape[1])
+    down, across = Line.both(frame, heatmap.shape)
     rows = heatmap[:, across.low] * (1 - across.weight) + heatmap[:, across.high] * across.weight
     weight = down.weight[:, None]
     original = rows[down.low] * (1 - weight)
@@ -169,8 +171,17 @@ class Line:
     seen: NDArray[np.bool_]
 
     @classmethod
+    def both(cls, frame: Frame, cells: Sequence[int]) -> tuple[Line, Line]:
+        """Sample cells (h, w) that cover the frame down and across the radiograph."""
+        rows, columns = frame.size
+        return (
+            cls.along(frame.height, frame.scale_y, frame.offset_y, rows, cells[0]),
+            cls.along(frame.width, frame.scale_x, frame.offset_x, columns, cells[1]),
+        )
+
+    @classmethod
     def along(cls, length: int, scale: float, offset: float, size: int, cells: int) -> Line:
-        """Sample `cells` that cover the frame's `size` at each of `length` pixels."""
+        """Sample `cells` that cover the `size` of the frame's axis at each of `length` pixels."""
         model = (np.arange(length) + 0.5) * scale + offset
         cell = np.clip(model * (cells / size) - 0.5, 0, cells - 1)
         low = np.floor(cell).astype(np.intp)

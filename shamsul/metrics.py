@@ -21,6 +21,7 @@ Group = Literal[
     "robustness",
     "class_specificity",
     "randomisation",
+    "shape",
     "description",
 ]
 """Kind of a metric, by the question that it answers.
@@ -34,10 +35,14 @@ faithfulness : the model's need for the pixels that the heatmap calls relevant.
 robustness : the same method under noise.
 class_specificity : the same method for other classes.
 randomisation : the same method on networks with random weights.
+shape : spread of a heatmap's values, which does not judge it.
 description : description of a heatmap, which does not judge it.
 """
-PROBED: tuple[Group, ...] = ("faithfulness", "robustness", "randomisation", "class_specificity")
-"""Groups for which the model is asked again about a finished heatmap."""
+PROBED: tuple[Group, ...] = (
+    "faithfulness", "robustness", "randomisation", "class_specificity", "shape",
+)  # fmt: skip
+"""Groups of what is measured on a choice of finished heatmaps, most of it by asking the model
+again."""
 PREFIX = {"segmentation": "", "box": "box_", "evidence": "evidence_"}
 """Prefix of a metric's name in the tables, by kind of mask; the first kind of a run leads.
 
@@ -209,6 +214,16 @@ _ALL = (
         "random_logit", "Other classes",
         "Rank correlation with the maps of the image's other classes, on average.",
         "Sixt et al., ICML 2020", "lower", "class_specificity", low=-1.0, gate=0.5,
+    ),
+    Metric(
+        "sparseness", "Sparseness",
+        "Gini index of the map's absolute values: 0 where all are alike, 1 where one has all.",
+        "Chalasani et al., ICML 2020", "neither", "shape",
+    ),
+    Metric(
+        "effective_complexity", "Effective complexity",
+        "Share of the map's cells whose value is not negligible.",
+        "Nguyen and Martínez, 2020", "neither", "shape",
     ),
 )  # fmt: skip
 

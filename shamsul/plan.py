@@ -16,6 +16,7 @@ from shamsul.experiment import Experiment
 from shamsul.explain.base import Method
 from shamsul.model import inspection
 from shamsul.settings import EXPLAINED, SPLITS
+from shamsul.size import Size
 
 FORWARD = {
     "densenet_small": 0.007,
@@ -27,7 +28,7 @@ FORWARD = {
     "convnext_tiny": 0.119,
     "vit_b_16": 0.421,
 }
-"""Seconds of one forward pass of an image of 224 x 224 on one core, by backbone.
+"""Seconds of one forward pass of an image of 224 x 224 on one core, by network.
 
 They were measured on a virtual machine, in batches of four. They grow with the number of pixels.
 """
@@ -148,10 +149,10 @@ def passes(method: Method, classes: int) -> float:
     return draws * (GRADIENT * classes if method.method in GRADIENTS_OF_DRAWS else 1)
 
 
-def _cells(method: Method, size: int) -> int:
+def _cells(method: Method, size: Size) -> int:
     """Return the cells of one heatmap at most: a sixteenth a side of the last feature maps."""
-    side = -(-size // 16) if method.cost == "forward" else size
-    return side**2
+    height, width = (-(-side // 16) if method.cost == "forward" else side for side in size)
+    return height * width
 
 
 def forward_seconds(experiment: Experiment) -> float:
@@ -159,13 +160,18 @@ def forward_seconds(experiment: Experiment) -> float:
     config = experiment.config
     known = FORWARD.get(config.model.network)
     seconds = _measured(config) if known is None else known
-    return seconds * (config.data.size / 224) ** 2
+    return seconds * _usual(config.data.size)
 
 
 def _measured(config: Config) -> float:
     """Return the seconds of a forward pass of an image of 224 x 224 that an inspection measured."""
     found = inspection.inspect(config.model, config.classes, config.data.size)
-    return found.seconds / (config.data.size / 224) ** 2
+    return found.seconds / _usual(config.data.size)
+
+
+def _usual(size: Size) -> float:
+    """Return the pixels of an image, in images of 224 x 224."""
+    return (size[0] / 224) * (size[1] / 224)
 
 
 def explained_images(experiment: Experiment) -> int:

@@ -192,6 +192,8 @@ def _type(field: JsonSchema) -> str:
             return "section"
         case {"type": "array", "items": {"oneOf": _}}:
             return "list, see below"
+        case {"prefixItems": [first, *_] as items}:
+            return f"list of {_type(first)}, {len(items)} of them"
         case {"type": "array", "items": items}:
             return f"list of {_type(items)}"
         case {"type": "object", "additionalProperties": True}:

@@ -20,7 +20,7 @@ READER = "{run}/phantom/phantom/CheXlocalize"
 SMALL = {
     "run": "small",
     "data": {
-        "size": 64,
+        "size": [96, 64],
         "sources": [
             {
                 "adapter": "phantom",
@@ -30,7 +30,7 @@ SMALL = {
         ],
         "shards": {"train": 2, "tune": 1, "test": 2},
     },
-    "model": {"backbone": "densenet_small", "weights": "random"},
+    "model": {"network": "densenet_small", "weights": "random"},
     "train": {"epochs": 1, "batch_size": 16, "threads": 1},
     "explain": {
         "perturbations": {"samples": 40, "segments": 8},

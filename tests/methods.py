@@ -17,6 +17,10 @@ QUICK = {
     "integrated_gradients": {"steps": 8},
     "expected_gradients": {"samples": 6},
     "random_field_gradients": {"samples": 6},
+    "sobol": {"segments": 16, "designs": 16},
+    "hsic": {"segments": 16, "samples": 300},
+    "captum": {"attribution": "Saliency", "reduce": "max"},
+    "pytorch_grad_cam": {"attribution": "GradCAM"},
     "consensus": {"of": ("grad_cam", "random")},
     "blurred": {"of": "grad_cam"},
 }

@@ -57,8 +57,8 @@ print(f"{int(labels.sum())} of {len(labels)} radiographs show {FINDING}")
 # %% [markdown]
 # ## A classifier
 #
-# `shamsul.classifier` takes any network, by name or in memory, or a checkpoint. Here a small DenseNet
-# with random weights sees the 96 phantoms eight times.
+# `shamsul.classifier` takes any network, by name or in memory, or a checkpoint. Here a small
+# DenseNet with random weights sees the 96 phantoms eight times.
 
 # %%
 model = shamsul.classifier("densenet_small", [FINDING], size=SIZE)

@@ -12,6 +12,7 @@ import typer
 
 from shamsul.command import shipped
 from shamsul.errors import InputError
+from shamsul.size import told as size_told
 
 if TYPE_CHECKING:
     from shamsul.experiment import Experiment
@@ -152,7 +153,7 @@ def summary(experiment: Experiment) -> list[tuple[str, str]]:
     """Return names and values that tell what an experiment will do."""
     config = experiment.config
     classes, explained = config.classes, config.explain.classes or config.classes
-    told = f"{config.model.network} at {config.data.size} x {config.data.size}, "
+    told = f"{config.model.network} at {size_told(config.data.size)}, "
     if config.model.trained:
         told += f"weights of {', '.join(config.model.trained)}"
     else:

@@ -13,6 +13,7 @@ from PIL import Image
 from shamsul.errors import InputError
 from shamsul.geometry import Frame, Geometry, Resampling, to_model
 from shamsul.job.progress import track
+from shamsul.size import Size, pair
 from shamsul.storage.images import Images
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def load(path: Path) -> NDArray[np.uint8]:
 def shard(
     manifest: pd.DataFrame,
     roots: dict[str, Path],
-    size: int,
+    size: int | Size,
     geometry: Geometry,
     resampling: Resampling = "bilinear",
     threads: int = 1,
@@ -68,7 +69,7 @@ def shard(
     ----------
     manifest : rows of the shard; the result is in their order.
     roots : folder of each source by its name.
-    size : side of the model's frame in pixels.
+    size : height and width of the model's frame in pixels, or the side of a square one.
     geometry : way to fit a radiograph to it.
     resampling : filter by which it is resized.
     threads : images read at once.
@@ -86,7 +87,7 @@ def shard(
         return to_model(image, frame, resampling), frame
 
     rows = list(manifest[["source", "path", "height", "width"]].itertuples(index=False, name=None))
-    images = np.zeros((len(rows), size, size), np.uint8)
+    images = np.zeros((len(rows), *pair(size)), np.uint8)
     frames = []
     with ThreadPoolExecutor(threads) as pool:
         for index, (image, frame) in enumerate(

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PositiveInt, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PositiveInt, field_validator
 
 from shamsul.data.adapter import Source
 from shamsul.data.registry import adapters
 from shamsul.geometry import Geometry, Resampling
 from shamsul.settings import SPLITS, Section, Split, Variants
+from shamsul.size import Size, pair
+
+Side = Annotated[int, Field(ge=32)]
+"""A side of an image in pixels."""
+
+
+def _size(given: Any) -> Any:
+    """Return height and width of an image, of which the side is given where it is square."""
+    sides = pair(given)
+    whole = isinstance(sides, list | tuple) and [type(side) for side in sides] == [int, int]
+    if not whole or min(sides) < 32:
+        raise ValueError(
+            f"is the side of a square or [HEIGHT, WIDTH], of at least 32 pixels each, not {given!r}"
+        )
+    return sides
+
+
+ImageSize = Annotated[Size, BeforeValidator(_size, json_schema_input_type=Side | tuple[Side, Side])]
 
 
 class Data(Section):
@@ -24,10 +42,11 @@ class Data(Section):
     """Sources of radiographs, labels and masks; together they have every split."""
     views: Annotated[tuple[Literal["frontal", "lateral"], ...], Field(min_length=1)] = ("frontal",)
     """Views that are used; images of others are left out."""
-    size: Annotated[int, Field(ge=32)] = 224
-    """Side in pixels of the square that the model sees."""
+    size: ImageSize = (224, 224)
+    """Size in pixels of the image that the model sees: the side of a square, or
+    `[HEIGHT, WIDTH]`."""
     geometry: Geometry = "stretch"
-    """Way to fit a radiograph to the square: `stretch` scales each axis by itself, `pad` keeps the
+    """Way to fit a radiograph to that: `stretch` scales each axis by itself, `pad` keeps the
     aspect ratio and adds black borders, `crop` keeps it and cuts off what lies outside."""
     resampling: Resampling = "bilinear"
     """Filter by which a radiograph is resized, as Pillow has it; all but `nearest` look at every

@@ -34,7 +34,7 @@ def mask_at(
     -------
     (h, w) float32, share of the cell, or superpixel, that the mask covers; in [0, 1].
     """
-    down, across = cells[0] / frame.size, cells[1] / frame.size
+    down, across = cells[0] / frame.size[0], cells[1] / frame.size[1]
     lines = frame.scale_y * down, frame.offset_y * down, frame.scale_x * across
     shares = _shares(
         np.asarray(runs, np.int64), frame.height, *cells, *lines, frame.offset_x * across

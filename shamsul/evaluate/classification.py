@@ -301,7 +301,7 @@ def reversed_classes(table: pd.DataFrame) -> list[str]:
 
     Parameters
     ----------
-    table : what `classification_table` returns.
+    table : table that `classification_table` returns.
     """
     found = table[
         (table["split"] == "test") & (table["class"] != MACRO) & (table["auroc_high"] < 0.5)

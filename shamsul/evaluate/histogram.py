@@ -75,8 +75,7 @@ def sweep(
     runs = np.array([pixels]) if runs is None else np.asarray(runs, np.int64)
     # A further row and column of the lowest value stand for pixels that the frame did not see.
     padded = np.pad(np.asarray(heatmap, np.float32), (0, 1), constant_values=heatmap.min())
-    down = Line.along(frame.height, frame.scale_y, frame.offset_y, frame.size, heatmap.shape[0])
-    across = Line.along(frame.width, frame.scale_x, frame.offset_x, frame.size, heatmap.shape[1])
+    down, across = Line.both(frame, heatmap.shape)
     down, across = down.beside(heatmap.shape[0]), across.beside(heatmap.shape[1])
     turned = np.ascontiguousarray(padded.T)
     columns = turned[:, down.low] * (1 - down.weight) + turned[:, down.high] * down.weight
@@ -120,8 +119,8 @@ def lay_segmentation(
     pixels = frame.height * frame.width
     runs = np.array([pixels]) if runs is None else np.asarray(runs, np.int64)
     height, width = segmentation.shape
-    down = _nearest(frame.height, frame.scale_y, frame.offset_y, frame.size, height)
-    across = _nearest(frame.width, frame.scale_x, frame.offset_x, frame.size, width)
+    down = _nearest(frame.height, frame.scale_y, frame.offset_y, frame.size[0], height)
+    across = _nearest(frame.width, frame.scale_x, frame.offset_x, frame.size[1], width)
     # Down the columns, as run lengths go and as pycocotools decodes them.
     count, hits = _overlap(np.ascontiguousarray(segmentation.T), down, across, runs)
     area = int(runs[1::2].sum())
@@ -135,7 +134,7 @@ def lay_segmentation(
 
 
 def _nearest(length: int, scale: float, offset: float, size: int, cells: int) -> NDArray[np.intp]:
-    """Return the cell of each of `length` pixels, or -1; `cells` cover the frame's `size`."""
+    """Return the cell of each of `length` pixels, or -1; `cells` cover the `size` of its axis."""
     model = (np.arange(length) + 0.5) * scale + offset
     # A centre on the border of two cells lies in the second, whatever rounding makes of it.
     cell = np.minimum(np.floor(model * (cells / size) + 1e-6), cells - 1).astype(np.intp)

@@ -25,6 +25,7 @@ from shamsul.explain.shard import Maps, Shard, image_seed
 from shamsul.job.progress import track
 from shamsul.model.batching import in_groups
 from shamsul.model.structure import Need
+from shamsul.size import at_a_time, told
 
 if TYPE_CHECKING:
     import torch
@@ -189,8 +190,8 @@ class Explainer(Method):
                 )
             if model.size != shard.model.size:
                 raise InputError(
-                    f"{self.checkpoint}: is for images of {model.size} x {model.size} pixels, the "
-                    f"run's are of {shard.model.size} x {shard.model.size}; choose a checkpoint of "
+                    f"{self.checkpoint}: is for images of {told(model.size)} pixels, the "
+                    f"run's are of {told(shard.model.size)}; choose a checkpoint of "
                     "the run's data.size"
                 )
         if reason := model.structure.refusal(self.needs):
@@ -263,7 +264,7 @@ class Explainer(Method):
             expected = _mean([found for found in sums if found is not None])
             return maps, (maps.sum((2, 3)) - expected).abs() / expected.abs().clamp(min=1e-12)
 
-        step = max(1, TOGETHER[self.cost] * 224**2 // max(model.size, 224) ** 2)
+        step = at_a_time(TOGETHER[self.cost], model.size)
         groups = track(
             in_groups(maps_of, len(seeds), step),
             f"{self.title}: groups of {step} images",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from shamsul.explain.base import Method
     from shamsul.model.classifier import Classifier
+    from shamsul.size import Size
 
 
 def explain(
@@ -94,7 +95,7 @@ def _method(name: str, parameters: dict[str, Any], classifier: Classifier) -> Me
     return built
 
 
-def _images(images: ArrayLike | Tensor, size: int) -> Images:
+def _images(images: ArrayLike | Tensor, size: Size) -> Images:
     grey = np.asarray(images)
     grey = grey[None] if grey.ndim == 2 else grey
     if grey.dtype != np.uint8 or grey.ndim != 3:
@@ -103,6 +104,6 @@ def _images(images: ArrayLike | Tensor, size: int) -> Images:
         )
     height, width = grey.shape[1:]
     frame = Frame.fit(height, width, size, "stretch")
-    shown = [image if image.shape == (size, size) else to_model(image, frame) for image in grey]
-    stacked = np.array(shown, np.uint8).reshape(-1, size, size)
+    shown = [image if image.shape == size else to_model(image, frame) for image in grey]
+    stacked = np.array(shown, np.uint8).reshape(-1, *size)
     return Images(stacked, [str(n) for n in range(len(grey))], [frame] * len(grey))

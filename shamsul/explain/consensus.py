@@ -15,6 +15,7 @@ from shamsul.explain.base import Cost, Method
 from shamsul.explain.control import masks_in_frame
 from shamsul.explain.shard import Maps, Shard
 from shamsul.job.progress import track
+from shamsul.size import Size
 from shamsul.storage.heatmaps import Heatmaps
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Consensus(Method):
     relevance and from 0 to 1, does not depend on the scale of the method. `weights: fitted`
     regresses the experts' masks of the tune split on the ranks, for each class, with coefficients
     that are not negative (stacking; Breiman, Machine Learning 1996). That is supervision: figures
-    on the tune split are then too good, those on the test split are not. Maps (N, C, S, S).
+    on the tune split are then too good, those on the test split are not. Maps (N, C, H, W).
     """
 
     method: ClassVar[str] = "consensus"
@@ -63,7 +64,7 @@ class Consensus(Method):
         return self.weights == "fitted"
 
     def heatmaps(self, shard: Shard) -> Maps:
-        """Make maps (N, C, S, S) in [0, 1], where S is the side of the model's frame.
+        """Make maps (N, C, H, W) in [0, 1], where H and W are those of the model's frame.
 
         Raises
         ------
@@ -79,7 +80,7 @@ class Consensus(Method):
                     "frame; leave it out, or use `data.geometry: stretch`"
                 )
         weights = self.fit(shard) if self.supervised else {}
-        maps = np.zeros((len(names), len(shard.classes), size, size), np.float32)
+        maps = np.zeros((len(names), len(shard.classes), *size), np.float32)
         for n, image_id in enumerate(track(names, "Consensus: images")):
             for c, name in enumerate(shard.classes):
                 members = [shard.members[member] for member in self.of]
@@ -127,21 +128,21 @@ class Consensus(Method):
 
 
 def _ranked(
-    members: Sequence[Heatmaps], image_id: str, name: str, size: int
+    members: Sequence[Heatmaps], image_id: str, name: str, size: Size
 ) -> NDArray[np.float64]:
-    """Rank the positive relevance of one image and class from 0 to 1: (members, S, S)."""
+    """Rank the positive relevance of one image and class from 0 to 1: (members, H, W)."""
     import pandas as pd  # Here, because it is slow to import; scipy.stats is slower.
 
     from shamsul.geometry import Frame, to_original
 
-    frame = Frame.fit(size, size, size, "stretch")
+    frame = Frame.fit(*size, size, "stretch")
     ranks = []
     for member in members:
         row, column = member.image_id.index(image_id), member.classes.index(name)
         positive = np.maximum(member.heatmap[row, column], 0)
         order = pd.Series(to_original(positive, frame).ravel()).rank()
-        ranks.append(order.to_numpy().reshape(size, size) - 1)
-    return np.array(ranks) / (size**2 - 1)
+        ranks.append(order.to_numpy().reshape(size) - 1)
+    return np.array(ranks) / (size[0] * size[1] - 1)
 
 
 def _told(names: Sequence[str], weights: NDArray[np.float64]) -> str:

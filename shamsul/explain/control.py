@@ -78,7 +78,7 @@ class Gaussian(Control):
     title: ClassVar[str] = "Centred Gaussian"
 
     width: Annotated[float, Field(gt=0)] = 0.25
-    """Standard deviation of the Gaussian, as a fraction of the image's side."""
+    """Standard deviation of the Gaussian, as a fraction of the image's height and width."""
     cells: PositiveInt = 56
     """Cells along a side of the map."""
 
@@ -100,7 +100,7 @@ class Edges(Control):
     """Standard deviation in pixels of the smoothing before edges are computed."""
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
-        """Make maps of edge strength (N, C, S, S) at the images' resolution."""
+        """Make maps of edge strength (N, C, H, W) at the images' resolution."""
         from skimage.filters import gaussian, sobel  # Here, because it is slow to import.
 
         edges = [sobel(gaussian(image, self.sigma)) for image in shard.images.image]
@@ -128,7 +128,7 @@ class Deviation(Control):
         return ("images", "labels")
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
-        """Make maps of deviation (N, C, S, S) in standard deviations.
+        """Make maps of deviation (N, C, H, W) in standard deviations.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class Deviation(Control):
         return np.repeat(np.array(maps)[:, None], len(shard.classes), axis=1)
 
     def moments(self, training: Training | None) -> tuple[NDArray[np.floating], ...]:
-        """Return mean and standard deviation (S, S) of the healthy images' grey values, 0-255.
+        """Return mean and standard deviation (H, W) of the healthy images' grey values, 0-255.
 
         The standard deviation is at least one grey level.
         """
@@ -191,7 +191,7 @@ class Blurred(Method):
     of: str
     """Name of the method whose heatmaps are blurred."""
     sigma: Annotated[float, Field(gt=0)] = 0.05
-    """Standard deviation of the Gaussian, as a fraction of the heatmap's side."""
+    """Standard deviation of the Gaussian, as a fraction of the heatmap's height and width."""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -239,7 +239,7 @@ class MeanMask(Control):
         return replace(made, explained=np.asarray(made.heatmap.any(axis=(2, 3))))
 
     def maps(self, shard: Shard) -> NDArray[np.floating]:
-        """Return the share of the masks that cover each pixel of the model's frame: (N, C, S, S) in
+        """Return the share of the masks that cover each pixel of the model's frame: (N, C, H, W) in
         [0, 1].
         """
         assert shard.supervision is not None
@@ -257,7 +257,7 @@ class MeanMask(Control):
             }
             same = [mask for image_id, mask in others.items() if view_of[image_id] == view]
             used = same or list(others.values())
-            return np.mean(used, axis=0) if used else np.zeros([shard.size] * 2)
+            return np.mean(used, axis=0) if used else np.zeros(shard.size)
 
         maps = []
         for image_id in shard.images.image_id:
@@ -267,7 +267,7 @@ class MeanMask(Control):
 
 
 def masks_in_frame(supervision: Supervision) -> dict[tuple[str, str], NDArray[np.float32]]:
-    """Return the tune split's masks in the model's frame, (S, S) in [0, 1], by image_id and class.
+    """Return the tune split's masks in the model's frame, (H, W) in [0, 1], by image_id and class.
 
     Outlines only, where the class has one in any image; else boxes.
     """

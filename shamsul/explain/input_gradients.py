@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shamsul import lazy
 from shamsul.model.batching import in_parts
+from shamsul.size import at_a_time
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,7 @@ IMAGES_AT_ONCE = 8
 """Number of images of 224 x 224 whose activations are kept at a time; fewer where they are
 larger."""
 BLUR = 0.1
-"""Standard deviation of the blur of `baseline: blur`, as a fraction of the image's side."""
+"""Standard deviation of the blur of `baseline: blur`, as a fraction of height and width."""
 
 Baseline = Literal["black", "zero", "blur"]
 
@@ -85,8 +86,8 @@ def baseline_images(model: Classifier, images: Tensor, kind: Baseline) -> Tensor
         return black.expand_as(images).contiguous()
     from scipy.ndimage import gaussian_filter
 
-    width = BLUR * images.shape[-1]
-    blurred = gaussian_filter(images.detach().cpu().numpy(), (0, 0, width, width))
+    down, across = (BLUR * side for side in images.shape[-2:])
+    blurred = gaussian_filter(images.detach().cpu().numpy(), (0, 0, down, across))
     return torch.from_numpy(blurred).to(images)
 
 
@@ -97,5 +98,5 @@ def rise(model: Classifier, images: Tensor, references: Tensor, classes: Tensor)
 
 
 def at_once(images: Tensor) -> int:
-    """Return the number of images (N, 3, S, S) whose activations are kept at a time."""
-    return max(1, IMAGES_AT_ONCE * 224**2 // max(images.shape[-1], 224) ** 2)
+    """Return the number of images (N, 3, H, W) whose activations are kept at a time."""
+    return at_a_time(IMAGES_AT_ONCE, (images.shape[-2], images.shape[-1]))

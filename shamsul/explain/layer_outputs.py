@@ -47,7 +47,7 @@ def forward(
     """
     modules = {name: module for name, module in network.named_modules() if name}
     found: dict[str, Tensor] = {}
-    names = [_full_name(layer, modules) for layer in layers]
+    names = [full_name(layer, modules) for layer in layers]
     # A hook's handle is a context that removes it.
     with torch.no_grad(), contextlib.ExitStack() as hooks:
         for name, layer in dict(zip(names, layers, strict=True)).items():
@@ -61,7 +61,14 @@ def forward(
     return [found[name] for name in names], logits
 
 
-def _full_name(layer: str | FeatureLayer, modules: dict[str, Any]) -> str:
+def full_name(layer: str | FeatureLayer, modules: dict[str, Any]) -> str:
+    """Return the name of a layer in the network, given that or the end of it.
+
+    Raises
+    ------
+    InputError
+        There is no such layer, or several.
+    """
     name = layer if isinstance(layer, str) else layer.name
     if name in modules:
         return name
@@ -91,7 +98,7 @@ def _record(
             f"layers: {name} is called more than once in a forward pass; name the module around it"
         )
     tensor = tensor_of(output)
-    layer = layer or _layout(name, tensor, size)
+    layer = layer or layout_of(name, tensor, size)
     maps = read_maps(tensor, layer)
     if layer.rectified:
         maps = maps.relu()
@@ -108,7 +115,7 @@ def _record(
     return (handed, *output[1:]) if isinstance(output, tuple) else handed
 
 
-def _layout(name: str, tensor: Any, size: Sequence[int]) -> FeatureLayer:
+def layout_of(name: str, tensor: Any, size: Sequence[int]) -> FeatureLayer:
     """Return how a layer that the user has named is read, by the form of its output."""
     from shamsul.model.feature_layer import alike, grid_of
 
@@ -117,12 +124,12 @@ def _layout(name: str, tensor: Any, size: Sequence[int]) -> FeatureLayer:
         return FeatureLayer(name=name)
     if len(shape) == 4 and alike(shape[1:3], size):
         return FeatureLayer(name=name, layout="channels_last")
-    grid = grid_of(shape[1], None) if len(shape) == 3 else None
+    grid = grid_of(shape[1], None, size) if len(shape) == 3 else None
     if grid is not None:
         prefix = shape[1] - grid[0] * grid[1]
         return FeatureLayer(name=name, layout="tokens", grid=grid, prefix=prefix)
     what = ", ".join(["N", *map(str, shape[1:])]) if shape else type(tensor).__name__
     raise InputError(
-        f"layers: {name} puts out ({what}), neither square feature maps (N, K, h, w) nor tokens of "
-        "a grid of patches"
+        f"layers: {name} puts out ({what}), neither feature maps (N, K, h, w) of the "
+        "image's proportion nor tokens of a grid of patches"
     )

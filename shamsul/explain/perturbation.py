@@ -30,7 +30,7 @@ else:
     torch = lazy.load("torch")
 
 BLUR = 0.1
-"""Standard deviation of the blur of `fill: blur`, as a fraction of the image's side."""
+"""Standard deviation of the blur of `fill: blur`, as a fraction of height and width."""
 
 
 class FillOptions(BaseModel):
@@ -206,8 +206,8 @@ def filled(
         case "blur":
             from scipy.ndimage import gaussian_filter
 
-            width = BLUR * image.shape[-1]
-            blurred = gaussian_filter(image.cpu().numpy(), (0, width, width))
+            down, across = (BLUR * side for side in image.shape[-2:])
+            blurred = gaussian_filter(image.cpu().numpy(), (0, down, across))
             return torch.from_numpy(blurred).to(image)
         case "noise":
             generator = torch.Generator().manual_seed(seed)

@@ -131,7 +131,7 @@ def check_suited(built: Mapping[str, Method], network: str, structure: Structure
     ----------
     built : the run's methods by name.
     network : name of the network.
-    structure : what is known of it.
+    structure : structure of the network.
     """
     for number, (name, method) in enumerate(built.items()):
         # Methods of another checkpoint explain another network, which their job examines.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from shamsul import lazy
@@ -61,7 +62,7 @@ def scores(model: Classifier, image: Tensor, activations: Tensor) -> Tensor:
     Parameters
     ----------
     model : the classifier, of C classes.
-    image : (3, S, S), normalised.
+    image : (3, H, W), normalised.
     activations : (K, h, w).
 
     Returns
@@ -70,18 +71,18 @@ def scores(model: Classifier, image: Tensor, activations: Tensor) -> Tensor:
     """
     model = quick(model)
     parts = activations.split(model.tile)
-    logits = [model.predict(image * masks(part, image.shape[-1])) for part in parts]
+    logits = [model.predict(image * masks(part, image.shape[-2:])) for part in parts]
     return torch.cat(logits).T.contiguous()
 
 
-def masks(activations: Tensor, size: int) -> Tensor:
-    """Resize channels (K, h, w) bilinearly and scale each to 0..1: (K, 1, size, size).
+def masks(activations: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize channels (K, h, w) bilinearly and scale each to 0..1: (K, 1, H, W), by `size`.
 
     Corners of the image are corners of cells, as in the authors' code; pytorch-grad-cam has them
     in the centres of cells. A channel of one value hides everything.
     """
     # Subtract the minimum first: rounding must not make a pattern of a constant channel.
     above = activations - activations.amin((1, 2), keepdim=True)
-    resized = torch.nn.functional.interpolate(above[:, None], (size, size), mode="bilinear")
+    resized = torch.nn.functional.interpolate(above[:, None], tuple(size), mode="bilinear")
     low, high = resized.amin((2, 3), keepdim=True), resized.amax((2, 3), keepdim=True)
     return (resized - low) / torch.where(high > low, high - low, 1.0)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from shamsul.geometry import Frame
     from shamsul.model.classifier import Classifier
+    from shamsul.size import Size
     from shamsul.storage.heatmaps import Covers, Heatmaps, Points, RunLengths
     from shamsul.storage.images import Images
 
@@ -160,9 +161,10 @@ class Shard:
         return self.load()
 
     @property
-    def size(self) -> int:
-        """Return the side S in pixels of the model's frame."""
-        return int(self.images.image.shape[-1])
+    def size(self) -> Size:
+        """Return height and width in pixels of the model's frame."""
+        height, width = self.images.image.shape[1:]
+        return int(height), int(width)
 
     def seeds(self) -> list[int]:
         """Return one seed per image, the same whatever shard the image is in."""

@@ -8,7 +8,9 @@ classes. With `shared: true` it is asked once for all these methods (see `shared
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -16,8 +18,9 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from shamsul import lazy
-from shamsul.explain import ridge, shapley
+from shamsul.explain import ridge
 from shamsul.explain.base import Cost, Explainer
+from shamsul.explain.peers import surrogate_estimators
 from shamsul.explain.perturbation import Perturbed, Perturber, SuperpixelOptions, superpixels_of
 from shamsul.explain.shard import Maps, Shard
 from shamsul.explain.shared_perturbations import chance, read
@@ -122,10 +125,15 @@ class SamplingSurrogate(Surrogate):
     samples: PositiveInt = 1000
     """Number of perturbed images per radiograph; at least twice the number of segments."""
 
+    @property
+    def least_samples(self) -> int:
+        """Return the least number of samples."""
+        return 2 * self.segments
+
     @model_validator(mode="after")
     def _enough_samples(self) -> SamplingSurrogate:
-        if self.samples < 2 * self.segments:
-            raise ValueError(self.too_few(self.samples, "twice", 2 * self.segments))
+        if self.samples < self.least_samples:
+            raise ValueError(self.too_few(self.samples, "twice", self.least_samples))
         return self
 
 
@@ -162,6 +170,29 @@ class Lime(SamplingSurrogate):
 
     kernel_width: PositiveFloat = 0.25
     """Cosine distance at which a subset's weight has fallen to ``exp(-1/2)``."""
+    estimator: Literal["ridge", "lime"] = "ridge"
+    """Estimator of the weights: `ridge`, one regression for all classes, or `lime`, lime's own
+    `LimeImageExplainer`, which draws and solves by itself. They are equal but for rounding."""
+
+    @model_validator(mode="after")
+    def _shared_needs_ridge(self) -> Lime:
+        if self.shared and self.estimator == "lime":
+            raise ValueError("shared: lime draws its own subsets; leave `estimator` out")
+        return self
+
+    def check_files(self, made: Collection[Path] = ()) -> None:
+        """Raise an InputError where lime is needed and not installed."""
+        super().check_files(made)
+        if self.estimator == "lime":
+            surrogate_estimators.check_lime()
+
+    def ask(self, perturber: Perturber, seed: int) -> NDArray[np.float64]:
+        """Draw, ask and solve as `Surrogate.ask` does; lime draws and solves by itself."""
+        if self.estimator == "ridge":
+            return super().ask(perturber, seed)
+        return surrogate_estimators.lime(
+            perturber, self.output, self.samples, self.kernel_width, seed
+        )
 
     def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
         """Show each superpixel with probability 1/2; in the first subset, all of them."""
@@ -180,82 +211,6 @@ class Lime(SamplingSurrogate):
         weights = weights * np.exp(-((distance / self.kernel_width) ** 2) / 2)
         outputs = perturbed.outputs(self.output)
         return ridge.coefficients(subsets.astype(float), outputs, weights)
-
-
-class KernelShap(SamplingSurrogate):
-    """Kernel SHAP: Shapley values of the superpixels, estimated from some of the subsets.
-
-    ``phi_i = mean over orders of v(S + i) - v(S)``, where ``v(S)`` is the output with the
-    superpixels ``S`` shown (Lundberg and Lee, NeurIPS 2017, arXiv 1705.07874). Values sum to the
-    difference of the outputs for the radiograph and for its fill. Maps (N, C, H, W), signed.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from torchvision.models import resnet18
-    >>> from shamsul.model.classifier import Classifier
-    >>> model = Classifier.of(resnet18(num_classes=3), ("Edema", "Mass", "Nodule"), "resnet18", 64)
-    >>> images = model.normalise(torch.full((1, 64, 64), 128, dtype=torch.uint8))
-    >>> method = KernelShap(superpixels="grid", segments=4, samples=8)
-    >>> method.explain(model, images, torch.tensor([0, 2]), seeds=[0]).shape
-    torch.Size([1, 2, 64, 64])
-    """
-
-    method: ClassVar[str] = "kernel_shap"
-    title: ClassVar[str] = "Kernel SHAP"
-    citation: ClassVar[str] = "Lundberg and Lee, NeurIPS 2017"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "shamsul-2023": {
-            "estimator": "regression",
-            "compactness": 0.3,
-            "sigma": 3.0,
-            "fill": "constant",
-            "value": 255.0,
-            "scale": "unit",
-            "output": "probability",
-            "samples": 1000,
-        }
-    }
-
-    estimator: Literal["gaussian_process", "regression"] = "gaussian_process"
-    """Estimator of the Shapley values. `regression` is Kernel SHAP's own, by the shap package, with
-    all superpixels estimated (`l1_reg=False`; shap by default keeps ten and zeroes the others).
-    `gaussian_process` estimates the same values, with less error from equally many subsets in all
-    games that were tried (see `shapley.py`)."""
-
-    @model_validator(mode="after")
-    def _shared_needs_the_gaussian_process(self) -> KernelShap:
-        if self.shared and self.estimator == "regression":
-            raise ValueError("shared: shap draws its own subsets; leave `estimator` out")
-        return self
-
-    def draw(self, superpixels: int, seed: int) -> NDArray[np.bool_]:
-        """Draw pairs of a subset and its complement, of all sizes."""
-        return shapley.draw(superpixels, self.samples, seed)
-
-    def values(self, perturbed: Perturbed, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the Shapley values; no weights are needed, whatever subsets were asked about."""
-        return shapley.values(perturbed.subsets, perturbed.outputs(self.output))
-
-    def ask(self, perturber: Perturber, seed: int) -> NDArray[np.float64]:
-        """Draw, ask and solve as `Surrogate.ask` does; the shap package draws and solves by
-        itself.
-        """
-        if self.estimator == "gaussian_process":
-            return super().ask(perturber, seed)
-        import shap
-
-        def outputs(subsets: NDArray) -> NDArray[np.float64]:
-            shown = subsets > 0.5
-            return Perturbed(perturber.labels, shown, perturber.logits(shown)).outputs(self.output)
-
-        everything = np.ones((1, perturber.count))
-        with shapley.global_seed(seed):
-            explainer = shap.KernelExplainer(outputs, np.zeros_like(everything))
-            values = explainer.shap_values(
-                everything, nsamples=self.samples, l1_reg=False, silent=True
-            )
-        return np.asarray(values)[0]
 
 
 class SuperpixelRise(SamplingSurrogate):

@@ -1,1 +1,1 @@
-"""The classifier: backbones, training, checkpoints and prediction."""
+"""The classifier: networks of any source, training, checkpoints and prediction."""

@@ -34,7 +34,7 @@ class Recorded:
 
     Attributes
     ----------
-    probabilities : of each layer, from first to last, (N, heads, T, T).
+    probabilities : attention of each layer, from first to last, (N, heads, T, T).
     modules : names of the modules that compute them.
     logits : (N, C).
     """
@@ -49,7 +49,7 @@ class Recorder(Functions):
 
     Attributes
     ----------
-    recorded : what is found.
+    recorded : attentions found so far.
     leaves : the attentions that begin a graph, as `record` has them.
     """
 
@@ -132,7 +132,7 @@ def _check(recorded: Recorded, images: int, left: dict[int, Tensor]) -> None:
             raise InputError(f"{name}: attends within windows, not from all tokens to all")
         if shape[2] != shape[3]:
             raise InputError(
-                f"{name}: attends from {shape[2]} tokens to {shape[3]}, which is no self-attention"
+                f"{name}: attends from {shape[2]} to {shape[3]} tokens, which is no self-attention"
             )
         if shape[3] != tokens:
             raise InputError(

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from shamsul.model.classifier import Classifier, cpu_tile
+from shamsul.size import Size
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ LEAST_SPREAD = 1e-4
 depends on its input."""
 
 
-def calibration_images(size: int, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def calibration_images(size: Size, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Make grey images with as much coarse and fine detail as radiographs have.
 
     They are sums of smooth fields of random greys, the finer the fainter, always the same for a
@@ -40,18 +41,18 @@ def calibration_images(size: int, count: int) -> np.ndarray[Any, np.dtype[np.uin
 
     Parameters
     ----------
-    size : side S in pixels.
+    size : height and width in pixels.
     count : number N of images.
 
     Returns
     -------
-    (N, S, S) uint8, each from black to white.
+    (N, H, W) uint8, each from black to white.
     """
     generator = np.random.default_rng(0)
-    images = torch.zeros(count, 1, size, size, dtype=torch.float64)
+    images = torch.zeros(count, 1, *size, dtype=torch.float64)
     for cells in CELLS:
         grey = torch.from_numpy(generator.normal(size=(count, 1, cells, cells)))
-        images += nn.functional.interpolate(grey, (size, size), mode="bilinear") / cells**0.5
+        images += nn.functional.interpolate(grey, size, mode="bilinear") / cells**0.5
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
     return ((images - low) / (high - low) * 255).round().to(torch.uint8)[:, 0].numpy()
 

@@ -107,7 +107,7 @@ def folded(model: Classifier) -> Classifier:
     if network is None or not any(isinstance(module, norms) for module in network.modules()):
         return model
     generator = torch.Generator().manual_seed(0)
-    grey = torch.randint(256, (1, model.size, model.size), generator=generator, dtype=torch.uint8)
+    grey = torch.randint(256, (1, *model.size), generator=generator, dtype=torch.uint8)
     try:
         steps = _folded(network, model.normalise(grey))
     except InputError:

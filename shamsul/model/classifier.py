@@ -18,6 +18,7 @@ from shamsul.model.ensemble import Ensemble
 from shamsul.model.outputs import Mapped, mapped
 from shamsul.model.spec import Spec
 from shamsul.model.structure import Structure
+from shamsul.size import Size, at_a_time
 
 # Intel MKL otherwise sums a matrix product in an order that depends on the number of threads.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
@@ -30,9 +31,9 @@ kernels for another number of images add in another order: the last bits of a lo
 how many images it was computed with."""
 
 
-def cpu_tile(size: int) -> int:
-    """Return the number of images of `size` x `size` pixels per forward pass on a CPU."""
-    return max(1, TILE * 224**2 // max(size, 224) ** 2)
+def cpu_tile(size: Size) -> int:
+    """Return the number of images of that height and width per forward pass on a CPU."""
+    return at_a_time(TILE, size)
 
 
 class Classifier(nn.Module):
@@ -40,7 +41,7 @@ class Classifier(nn.Module):
 
     Attributes
     ----------
-    network : network with its outputs mapped to the classes, (N, K, S, S) -> (N, C) logits.
+    network : network with its outputs mapped to the classes, (N, K, H, W) -> (N, C) logits.
     spec : specification of the classifier, all but its weights.
     batch_size : images per forward pass of `predict` on a GPU; it is halved where memory is short,
         and not saved.
@@ -68,17 +69,21 @@ class Classifier(nn.Module):
 
     @classmethod
     def of(
-        cls, network: nn.Module, classes: Sequence[str], name: str = "own/network", size: int = 224
+        cls,
+        network: nn.Module,
+        classes: Sequence[str],
+        name: str = "own/network",
+        size: int | Size = 224,
     ) -> Classifier:
         """Return a classifier of a network that has one logit for each class, in their order, and
         sees radiographs as ImageNet's images are seen.
 
         Parameters
         ----------
-        network : (N, 3, size, size) -> (N, C).
+        network : (N, 3, H, W) -> (N, C).
         classes : names of the C classes.
         name : name of the network, by which its weights can be drawn anew.
-        size : side S in pixels of the images.
+        size : height and width of the images in pixels, or the side of a square.
         """
         return cls(network, Spec.plain(name, tuple(classes), size))
 
@@ -88,13 +93,13 @@ class Classifier(nn.Module):
         return self.spec.classes
 
     @property
-    def size(self) -> int:
-        """Return the side S in pixels of the images."""
+    def size(self) -> Size:
+        """Return height and width of the images in pixels."""
         return self.spec.size
 
     @property
     def inner(self) -> nn.Module:
-        """Return the network without the mapping of its outputs, (N, K, S, S) -> (N, M)."""
+        """Return the network without the mapping of its outputs, (N, K, H, W) -> (N, M)."""
         return self.network.network if isinstance(self.network, Mapped) else self.network
 
     @property
@@ -135,7 +140,7 @@ class Classifier(nn.Module):
         return cpu_tile(self.size) if self.device.type == "cpu" else self.batch_size
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (N, C) of normalised images (N, K, S, S)."""
+        """Return the logits (N, C) of normalised images (N, K, H, W)."""
         return self.network(images)
 
     def normalise(self, grey: NDArray[np.uint8] | Tensor) -> Tensor:
@@ -147,11 +152,11 @@ class Classifier(nn.Module):
 
         Parameters
         ----------
-        grey : (N, S, S) uint8.
+        grey : (N, H, W) uint8.
 
         Returns
         -------
-        (N, K, S, S) float32 on the model's device.
+        (N, K, H, W) float32 on the model's device.
         """
         images = torch.as_tensor(grey).to(self.mean.device)[:, None].to(torch.float32) / 255
         black, white = self.spec.presentation.scale
@@ -169,7 +174,7 @@ class Classifier(nn.Module):
 
         Parameters
         ----------
-        images : (N, K, S, S) float32, normalised, on any device; N may be 0.
+        images : (N, K, H, W) float32, normalised, on any device; N may be 0.
 
         Returns
         -------

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shamsul.errors import InputError
+from shamsul.size import Size, pair, told
 from shamsul.storage.images import image_ids
 from shamsul.storage.tables import read_table
 
@@ -22,10 +23,10 @@ IN_MEMORY = 4 * 2**30
 
 
 class Pixels(Protocol):
-    """An array (N, S, S) uint8, or what reads asked rows of one from files."""
+    """An array (N, H, W) uint8, or what reads asked rows of one from files."""
 
     def __getitem__(self, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Return (n, S, S) uint8 for (n,) rows, in their order."""
+        """Return (n, H, W) uint8 for (n,) rows, in their order."""
         ...
 
 
@@ -35,7 +36,7 @@ class Dataset:
 
     Attributes
     ----------
-    pixels : grey values (N, S, S) uint8.
+    pixels : grey values (N, H, W) uint8.
     labels : labels (N, C) float32: 1, 0, -1 uncertain, NaN not mentioned.
     image_id : names of the N images.
     """
@@ -61,7 +62,7 @@ def read(
     images: Sequence[str | Path],
     manifests: Sequence[str | Path],
     classes: Sequence[str],
-    size: int,
+    size: int | Size,
     in_memory: int = IN_MEMORY,
 ) -> Dataset:
     """Read the data set of some shards, which may be empty.
@@ -71,7 +72,7 @@ def read(
     images : image shards (`shamsul.storage.images`).
     manifests : their manifests, in the same order and with the same rows.
     classes : columns of labels.
-    size : side S in pixels.
+    size : height and width in pixels, or the side of a square.
     in_memory : bytes of pixels above which they stay on disk.
 
     Raises
@@ -82,7 +83,8 @@ def read(
     """
     if len(images) != len(manifests):
         raise InputError(f"{len(images)} image shards, but {len(manifests)} manifests")
-    shards = _Shards([Path(path) for path in images], size)
+    height, width = pair(size)
+    shards = _Shards([Path(path) for path in images], (height, width))
     tables = [read_table(path) for path in manifests]
     for path, table, names in zip(manifests, tables, shards.names, strict=True):
         for name in classes:
@@ -95,7 +97,7 @@ def read(
     shards.order = order.astype(np.intp)
     labels = pd.concat([t[list(classes)].astype("float32") for t in tables]) if tables else None
     return Dataset(
-        shards[np.arange(len(order))] if len(order) * size * size <= in_memory else shards,
+        shards[np.arange(len(order))] if len(order) * height * width <= in_memory else shards,
         np.empty((0, len(classes)), np.float32) if labels is None else labels.to_numpy()[order],
         tuple(image_id[order]),
     )
@@ -104,15 +106,15 @@ def read(
 class _Shards:
     """The pixels of shards, which stay in their files until they are asked for."""
 
-    def __init__(self, paths: list[Path], size: int) -> None:
+    def __init__(self, paths: list[Path], size: Size) -> None:
         self.paths, self.size = paths, size
         self.names: list[list[str]] = []
         for path in paths:
             names, shape = image_ids(path)
-            if names and shape != (size, size):
+            if names and shape != size:
                 raise InputError(
-                    f"{path}: its images are of {shape} pixels, not {size} x {size} (data.size); "
-                    "delete it and run again"
+                    f"{path}: its images are of {told(shape)} pixels, not {told(size)} "
+                    "(data.size); delete it and run again"
                 )
             self.names.append(names)
         self.starts = np.cumsum([0, *(len(names) for names in self.names)])
@@ -120,7 +122,7 @@ class _Shards:
 
     def __getitem__(self, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Read rows; HDF5 wants them in ascending order within a file."""
-        pixels = np.empty((len(rows), self.size, self.size), np.uint8)
+        pixels = np.empty((len(rows), *self.size), np.uint8)
         place = self.order[rows]
         shard = np.searchsorted(self.starts, place, side="right") - 1
         for number in np.unique(shard):

@@ -34,7 +34,7 @@ class Description:
     Attributes
     ----------
     spec : specification of the classifier.
-    structure : what is known of the network's inside.
+    structure : structure of the network.
     digest : SHA-256 of the specification and the weights (`Classifier.digest`).
     """
 

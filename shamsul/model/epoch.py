@@ -38,7 +38,7 @@ class Plan:
         labels: NDArray[np.float32],
         policy: tuple[str, ...],
         flip: bool,
-        reach: int,
+        reach: int | tuple[int, int],
     ) -> Plan:
         """Draw the plan of an epoch.
 
@@ -48,13 +48,14 @@ class Plan:
             choices depend on.
         labels, policy : labels and uncertainty policies; see `losses.targets`.
         flip : True to mirror half of the images.
-        reach : largest translation in pixels.
+        reach : largest translation in pixels, or the largest down and the largest to the right.
         """
         rng = np.random.default_rng([seed, epoch])
         count = len(labels)
         order = rng.permutation(count)
         mirrored = rng.random(count) < (0.5 if flip else 0.0)
-        shift = rng.integers(-reach, reach, size=(count, 2), endpoint=True)
+        most = np.array(reach)
+        shift = rng.integers(-most, most, size=(count, 2), endpoint=True)
         return cls(
             order, mirrored, shift, *losses.targets(labels, policy, rng), int(rng.integers(2**62))
         )
@@ -78,23 +79,23 @@ def augment(
 
     Parameters
     ----------
-    pixels : (N, S, S) uint8.
+    pixels : (N, H, W) uint8.
     flip : (N,) bool, True to exchange left and right.
     shift : (N, 2) pixels down and to the right; pixels that come into view are black.
 
     Returns
     -------
-    (N, S, S) uint8, a copy.
+    (N, H, W) uint8, a copy.
     """
     pixels = np.where(flip[:, None, None], pixels[:, :, ::-1], pixels)
     reach = int(np.abs(shift).max(initial=0))
     if reach == 0:
         return pixels
-    size = pixels.shape[1]
+    height, width = pixels.shape[1:]
     padded = np.pad(pixels, ((0, 0), (reach, reach), (reach, reach)))
     return np.stack(
         [
-            image[reach - down : reach - down + size, reach - right : reach - right + size]
+            image[reach - down : reach - down + height, reach - right : reach - right + width]
             for image, (down, right) in zip(padded, shift, strict=True)
         ]
     )

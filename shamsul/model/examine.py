@@ -42,7 +42,7 @@ def examine(classifier: Classifier) -> Structure:
     ----------
     classifier : classifier in evaluation mode, on any device.
     """
-    noise = np.random.default_rng(0).integers(0, 256, (2, classifier.size, classifier.size))
+    noise = np.random.default_rng(0).integers(0, 256, (2, *classifier.size))
     images = classifier.normalise(noise.astype(np.uint8))
     network = classifier.network
     refusals: dict[Need, str] = {}

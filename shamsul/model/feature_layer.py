@@ -16,7 +16,7 @@ where the logits depend on these cells. The last candidate is taken.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -138,7 +138,8 @@ def laid_out(
     if tensor.ndim != 3:
         return None
     patches = next((other.shape[2:] for _, _, other in outputs if other.ndim == 4), None)
-    grid = grid_of(tensor.shape[1], None if patches is None else (patches[0], patches[1]))
+    known = None if patches is None else (patches[0], patches[1])
+    grid = grid_of(tensor.shape[1], known, images.shape[2:])
     if grid is None:
         return None
     layout: Layout = "tokens"
@@ -146,7 +147,9 @@ def laid_out(
     return FeatureLayer(name=name, layout=layout, grid=grid, prefix=prefix)
 
 
-def grid_of(tokens: int, patches: tuple[int, int] | None) -> tuple[int, int] | None:
+def grid_of(
+    tokens: int, patches: tuple[int, int] | None, image: Sequence[int] = (1, 1)
+) -> tuple[int, int] | None:
     """Return height and width of the grid that the last of some tokens form, None for no grid.
 
     Parameters
@@ -154,16 +157,30 @@ def grid_of(tokens: int, patches: tuple[int, int] | None) -> tuple[int, int] | N
     tokens : number T of tokens.
     patches : height and width of the grid that the image was cut into, None where it is not known.
         Networks that merge patches have a half, a quarter, ... of it.
+    image : height and width of the image, whose proportion a grid that is not known has.
     """
-    if patches is None:
-        side = int(tokens**0.5)
-        return (side, side) if side > 1 and tokens - side**2 <= MOST_PREFIX else None
-    grids = [patches]
+    grids = _proportional(tokens, image) if patches is None else [patches]
     for height, width in grids:  # The list grows: sides are halved and rounded down or up.
-        if height * width > 4:
+        if patches is not None and height * width > 4:
             grids += [(height // 2, width // 2), (-(-height // 2), -(-width // 2))]
     fits = [g for g in grids if g[0] * g[1] > 1 and 0 <= tokens - g[0] * g[1] <= MOST_PREFIX]
     return max(fits, key=lambda grid: grid[0] * grid[1], default=None)
+
+
+def _proportional(tokens: int, image: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the grids of at most so many cells in the image's proportion: exactly, where some
+    grid is, and else but for rounding.
+    """
+    height, width = image
+    grids = [
+        (rows, columns)
+        for rows in range(1, tokens + 1)
+        for columns in sorted({rows * width // height, -(-rows * width // height)})
+        if 0 < rows * columns <= tokens
+    ]
+    exact = [grid for grid in grids if grid[0] * width == grid[1] * height]
+    large = [grid for grid in exact if tokens - grid[0] * grid[1] <= MOST_PREFIX]
+    return large or grids
 
 
 def _is_block(network: nn.Module, name: str, module: nn.Module) -> bool:

@@ -26,7 +26,7 @@ _OLD_DENSENET = re.compile(r"(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)")
 """Pattern of names in the published DenseNet files (`norm.1`), older than the ban on dots in such
 names."""
 SIGNS = {
-    "timm": ("conv_stem.weight", "stem.0.weight", "cls_token", "pre_logits.fc1.weight"),
+    "timm": ("conv_stem.weight", "blocks.0.conv_dw.weight", "cls_token", "pre_logits.fc1.weight"),
     "torchvision": ("features.0.0.weight", "class_token", "encoder.pos_embedding"),
     "huggingface": ("embeddings.cls_token", "embeddings.patch_embeddings.projection.weight"),
 }
@@ -75,17 +75,19 @@ def fit(
         content = tensors_of(content)
     found = candidates(content, path)
     own = set(network.state_dict())
-    fits = [(key, *_renamed(weights, own)) for key, weights in found]
-    key, weights, prefix = max(fits, key=lambda item: len(own & set(item[1])))
+    tried = [(key, *_renamed(weights, own)) for key, weights in found]
+    key, weights, prefix = max(tried, key=lambda item: len(own & set(item[1])))
     if key:
-        others = [other for other, *_ in fits if other != key]
+        others = [other for other, *_ in tried if other != key]
         also = f"; it also holds {', '.join(others)}, which are not used" if others else ""
         logger.info("%s: takes the weights under %s%s", path, key, also)
     return matched(network, weights, path, activation, prefix)
 
 
 def _renamed(weights: StateDict, own: set[str]) -> tuple[StateDict, str]:
-    """Return weights without the prefix that the most names of the network have, and the prefix."""
+    """Return weights without the prefix that the most names of the network have, and the prefix;
+    under their own names where few are the network's.
+    """
     weights = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
     prefixes = {""}
     for name in weights:
@@ -96,6 +98,7 @@ def _renamed(weights: StateDict, own: set[str]) -> tuple[StateDict, str]:
         return sum(f"{prefix}{name}" in weights for name in own)
 
     best = max(sorted(prefixes, key=len), key=known)
+    best = best if 2 * known(best) > len(own) else ""
     return {name.removeprefix(best): tensor for name, tensor in weights.items()}, best
 
 
@@ -116,44 +119,54 @@ def matched(
     if missing:
         raise InputError(_does_not_fit(network, weights, missing, path))
     plain = {name: tensor for name, tensor in weights.items() if name in own}
-    rest = {name: tensor for name, tensor in weights.items() if name not in own}
     found: Head | None = None
     made: tuple[Tensor, ...] = ()
+    used: list[str] = []
     outputs = 0
     if head is not None:
         layer: Any = network.get_submodule(head)
-        if head_keys <= set(plain):
-            outputs = plain[f"{head}.weight"].shape[0]
+        weight = plain.get(f"{head}.weight")
+        if head_keys <= set(plain) and weight is not None and _is_linear(weight, layer.in_features):
+            outputs = len(weight)
+            own |= {name: own[name].new_empty(outputs, *own[name].shape[1:]) for name in head_keys}
         else:
-            inside = {n: plain.pop(n) for n in sorted(head_keys) if n in plain}
-            found, made, used = _head(inside | rest, layer.in_features, path, activation)
+            plain = {name: tensor for name, tensor in plain.items() if name not in head_keys}
+            rest = {name: tensor for name, tensor in weights.items() if name not in plain}
+            found, made, used = _head(rest, layer.in_features, path, activation)
             outputs = found.widths[-1]
-            rest = {name: tensor for name, tensor in rest.items() if name not in used}
+    _check_shapes(plain, own, f"{first}.weight", network, path)
+    _check_finite({**plain, **dict(zip(used, made, strict=True))}, path)
     channels = plain[f"{first}.weight"].shape[1] if first is not None else 0
-    if rest:
+    if left := [name for name in weights if name not in plain and name not in used]:
         logger.warning(
             "%s: %d of its tensors, such as %s, are no part of the network, and are left out",
-            path, len(rest), prefix + next(iter(rest)),
+            path, len(left), prefix + left[0],
         )  # fmt: skip
-    _check_shapes(plain, own, head_keys | {f"{first}.weight"}, network, path)
     return Fit({n: t.float() if t.is_floating_point() else t for n, t in plain.items()},
                found, tuple(t.float() for t in made), outputs, channels)  # fmt: skip
 
 
+def _is_linear(weight: Tensor, inputs: int) -> bool:
+    """Return whether a tensor is the weight of a linear layer of so many inputs."""
+    return weight.ndim == 2 and weight.shape[1] == inputs
+
+
 def _head(
     rest: StateDict, inputs: int, path: str | Path, activation: str | None
-) -> tuple[Head, tuple[Tensor, ...], set[str]]:
-    """Return the linear layers in a file that lead from `inputs` features to its outputs."""
-    width, widths, biases, made, used = inputs, [], [], [], set()
+) -> tuple[Head, tuple[Tensor, ...], list[str]]:
+    """Return the linear layers in a file that lead from `inputs` features to its outputs: their
+    description, their tensors and the tensors' names.
+    """
+    width, widths, biases, made, used = inputs, [], [], [], []
     for name, tensor in rest.items():
-        if name.endswith("weight") and tensor.ndim == 2 and tensor.shape[1] == width:
+        if name.endswith("weight") and _is_linear(tensor, width):
             bias = rest.get(name[: -len("weight")] + "bias")
-            fits = bias is not None and bias.shape == tensor.shape[:1]
+            biased = bias is not None and bias.shape == tensor.shape[:1]
             width = tensor.shape[0]
             widths.append(width)
-            biases.append(fits)
-            made += [tensor, bias] if fits and bias is not None else [tensor]
-            used |= {name, name[: -len("weight")] + "bias"} if fits else {name}
+            biases.append(biased)
+            made += [tensor, bias] if biased and bias is not None else [tensor]
+            used += [name, name[: -len("weight")] + "bias"] if biased else [name]
     if not widths:
         raise InputError(
             f"{path}: holds no linear layer of {inputs} inputs for a head; give a file of a whole "
@@ -174,14 +187,25 @@ def _head(
 
 
 def _check_shapes(
-    weights: StateDict, own: StateDict, free: set[str], network: nn.Module, path: str | Path
+    weights: StateDict, own: StateDict, first: str, network: nn.Module, path: str | Path
 ) -> None:
+    """Raise an InputError where a tensor's shape is another than the network's; that named `first`
+    may see another number of channels.
+    """
     for name, tensor in weights.items():
-        if name not in free and tensor.shape != own[name].shape:
+        shape, wanted = list(tensor.shape), list(own[name].shape)
+        if name == first and len(shape) == len(wanted):
+            wanted[1] = shape[1]
+        if shape != wanted:
             raise InputError(
                 f"{path}: does not fit {type(network).__name__}: its {name} is "
-                f"{tuple(tensor.shape)}, not {tuple(own[name].shape)}"
+                f"{tuple(tensor.shape)}, not {tuple(own[name].shape)}; set model.network to the "
+                "network that it is of"
             )
+
+
+def _check_finite(weights: StateDict, path: str | Path) -> None:
+    for name, tensor in weights.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise InputError(
                 f"{path}: {name} has values that are not finite; choose weights of a "
@@ -238,5 +262,6 @@ def load_body(network: nn.Module, weights: StateDict, path: str | Path) -> None:
             path, plain[first].shape[1], channels,
         )  # fmt: skip
         plain[first] = summed(plain[first], channels)
-    _check_shapes(plain, own, set(), network, path)
+    _check_shapes(plain, own, "", network, path)
+    _check_finite(plain, path)
     network.load_state_dict(plain, strict=False)

@@ -51,7 +51,7 @@ def inspected(asked: dict[str, Any]) -> Inspection:
     else:
         classifier = import_checkpoint(model, asked["classes"], asked["size"])
     structure = classifier.structure
-    images = torch.zeros(2, classifier.spec.presentation.channels, *[asked["size"]] * 2)
+    images = torch.zeros(2, classifier.spec.presentation.channels, *classifier.size)
     begun = time.monotonic()
     with torch.no_grad():
         classifier(images)

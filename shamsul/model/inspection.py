@@ -24,6 +24,7 @@ from shamsul.model.networks.names import SHORT, SOURCES, parted
 from shamsul.model.settings import Model
 from shamsul.model.spec import Frozen, Outputs, Spec
 from shamsul.model.structure import Structure
+from shamsul.size import Size
 
 KNOWN = Path(__file__).with_name("structures.json")
 """File of the structures of the networks in `SHORT`; `python -m shamsul.reference` makes it."""
@@ -31,7 +32,7 @@ LIBRARIES = ("torch", "torchvision", "timm", "torchxrayvision", "transformers")
 
 
 class Inspection(Frozen):
-    """What is known of a run's classifier before it is trained or imported."""
+    """Findings about a run's classifier before it is trained or imported."""
 
     spec: Spec
     """Specification of the classifier."""
@@ -45,7 +46,7 @@ class Inspection(Frozen):
     """Lines that were logged, such as on weights that were left out."""
 
 
-def structure(model: Model, classes: Sequence[str], size: int, folder: Path) -> Structure:
+def structure(model: Model, classes: Sequence[str], size: Size, folder: Path) -> Structure:
     """Return the structure of a run's network, without running it where it is known.
 
     Raises
@@ -73,7 +74,7 @@ def known() -> dict[str, Structure]:
 
 
 def inspect(
-    model: Model, classes: Sequence[str], size: int, folder: Path | None = None
+    model: Model, classes: Sequence[str], size: Size, folder: Path | None = None
 ) -> Inspection:
     """Return what is found by making the network and running it once, which takes seconds.
 
@@ -81,7 +82,7 @@ def inspect(
     ----------
     model : settings of the network.
     classes : names of the C classes.
-    size : side S of the images in pixels.
+    size : height and width of the images in pixels.
     folder : folder of the run, where what was found is kept; nothing is where there is none.
 
     Raises

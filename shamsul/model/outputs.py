@@ -32,7 +32,7 @@ class Chosen(nn.Module):
 
 
 class Mapped(nn.Module):
-    """A network with its outputs mapped to classes: (N, K, S, S) -> (N, C).
+    """A network with its outputs mapped to classes: (N, K, H, W) -> (N, C).
 
     Attributes
     ----------

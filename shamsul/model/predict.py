@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shamsul.errors import InputError
 from shamsul.model.classifier import TILE, Classifier
 from shamsul.model.dataset import Pixels
+from shamsul.size import told, written
 from shamsul.storage.images import Images
 
 
@@ -19,7 +20,7 @@ def logits(classifier: Classifier, pixels: Pixels, count: int) -> NDArray[np.flo
     Parameters
     ----------
     classifier : classifier in evaluation mode.
-    pixels : (count, S, S) uint8.
+    pixels : (count, H, W) uint8.
 
     Returns
     -------
@@ -45,10 +46,10 @@ def predictions(classifier: Classifier, images: Images) -> pd.DataFrame:
     InputError
         The images are of another size than the classifier's.
     """
-    if len(images) and images.image.shape[1:] != (classifier.size, classifier.size):
+    if len(images) and images.image.shape[1:] != classifier.size:
         raise InputError(
-            f"images are of {images.image.shape[1:]} pixels, the checkpoint's of "
-            f"{classifier.size}; set data.size: {classifier.size}"
+            f"images are of {told(images.image.shape[1:])} pixels, the checkpoint's of "
+            f"{told(classifier.size)}; set data.size: {written(classifier.size)}"
         )
     found = logits(classifier, images.image, len(images)).ravel()
     count = len(classifier.classes)

@@ -23,7 +23,7 @@ class _WithFactor(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, value: Tensor, factor: Tensor) -> Tensor:
         ctx.save_for_backward(factor)
-        return value
+        return value.clone()  # What follows may work in place.
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
@@ -35,7 +35,7 @@ class _InPlaceOf(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, altered: Tensor, value: Tensor) -> Tensor:
-        return value
+        return value.clone()  # What follows may work in place.
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -98,7 +98,7 @@ def _part(x: Any, share: float) -> Any:
     """Return the same tensor, which hands on a share of its gradient; all else as it is."""
     if share == 1 or not isinstance(x, Tensor) or not x.requires_grad:
         return x
-    return _WithFactor.apply(x, x.detach().clone(), torch.tensor(share, dtype=x.dtype))
+    return _WithFactor.apply(x, x.detach(), torch.tensor(share, dtype=x.dtype))
 
 
 def fused(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:

@@ -139,7 +139,7 @@ class Train(Section):
     flip: bool = True
     """Random mirroring of half of the images."""
     shift: Fraction = 0.0
-    """Largest random translation, as a fraction of the side."""
+    """Largest random translation, as a fraction of height and width."""
     early_stopping: PositiveInt | None = None
     """Epochs without a better mean AUROC on the tune split after which training stops."""
     amp: bool = False

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    model_validator,
+)
+
+from shamsul.size import Size, pair
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -124,8 +133,8 @@ class Spec(Frozen):
     """Source and name of the network, as in `model.network`."""
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     """Names of the C classes, in the order of the logits."""
-    size: PositiveInt
-    """Side S of the images in pixels."""
+    size: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(pair)]
+    """Height H and width W of the images in pixels."""
     presentation: Presentation = Presentation()
     """Way from a grey radiograph to the network's input."""
     outputs: Outputs
@@ -140,8 +149,9 @@ class Spec(Frozen):
     """Quantity that is averaged, where there are several."""
 
     @classmethod
-    def plain(cls, network: str, classes: tuple[str, ...], size: int) -> Spec:
+    def plain(cls, network: str, classes: tuple[str, ...], size: int | Size) -> Spec:
         """Return the specification of a network that was made for the classes, one logit for each,
         and sees radiographs as ImageNet's images.
         """
-        return cls(network=network, classes=classes, size=size, outputs=Outputs.of(tuple(classes)))
+        outputs = Outputs.of(tuple(classes))
+        return cls(network=network, classes=classes, size=pair(size), outputs=outputs)

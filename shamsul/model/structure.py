@@ -48,7 +48,7 @@ class FeatureLayer(Frozen):
 
 
 class Structure(Frozen):
-    """What is known of a network's inside."""
+    """The structure of a network, as far as methods depend on it."""
 
     feature_layer: FeatureLayer | None = None
     """Layer that class activation maps take; None where there is none."""

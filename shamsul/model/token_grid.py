@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from shamsul.errors import InputError
 from shamsul.model.attention_record import NO_ATTENTION, Recorded, Recorder, check_heads
+from shamsul.model.feature_layer import grid_of
 from shamsul.model.functions import frozen, running
 
 
@@ -94,7 +95,7 @@ def token_grid(network: nn.Module, images: Tensor) -> Grid:
     # Of a size and sign that change from pixel to pixel.
     waves = torch.arange(size.numel(), dtype=torch.float64).cos().reshape(size).to(images)
     first = _first_attention(network, torch.stack([waves, -waves]))
-    grid = _grid(first)
+    grid = _grid(first, (size[1], size[2]))
     corner = waves.clone()
     corner[:, : size[1] // grid.rows, -(size[2] // grid.columns) :] *= -1
     change = _change(_first_attention(network, torch.stack([waves, corner])).tokens)
@@ -114,8 +115,11 @@ def _first_attention(network: nn.Module, images: Tensor) -> _First:
     return mode
 
 
-def _grid(first: _First) -> Grid:
-    """Return the grid of the tokens of an image and its negative."""
+def _grid(first: _First, image: tuple[int, int]) -> Grid:
+    """Return the grid of the tokens of an image and its negative.
+
+    Where no convolution has made it, its proportion is the image's.
+    """
     name, tokens = first.recorded.modules[0], first.tokens
     if len(tokens) != 2:
         raise InputError(f"{name}: attends within windows, not from all tokens to all")
@@ -126,11 +130,13 @@ def _grid(first: _First) -> Grid:
     prefix = count - len(patches)
     if not patches or patches != list(range(prefix, count)):
         raise InputError(f"{name}: patches are not the last of its {count} tokens")
-    side = math.isqrt(len(patches))
     sizes = [size for size in reversed(first.maps) if math.prod(size) == len(patches)]
-    if not sizes and side**2 != len(patches):
+    guess = grid_of(len(patches), None, image)
+    if not sizes and guess is not None and math.prod(guess) == len(patches):
+        sizes = [guess]
+    if not sizes:
         raise InputError(f"{name}: its {len(patches)} patches are no grid that a convolution makes")
-    return Grid(prefix, *(sizes[0] if sizes else (side, side)))
+    return Grid(prefix, *sizes[0])
 
 
 def _change(tokens: Tensor) -> Tensor:

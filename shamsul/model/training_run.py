@@ -23,6 +23,7 @@ from shamsul.model.parts import body_frozen, parameter_groups
 from shamsul.model.predict import logits
 from shamsul.model.processes import Processes
 from shamsul.model.settings import Train
+from shamsul.size import told
 
 
 class Run:
@@ -83,8 +84,8 @@ class Run:
         except torch.cuda.OutOfMemoryError:
             # Halving the batch would change the result.
             raise InputError(
-                f"train.batch_size: {self.settings.batch_size} images of {self.classifier.size} x"
-                f" {self.classifier.size} are too many for this GPU's memory; lower it"
+                f"train.batch_size: {self.settings.batch_size} images of "
+                f"{told(self.classifier.size)} are too many for this GPU's memory; lower it"
             ) from None
         self.network.eval()
         scores = logits(self.classifier, self.tune.pixels, len(self.tune))
@@ -114,7 +115,8 @@ class Run:
     def _learn(self, epoch: int) -> float:
         """Train for one pass over the training images; return the mean loss per label."""
         settings = self.settings
-        reach = round(settings.shift * self.classifier.size)
+        height, width = self.classifier.size
+        reach = round(settings.shift * height), round(settings.shift * width)
         plan = Plan.draw(self.seed, epoch, self.train.labels, self.policy, settings.flip, reach)
         weights = plan.weights
         if settings.class_weights == "balanced":

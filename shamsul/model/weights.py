@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+import pickletools
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,11 @@ def read(path: str | Path) -> Any:
         raise InputError(f"{path}: no such file of weights; correct the path")
     if path.suffix == ".safetensors":
         return _safetensors(path)
+    if _is_torchscript(path):
+        raise InputError(
+            f"{path}: is a TorchScript file; set `network: torchscript/{path}` and `checkpoint: "
+            f"pretrained`, or {SAVE_WEIGHTS}"
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling bad bytes can raise anything
@@ -69,45 +76,59 @@ def read(path: str | Path) -> Any:
 
 def _inert(path: Path, error: Exception) -> Any:
     """Read a file that asks for classes which torch does not know, with stand-ins for them."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    damaged = InputError(
-        f"{path}: not a readable file of weights, damaged or not from torch.save "
-        f"({_without_advice(reason)}); fetch or make it again"
-    )
-    if _is_torchscript(path):
-        raise InputError(
-            f"{path}: is a TorchScript file; set `network: torchscript/{path}` and `checkpoint: "
-            f"pretrained`, or {SAVE_WEIGHTS}"
-        ) from None
     try:
-        asked = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        asked = _asked(path)
     except Exception:  # the same file, which was not readable before
-        raise damaged from None
+        asked = set()
     if not asked:
-        raise damaged from None
-    known = [(type("Inert", (Inert,), {}), name) for name in asked]
+        raise InputError(
+            f"{path}: not a readable file of weights, damaged or not from torch.save"
+            f"{_reason(error)}; fetch or make it again"
+        ) from None
+    known = [(type("Inert", (Inert,), {}), name) for name in sorted(asked)]
     try:
         with torch.serialization.safe_globals(known):  # type: ignore[arg-type]
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # see above
+        names = ", ".join(printable(name) for name in sorted(asked)[:3])
         raise InputError(
-            f"{path}: asks for {', '.join(sorted(asked)[:3])} to be run, which is never done; "
-            f"{SAVE_WEIGHTS}"
+            f"{path}: asks for {names} to be run, which is never done; {SAVE_WEIGHTS}"
         ) from None
 
 
-def _without_advice(reason: str) -> str:
-    """Return torch's reason without its advice to run what is in the file."""
-    return reason.partition(" This file can still be loaded")[0].partition(" Re-running")[0]
+def _asked(path: Path) -> set[str]:
+    """Return the classes and functions that a file asks for and torch does not know."""
+    if zipfile.is_zipfile(path):
+        return set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    # Before torch 1.6: a pickle each of a number, a version, the system, and the content.
+    asked: set[str] = set()
+    with path.open("rb") as file:
+        for _ in range(4):
+            for operation, argument, _ in pickletools.genops(file):
+                if operation.name == "GLOBAL":
+                    asked.add(str(argument).replace(" ", "."))
+    return {name for name in asked if not name.startswith(("torch.", "collections."))}
+
+
+def _reason(error: Exception) -> str:
+    """Return torch's reason in brackets, without its advice; nothing where it is all advice."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if line.startswith("Weights only"):
+        return ""
+    return f" ({printable(line.partition('. ')[0]).rstrip('.')})"
+
+
+def printable(text: str) -> str:
+    """Return a text from a file with control codes, which a terminal would obey, written out."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _is_torchscript(path: Path) -> bool:
-    import zipfile
-
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, OSError):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _safetensors(path: Path) -> StateDict:
@@ -121,8 +142,7 @@ def _safetensors(path: Path) -> StateDict:
         return dict(load_file(path))
     except Exception as error:  # bad bytes can raise anything
         raise InputError(
-            f"{path}: not a readable safetensors file ({str(error).splitlines()[0]}); fetch or "
-            "make it again"
+            f"{path}: not a readable safetensors file{_reason(error)}; fetch or make it again"
         ) from None
 
 
@@ -139,9 +159,7 @@ def read_folder(path: str | Path) -> StateDict:
     found: StateDict = {}
     indices = [path] if path.is_file() else sorted(folder.glob("*.safetensors.index.json"))
     if indices:
-        names = set(json.loads(indices[0].read_text())["weight_map"].values())
-        if missing := [name for name in sorted(names) if not (folder / name).is_file()]:
-            raise InputError(f"{indices[0]}: names {missing[0]}, which is not beside it; fetch it")
+        names = _indexed(indices[0])
     else:
         names = {file.name for file in sorted(folder.glob("*.safetensors"))}
         names = names or {file.name for file in sorted(folder.glob("pytorch_model*.bin"))}
@@ -150,6 +168,22 @@ def read_folder(path: str | Path) -> StateDict:
     if not found:
         raise InputError(f"{folder}: holds no safetensors; give the folder that holds the weights")
     return found
+
+
+def _indexed(index: Path) -> set[str]:
+    """Return the names of the files of an index, which lie beside it."""
+    try:
+        names = set(json.loads(index.read_text())["weight_map"].values())
+        named = bool(names) and all(Path(name).name == name for name in names)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        named = False
+    if not named:
+        raise InputError(f"{index}: is no index of files of weights; fetch or make it again")
+    if missing := [name for name in sorted(names) if not (index.parent / name).is_file()]:
+        raise InputError(
+            f"{index}: names {printable(missing[0])}, which is not beside it; fetch it"
+        )
+    return names
 
 
 def tensors_of(network: Inert) -> StateDict:
@@ -186,7 +220,8 @@ def candidates(content: Any, path: str | Path) -> list[tuple[str, StateDict]]:
         raise InputError(f"{path}: holds a whole pickled network, which is code; {SAVE_WEIGHTS}")
     found = dict(_state_dicts(content))
     if not found:
-        held = f", but {', '.join(map(str, content))}" if isinstance(content, Mapping) else ""
+        keys = ", ".join(map(str, content)) if isinstance(content, Mapping) else ""
+        held = f", but {printable(keys)}" if keys else ""
         raise InputError(f"{path}: holds no state dict (names and tensors){held}; {SAVE_WEIGHTS}")
     order = {key: number for number, key in enumerate(KEYS)}
     return sorted(found.items(), key=lambda item: order.get(item[0].rpartition(".")[2], len(KEYS)))
@@ -195,9 +230,13 @@ def candidates(content: Any, path: str | Path) -> list[tuple[str, StateDict]]:
 def _state_dicts(content: Any, place: str = "", depth: int = 2) -> Iterator[tuple[str, StateDict]]:
     if not isinstance(content, Mapping):
         return
-    own = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    own = {
+        printable(name): tensor
+        for name, tensor in content.items()
+        if isinstance(name, str) and isinstance(tensor, Tensor)
+    }
     if any("." in name or name in ("weight", "bias") for name in own):
         yield place, own
     for key, value in content.items():
         if depth and isinstance(key, str) and not isinstance(value, Tensor):
-            yield from _state_dicts(value, f"{place}.{key}".lstrip("."), depth - 1)
+            yield from _state_dicts(value, f"{place}.{printable(key)}".lstrip("."), depth - 1)

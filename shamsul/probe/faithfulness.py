@@ -21,6 +21,7 @@ from shamsul.geometry import Frame, to_original
 from shamsul.model.classifier import Classifier
 from shamsul.probe.road import Imputer, imputed
 from shamsul.probe.settings import Fill, Probe
+from shamsul.size import Size, pair
 from shamsul.storage.heatmaps import Covers
 
 MARGIN = 0.1
@@ -32,7 +33,7 @@ Interpolation of a constant map leaves differences of about a tenth of it in flo
 not be ranked.
 """
 SIDES = (1 / 8, 1 / 2)
-"""Smallest and largest side of infidelity's squares, as fractions of the image's."""
+"""Smallest and largest side of infidelity's squares, as fractions of the image's shorter one."""
 
 Value = tuple[int, str, str, float]
 """Value of a metric: index of the class, metric, fill ("" where there is none), value."""
@@ -45,9 +46,9 @@ class Radiograph:
     Attributes
     ----------
     model : classifier, in its form for many forward passes.
-    grey : (S, S) uint8.
-    image : (3, S, S) float32, as the model sees it.
-    fills : (3, S, S) each, the image with everything hidden.
+    grey : (H, W) uint8.
+    image : (3, H, W) float32, as the model sees it.
+    fills : (3, H, W) each, the image with everything hidden.
     seed : seed of the image.
     """
 
@@ -61,19 +62,19 @@ class Radiograph:
     def of(
         cls, model: Classifier, grey: NDArray[np.uint8], fills: tuple[Fill, ...], seed: int
     ) -> Radiograph:
-        """Prepare a radiograph (S, S) and its fills."""
+        """Prepare a radiograph (H, W) and its fills."""
         image = model.normalise(grey[None])[0]
         whole = np.zeros(grey.shape, np.intp)
         hidden = {f: filled(FillOptions(fill=f), model, image, whole, seed) for f in fills}
         return cls(quick(model), grey, image, hidden, seed)
 
     def logits(self, versions: list[Tensor]) -> list[NDArray[np.float64]]:
-        """Return the logits (n, K) of each stack of versions (n, 3, S, S)."""
+        """Return the logits (n, K) of each stack of versions (n, 3, H, W)."""
         logits = self.model.predict(torch.cat(versions)).double().cpu()
         return [part.numpy() for part in logits.split([len(part) for part in versions])]
 
     def without(self, hidden: NDArray[np.bool_], fill: Fill) -> Tensor:
-        """Return versions (n, 3, S, S) in which `hidden` (n, S, S) is filled."""
+        """Return versions (n, 3, H, W) in which `hidden` (n, H, W) is filled."""
         where = torch.from_numpy(hidden).to(self.image.device)[:, None]
         return torch.where(where, self.fills[fill], self.image)
 
@@ -89,12 +90,12 @@ def measure(
 
     Parameters
     ----------
-    maps : k of the model's resolution, (S, S), signed.
+    maps : k of the model's resolution, (H, W), signed.
     classes : k indices into the model's classes.
     settings : `metrics`, `fills`, `steps`, `squares`.
     """
     generator = np.random.default_rng(radiograph.seed)
-    hidden = squares(settings.squares, radiograph.grey.shape[0], generator)
+    hidden = squares(settings.squares, radiograph.grey.shape, generator)
     # The radiograph and its fills serve all classes and measures, the squares all classes.
     plain = torch.stack([radiograph.image, *radiograph.fills.values()])
     asked = [radiograph.without(hidden, fill) for fill in radiograph.fills]
@@ -140,7 +141,7 @@ def _curves(
 
 
 def at_model(heatmap: NDArray[np.floating], frame: Frame, covers: Covers) -> NDArray[np.float64]:
-    """Bring a heatmap (h, w) of any resolution to the model's, (S, S), signed.
+    """Bring a heatmap (h, w) of any resolution to the model's, (H, W), signed.
 
     It is interpolated bilinearly. A finer one is averaged over each pixel, sampled once a cell or
     closer.
@@ -151,18 +152,19 @@ def at_model(heatmap: NDArray[np.floating], frame: Frame, covers: Covers) -> NDA
     covers : area that the heatmap covers evenly; where that is the radiograph, the frame's padding
         has no relevance.
     """
-    size = frame.size
+    rows, columns = frame.size
     if covers == "frame":
-        way = Frame.fit(size, size, size, "stretch")
+        way = Frame.fit(rows, columns, frame.size, "stretch")
     else:
         # The frame's pixels in a radiograph of height and width 1.
         height, width = frame.scale_y * frame.height, frame.scale_x * frame.width
         lines = (1 / height, 1 / width, -frame.offset_y / height, -frame.offset_x / width)
-        way = Frame(size, size, 1, *lines)
-    cells = way.scale_y * heatmap.shape[0] / way.size, way.scale_x * heatmap.shape[1] / way.size
+        way = Frame(rows, columns, (1, 1), *lines)
+    high, wide = way.size
+    cells = way.scale_y * heatmap.shape[0] / high, way.scale_x * heatmap.shape[1] / wide
     down, across = (math.ceil(round(count, 6)) for count in cells)  # Equal resolutions are equal.
-    sampled = to_original(heatmap, way.at(size * down, size * across)).astype(np.float64)
-    resized = sampled.reshape(size, down, size, across).mean((1, 3))
+    sampled = to_original(heatmap, way.at(rows * down, columns * across)).astype(np.float64)
+    resized = sampled.reshape(rows, down, columns, across).mean((1, 3))
     unit = ROUNDING * np.abs(resized).max() or 1
     return np.round(resized / unit) * unit
 
@@ -175,8 +177,8 @@ def order(heatmap: NDArray[np.float64], ties: NDArray[np.intp]) -> NDArray[np.in
 
     Parameters
     ----------
-    heatmap : (S, S).
-    ties : (S * S,) a permutation; one for all classes and methods of an image.
+    heatmap : (H, W).
+    ties : (H * W,) a permutation; one for all classes and methods of an image.
     """
     return np.lexsort((ties, -np.maximum(heatmap.ravel(), 0)))
 
@@ -216,14 +218,16 @@ def area(logits: NDArray[np.float64], whole: float, empty: float, rising: bool) 
     return float(np.trapezoid([ends[0], *curve, ends[1]])) / (len(curve) + 1)
 
 
-def squares(count: int, side: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw random squares within an image: (count, side, side), True inside."""
-    low, high = (max(1, round(fraction * side)) for fraction in SIDES)
+def squares(count: int, size: int | Size, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw random squares within an image: (count, H, W), True inside."""
+    height, width = pair(size)
+    low, high = (max(1, round(fraction * min(height, width))) for fraction in SIDES)
     length = generator.integers(low, high + 1, count)
-    top, left = np.floor(generator.random((2, count)) * (side - length + 1)).astype(int)
-    at = np.arange(side)
+    room = np.array([[height], [width]]) - length + 1
+    top, left = np.floor(generator.random((2, count)) * room).astype(int)
     rows, columns = (
-        (at >= start[:, None]) & (at < (start + length)[:, None]) for start in (top, left)
+        (at >= start[:, None]) & (at < (start + length)[:, None])
+        for at, start in ((np.arange(height), top), (np.arange(width), left))
     )
     return rows[:, :, None] & columns[:, None, :]
 
@@ -241,8 +245,8 @@ def infidelity(
 
     Parameters
     ----------
-    heatmap : (S, S), signed.
-    hidden : (n, S, S), True where a version's pixel is hidden.
+    heatmap : (H, W), signed.
+    hidden : (n, H, W), True where a version's pixel is hidden.
     falls : (n,) of the logit.
 
     Returns

@@ -14,6 +14,7 @@ from shamsul.explain import registry
 from shamsul.explain.base import TOGETHER, Explainer
 from shamsul.model.batching import in_groups
 from shamsul.model.classifier import Classifier
+from shamsul.size import at_a_time
 
 Maps = list[NDArray[np.float32]]
 """List of the k maps of each image, (k, h, w) each."""
@@ -48,7 +49,7 @@ def explained(
 
     Parameters
     ----------
-    greys : (N, S, S) float32 on a scale of 0 to 255.
+    greys : (N, H, W) float32 on a scale of 0 to 255.
     classes : (N, k) indices into the model's classes.
     seeds : N; equal ones for versions of the same image, so that only the image differs.
 
@@ -66,6 +67,6 @@ def explained(
         return maps.detach()[torch.arange(len(rows))[:, None], places], None
 
     # Batches are as large as when they were explained first, so that sums are rounded alike.
-    step = max(1, TOGETHER[method.cost] * 224**2 // max(model.size, 224) ** 2)
+    step = at_a_time(TOGETHER[method.cost], model.size)
     parts = [maps.cpu().numpy() for maps, _ in in_groups(group, len(greys), step)]
     return [maps for part in parts for maps in part.astype(np.float32)]

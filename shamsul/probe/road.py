@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
+from shamsul.size import Size, pair
+
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Shares of the image's pixels that are imputed."""
 NOISE = 0.01
@@ -26,24 +28,24 @@ BESIDE, DIAGONAL = 1 / 6, 1 / 12
 
 
 class Imputer:
-    """Linear imputation of square images of one side.
+    """Linear imputation of images of one size.
 
     Parameters
     ----------
-    side : S.
+    size : height H and width W, or the side of a square.
     """
 
-    def __init__(self, side: int) -> None:
-        self._side = side
+    def __init__(self, size: int | Size) -> None:
+        height, width = pair(size)
         # A border of one pixel stands around the image, so that every pixel has eight neighbours.
-        step = side + 2
+        line = width + 2
         self._steps = {
-            down * step + right: DIAGONAL if down and right else BESIDE
+            down * line + right: DIAGONAL if down and right else BESIDE
             for down in (-1, 0, 1)
             for right in (-1, 0, 1)
             if down or right
         }
-        inside = self._bordered(np.ones((side, side)))
+        inside = self._bordered(np.ones((height, width)))
         moved = [weight * np.roll(inside, -step) for step, weight in self._steps.items()]
         self._weight = np.sum(moved, axis=0)
 
@@ -56,12 +58,12 @@ class Imputer:
 
         Parameters
         ----------
-        image : (S, S).
-        hidden : (S, S), not True throughout.
+        image : (H, W).
+        hidden : (H, W), not True throughout.
 
         Returns
         -------
-        (S, S) float64.
+        (H, W) float64.
         """
         missing = np.flatnonzero(self._bordered(hidden))
         place = np.full(self._weight.shape, -1)
@@ -85,7 +87,7 @@ class Imputer:
         return filled
 
     def _bordered(self, image: NDArray[Any]) -> NDArray[np.float64]:
-        """Return an image (S, S) in a border of zeros, flat: ((S + 2) ** 2,)."""
+        """Return an image (H, W) in a border of zeros, flat: ((H + 2) * (W + 2),)."""
         return np.pad(image.astype(np.float64), 1).ravel()
 
 
@@ -99,13 +101,13 @@ def imputed(
 
     Parameters
     ----------
-    grey : (S, S), 0-255.
-    order : (S * S,) places of pixels, most relevant first.
+    grey : (H, W), 0-255.
+    order : (H * W,) places of pixels, most relevant first.
     seed : seed of the noise, which is the same field for all versions.
 
     Returns
     -------
-    (2, len(SHARES), S, S) grey values.
+    (2, len(SHARES), H, W) grey values.
     """
     noise = 255 * NOISE * np.random.default_rng(seed).standard_normal(grey.shape)
     versions = []

@@ -15,11 +15,11 @@ def noisy(grey: NDArray[np.uint8], count: int, radius: float, seed: int) -> NDAr
 
     Parameters
     ----------
-    grey : (S, S) uint8.
+    grey : (H, W) uint8.
 
     Returns
     -------
-    (count, S, S) float32 on a scale of 0 to 255, which noise may leave by a little.
+    (count, H, W) float32 on a scale of 0 to 255, which noise may leave by a little.
     """
     noise = np.random.default_rng(seed).uniform(-radius, radius, (count, *grey.shape))
     return (grey + 255 * noise).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Similarity of two heatmaps, and complexity of one; no torch here."""
+"""Similarity of two heatmaps, and complexity and sparseness of one; no torch here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from scipy.special import entr
 
 BINS = 100
 """Number of bins of the histogram whose entropy is a map's complexity."""
+NEGLIGIBLE = 1e-5
+"""Fraction of a map's largest absolute value below which a value counts for nothing."""
 
 
 def spearman(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
@@ -70,3 +72,43 @@ def complexity(heatmap: NDArray[np.floating]) -> float:
     counts, _ = np.histogram((values - low) / (high - low), BINS, (0, 1))
     # `scipy.stats.entropy` to the last bit, without its import.
     return float(entr(counts / counts.sum()).sum())
+
+
+def sparseness(heatmap: NDArray[np.floating]) -> float:
+    """Return the Gini index of a map's absolute values (Chalasani et al., ICML 2020).
+
+    ``sum_i (2 i - n - 1) a_i / (n sum_i a_i)`` with the values ``a_i`` ascending, i from 1 to n.
+
+    Returns
+    -------
+    0 where all are equal, near 1 where one cell has everything; 0 for a map of zeros, NaN where a
+    value is not finite.
+    """
+    values = np.sort(np.abs(np.asarray(heatmap, np.float64)), axis=None)
+    total = values.sum()
+    if not np.isfinite(total):
+        return np.nan
+    count = len(values)
+    ranks = 2.0 * np.arange(1, count + 1) - count - 1
+    return float(ranks @ values / (count * total)) if total else 0.0
+
+
+def effective_complexity(heatmap: NDArray[np.floating]) -> float:
+    """Return the share of a map's cells that are not negligible, in [0, 1] (Nguyen and Martínez,
+    arXiv 2007.07584).
+
+    The paper counts them. A share can be compared between maps of different resolutions. It is 0
+    for a map of zeros, and NaN where a value is not finite.
+    """
+    values = np.abs(np.asarray(heatmap, np.float64))
+    highest = values.max()
+    if not np.isfinite(highest):
+        return np.nan
+    return float((values > NEGLIGIBLE * highest).mean())
+
+
+SHAPE: dict[str, Callable[[NDArray[np.floating]], float]] = {
+    "sparseness": sparseness,
+    "effective_complexity": effective_complexity,
+}
+"""Metrics of a map by itself, at its own resolution, by name."""

@@ -22,7 +22,8 @@ from shamsul.probe.reexplain import alone, explained
 from shamsul.probe.road import Imputer
 from shamsul.probe.robustness import ROBUSTNESS, noisy
 from shamsul.probe.settings import Probe
-from shamsul.probe.similarity import CLASS_SPECIFICITY
+from shamsul.probe.similarity import CLASS_SPECIFICITY, SHAPE
+from shamsul.size import told
 from shamsul.storage.heatmaps import Heatmaps
 from shamsul.storage.images import Images
 
@@ -80,9 +81,10 @@ def probe(
     """
     if heatmaps.image_id != images.image_id:
         raise InputError(f"{heatmaps.method}: heatmaps are of other images; delete and make again")
-    if len(images) and images.image.shape[1:] != (model.size, model.size):
+    if len(images) and images.image.shape[1:] != model.size:
         raise InputError(
-            f"images are of {images.image.shape[1:]} pixels, the checkpoint's of {model.size}"
+            f"images are of {told(images.image.shape[1:])} pixels, the checkpoint's of "
+            f"{told(model.size)}"
         )
     rows = chosen(images.image_id, settings.images, seed)
     classes = most_probable(model, images.image[rows], heatmaps.classes, settings.classes)
@@ -166,6 +168,10 @@ def _measured(
         wanted = [maps.get(index, nothing) for index in indices]
         for index, metric, fill, value in measure(radiograph, wanted, indices, imputer, settings):
             found.append((row, index, metric, fill, 0, index in maps, value))
+        for index in filter(maps.__contains__, indices):
+            for metric in SHAPE.keys() & set(settings.metrics):
+                value = SHAPE[metric](heatmaps.heatmap[row, columns[index]])
+                found.append((row, index, metric, "", 0, True, value))
         if len(maps) < 2:
             continue
         for index in filter(maps.__contains__, indices):

@@ -16,7 +16,7 @@ from shamsul.errors import InputError
 from shamsul.geometry import Frame
 from shamsul.storage import shards
 
-VERSION = 4
+VERSION = 5
 """Version of the content of a heatmap shard."""
 
 Covers = Literal["frame", "radiograph"]

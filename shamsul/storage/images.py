@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shamsul.geometry import Frame
 from shamsul.storage import shards
 
-VERSION = 4
+VERSION = 5
 """Version of the content of an image shard."""
 
 

@@ -231,11 +231,11 @@ def names(file: h5py.File) -> list[str]:
 
 
 def write_frames(file: h5py.File, frames: Sequence[Frame]) -> None:
-    """Write dataset `frame` (N, 7)."""
+    """Write dataset `frame` (N, 8)."""
     rows = [frame.to_row() for frame in frames]
-    file.create_dataset("frame", data=np.array(rows, np.float64).reshape(-1, 7))
+    file.create_dataset("frame", data=np.array(rows, np.float64).reshape(-1, 8))
 
 
 def frames(file: h5py.File, count: int) -> list[Frame]:
     """Read the frames that `write_frames` wrote, for that many images."""
-    return [Frame.from_row(row) for row in finite(file, "frame", count, 7)]
+    return [Frame.from_row(row) for row in finite(file, "frame", count, 8)]

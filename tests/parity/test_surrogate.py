@@ -11,9 +11,10 @@ import shap
 import torch
 from lime.lime_image import LimeImageExplainer
 
+from shamsul.explain.kernel_shap import KernelShap
 from shamsul.explain.perturbation import filled
 from shamsul.explain.superpixels import grid, slic
-from shamsul.explain.surrogate import KernelShap, Lime
+from shamsul.explain.surrogate import Lime
 from tests.networks import classifier
 
 SLIC = {"compactness": 0.2, "sigma": 1.0}

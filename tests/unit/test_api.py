@@ -148,7 +148,11 @@ def test_faults_are_told(radiographs):
 
 def test_a_method_that_cannot_explain_a_network_says_why(radiographs):
     model = shamsul.Classifier.of(network("vit_b_16"), tuple("abcd"), "vit_b_16", 224)
-    unsuited = [name for name, cls in registry.methods().items() if cls.unsuited("vit_b_16")]
+    unsuited = [
+        name
+        for name, cls in registry.methods().items()
+        if model.structure.refusal(registry.bare(cls).needs)
+    ]
     assert unsuited
     with pytest.raises(InputError, match=f"{unsuited[0]} cannot explain vit_b_16"):
         shamsul.explain(model, radiographs, unsuited[0])
@@ -164,10 +168,11 @@ def test_a_classifier_comes_from_a_network_or_a_file(tmp_path, radiographs):
     torch.save(net.state_dict(), tmp_path / "weights.pt")
     own = shamsul.classifier(tmp_path / "own.pt")
     weights = shamsul.classifier(
-        str(tmp_path / "weights.pt"), list("abcd"), backbone="resnet18", size=SIZE
+        "resnet18", list("abcd"), checkpoint=tmp_path / "weights.pt", size=SIZE
     )
-    assert own.digest() == weights.digest() == model.digest()
-    assert own.backbone == weights.backbone == "resnet18" and own.size == SIZE
+    assert own.digest() == weights.digest() != model.digest()
+    assert own.spec == weights.spec and own.spec.network == "resnet18" and own.size == SIZE
+    assert model.spec.network == "own/network"
     maps = shamsul.explain(model, radiographs, "grad_cam")
     assert np.array_equal(maps, shamsul.explain(weights, radiographs, "grad_cam"))
 
@@ -176,11 +181,12 @@ def test_what_a_classifier_lacks_is_told(tmp_path):
     net = torchvision.models.resnet18(num_classes=4).eval()
     strange = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * SIZE**2, 2))
     for arguments, options, told in (
-        ((net, "abc"), {"size": SIZE}, "gives .4,. logits an image, and `classes` are 3"),
+        ((net, "abc"), {"size": SIZE}, r"gives \(2, 4\) for 2 images, not \(2, 3\); name its"),
         ((net,), {}, "ResNet: say its `classes`"),
-        ((strange, "ab"), {"size": SIZE}, "Sequential: say its `backbone`"),
-        ((strange, "ab"), {"backbone": "resnet"}, "backbone: unknown name 'resnet'"),
-        ((tmp_path / "none.pt", "ab"), {}, "weights need both"),
+        ((strange, "ab"), {"size": 2 * SIZE}, "cannot see images of 3 channels and 128 x 128"),
+        (("resnt18", "ab"), {}, "network: unknown network 'resnt18'; did you mean 'resnet18'"),
+        (("resnet18", "ab"), {"checkpoint": tmp_path / "none.pt"}, "none.pt: no such file"),
+        (("resnet18", "ab"), {"backbone": "resnet18"}, "backbone: unknown key"),
         ((tmp_path / "none.pt",), {}, "none.pt"),
     ):
         with pytest.raises(InputError, match=told):

@@ -317,7 +317,7 @@ def test_networks_without_attention_are_refused(name):
 def test_pooling_by_attention_is_refused_by_name():
     net = redrawn(timm_vit(global_pool="map", class_token=False))
     assert attention.unsuited(net, images()) == (
-        "attn_pool: attends from 1 tokens to 16, which is no self-attention"
+        "attn_pool: attends from 1 to 16 tokens, which is no self-attention"
     )
 
 
@@ -337,6 +337,29 @@ def test_a_function_without_a_rule_is_refused_by_its_module():
     found = attention_rules.unsuited(Squashed().eval(), images())
     assert found == "squash: there is no rule of relevance for sigmoid"
     assert attention.unsuited(Squashed().eval(), images()) is None
+
+
+class InPlace(nn.Module):
+    """A transformer behind a convolution whose outputs are changed in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.relu = nn.Conv2d(3, 3, 1), nn.ReLU(inplace=True)
+        self.inner = drawn("timm_vit")
+
+    def forward(self, batch):
+        x = self.stem(batch)
+        x += batch
+        x = self.relu(x)
+        x += 1
+        return self.inner(x)
+
+
+def test_networks_may_work_in_place():
+    net = InPlace().eval().requires_grad_(False)
+    assert attention_rules.unsuited(net, images()) is None
+    assert attention.unsuited(net, images()) is None
+    assert net(images()).isfinite().all()
 
 
 class Mixed(nn.Module):

@@ -135,7 +135,7 @@ class Blind(nn.Module):
 
 def test_a_network_that_sees_nothing_is_an_error_of_the_control(monkeypatch, caplog):
     model = Classifier.of(Blind(), ("a", "b"), "resnet18", 32)
-    monkeypatch.setattr("shamsul.model.spec.networks.untrained", Blind)
+    monkeypatch.setattr("shamsul.model.networks.build.build", Blind)
     with pytest.raises(InputError, match="resnet18 .*same logits.*leave out `network: untrained`"):
         model.untrained(1)
     # A probe of a finished run goes on, and says it.

@@ -239,12 +239,12 @@ def test_nothing_is_left_behind_by_an_exception(layers, recording, images):
     ("name", "layer", "message"),
     [
         ("resnet18", "layr3", "layers: unknown layer 'layr3'; closest are layer3, layer"),
-        ("densenet_small", "denseblock2", "'denseblock2'; closest are features.denseblock2, "),
+        ("densenet_small", "denselayer1", "'denselayer1'; closest are features.denseblock1.dens"),
+        ("densenet_small", "denseblok2", "'denseblok2'; closest are features.denseblock2, "),
         ("resnet18", "", "unknown layer ''"),
-        ("resnet18", "fc", r"layers: fc puts out \(N, 4\), not square feature maps"),
+        ("resnet18", "fc", r"layers: fc puts out \(N, 4\), neither square feature maps"),
         ("resnet18", "layer3.0.relu", "layer3.0.relu is called more than once"),
-        ("densenet_small", "classifier", r"classifier puts out \(N, 4\), not"),
-        ("convnext_tiny", "features.1.0.block.2", r"puts out \(N, 16, 16, 96\), not square"),
+        ("densenet_small", "classifier", r"classifier puts out \(N, 4\), neither"),
     ],
 )
 @pytest.mark.parametrize("cls", [GradCam, EigenCam, ScoreCam])
@@ -252,6 +252,28 @@ def test_unfit_layers_are_named(cls, name, layer, message, images):
     model = classifier(name)
     with pytest.raises(InputError, match=message):
         cls(layers=(layer,)).explain(model, images[:2], torch.tensor([0]), [0, 0])
+
+
+def test_the_end_of_a_name_will_do_where_it_is_the_only_one(images):
+    model = classifier("densenet_small")
+    for end in ("denseblock2", "denseblock2.denselayer1"):
+        (short,), logits = forward(model.network, images[:2], (end,), gradients=False)
+        (full,), _ = forward(model.network, images[:2], (f"features.{end}",), gradients=False)
+        assert torch.equal(short, full)
+
+
+def test_maps_whose_channels_are_last_are_read_and_handed_on_so(images):
+    model, kept = classifier("convnext_tiny"), []
+    name = "features.1.0.block.2"
+    (maps,), logits = forward(model.network, images[:2], (name,), gradients=True)
+    assert maps.shape == (2, 96, 16, 16)
+    hook = model.network.get_submodule(name).register_forward_hook(lambda *c: kept.append(c[2]))
+    expected = model.network(images[:2])
+    hook.remove()
+    assert torch.equal(maps, kept[0].permute(0, 3, 1, 2)) and torch.equal(logits, expected)
+    (gradient,) = torch.autograd.grad(logits[:, 1].sum(), maps)
+    (plain,) = torch.autograd.grad(expected[:, 1].sum(), kept)
+    torch.testing.assert_close(gradient, plain.permute(0, 3, 1, 2))
 
 
 def test_a_layer_that_is_not_called_is_named(images):

@@ -58,15 +58,16 @@ def test_superpixels_have_one_share_each():
     hnp.arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 20))),
     st.sampled_from(["stretch", "pad", "crop"]),
     st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    st.sampled_from([12, (18, 12), (12, 20)]),
 )
 @settings(max_examples=200, deadline=None)
-def test_shares_are_the_average_of_fine_points(mask, geometry, cells):
-    frame = Frame.fit(*mask.shape, 12, geometry)
+def test_shares_are_the_average_of_fine_points(mask, geometry, cells, size):
+    frame = Frame.fit(*mask.shape, size, geometry)
     found = mask_at(runs(mask), frame, cells)
     assert found.shape == cells and found.min() >= 0 and found.max() <= 1
     fine = 64
-    rows = (np.arange(cells[0] * fine) + 0.5) / (cells[0] * fine) * frame.size
-    columns = (np.arange(cells[1] * fine) + 0.5) / (cells[1] * fine) * frame.size
+    rows = (np.arange(cells[0] * fine) + 0.5) / (cells[0] * fine) * frame.size[0]
+    columns = (np.arange(cells[1] * fine) + 0.5) / (cells[1] * fine) * frame.size[1]
     y = np.floor((rows - frame.offset_y) / frame.scale_y).astype(int)
     x = np.floor((columns - frame.offset_x) / frame.scale_x).astype(int)
     seen_y, seen_x = (y >= 0) & (y < mask.shape[0]), (x >= 0) & (x < mask.shape[1])

@@ -12,6 +12,10 @@ from torchvision import models
 from shamsul.errors import InputError
 from shamsul.model import checkpoint
 from shamsul.model.classifier import Classifier
+from shamsul.model.description import OLD_FORMAT
+from shamsul.model.importing import import_checkpoint
+from shamsul.model.settings import Model
+from shamsul.model.spec import Spec
 from shamsul.model.train import HISTORY_COLUMNS
 from shamsul.storage.tables import read_table
 from tests.networks import built
@@ -44,10 +48,8 @@ def test_what_was_saved_is_loaded(classifier, path):
 
 
 def test_equal_classifiers_give_equal_bytes(classifier, path, tmp_path):
-    other = Classifier.of(
-        built("densenet_small", 3, SIZE, "random", 4).to(memory_format=torch.channels_last),
-        CLASSES, "densenet_small", SIZE, batch_size=1,
-    )  # fmt: skip
+    network = built("densenet_small", 3, SIZE, "random", 4).to(memory_format=torch.channels_last)
+    other = Classifier(network, Spec.plain("densenet_small", CLASSES, SIZE), batch_size=1)
     checkpoint.save(other, tmp_path / "another name.pt", {"epoch": 2, "tune_auroc": 0.9})
     assert (tmp_path / "another name.pt").read_bytes() == path.read_bytes()
 
@@ -89,15 +91,22 @@ def test_truncated_files_are_named(path):
         checkpoint.load(path.parent / "nowhere.pt")
 
 
+SPEC = Spec.plain("densenet_small", CLASSES, SIZE).model_dump()
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"format": "other"},
-        {"backbone": "transformer"},
-        {"backbone": ["densenet_small"]},
-        {"classes": "abc"},
-        {"classes": [1, 2, 3]},
-        {"size": "64"},
+        {"format": None},
+        {"digest": 3},
+        {"spec": "{"},
+        {"spec": None},
+        {"spec": json.dumps({**SPEC, "classes": "abc"})},
+        {"spec": json.dumps({**SPEC, "classes": [1, 2, 3]})},
+        {"spec": json.dumps({**SPEC, "size": "large"})},
+        {"spec": json.dumps({**SPEC, "added": 1})},
+        {"structure": "[]"},
         {"state_dict": {"classifier.weight": 3}},
         {"state_dict": None},
     ],
@@ -108,25 +117,53 @@ def test_other_content_is_refused(path, change):
         checkpoint.load(path)
 
 
-def test_classes_that_do_not_fit_the_head_are_refused(path):
-    torch.save({**torch.load(path, weights_only=True), "classes": ["a"]}, path)
-    with pytest.raises(
-        InputError, match=r"c\.pt: does not fit SmallDenseNet: its classifier\.weight"
-    ):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"network": "transformer"}, "model.network: unknown network 'transformer'"),
+        ({"network": "nowhere/resnet18"}, "unknown source 'nowhere'"),
+        ({"network": "torchvision/resnet17"}, "unknown network 'resnet17'"),
+        ({"network": "resnet18"}, r"c\.pt: its weights are not those of resnet18"),
+        ({"presentation": {"scale": [0, 2]}}, "its weights are not those it was written with"),
+        ({"outputs": {"names": ["a"], "columns": [[0]]}, "classes": ["a"]}, "its weights are not"),
+    ],
+)
+def test_a_description_of_another_network_is_refused(path, change, said):
+    spec = json.dumps({**SPEC, **change})
+    torch.save({**torch.load(path, weights_only=True), "spec": spec}, path)
+    with pytest.raises(InputError, match=said):
         checkpoint.load(path)
 
 
+def imported(path, network, classes=CLASSES, size=SIZE, **model):
+    return import_checkpoint(Model(network=network, checkpoint=str(path), **model), classes, size)
+
+
 def test_a_checkpoint_of_ours_is_imported_if_it_is_the_same_thing(classifier, path):
-    assert checkpoint.import_checkpoint(path, "densenet_small", CLASSES, SIZE).digest() == (
-        classifier.digest()
-    )
-    for backbone, classes, size, key in (
+    assert imported(path, "densenet_small").digest() == classifier.digest()
+    for network, classes, size, key in (
         ("resnet18", CLASSES, SIZE, "model.network"),
         ("densenet_small", ("a", "c", "b"), SIZE, "classes"),
         ("densenet_small", CLASSES, 128, "data.size"),
     ):
         with pytest.raises(InputError, match=rf"c\.pt: its {key} is .* set {key}: "):
-            checkpoint.import_checkpoint(path, backbone, classes, size)
+            imported(path, network, classes, size)
+
+
+def test_a_checkpoint_of_the_release_before_is_imported(classifier, tmp_path):
+    """Its format: plain values and the network's own names."""
+    state = classifier.network.state_dict()
+    content = {
+        "format": OLD_FORMAT, "backbone": "densenet_small", "classes": list(CLASSES), "size": SIZE,
+        "digest": "of another kind", "selection": {}, "state_dict": state,
+    }  # fmt: skip
+    torch.save(content, tmp_path / "old.pt")
+    for network in ("densenet_small", "densenet121"):  # It says itself what it is.
+        assert imported(tmp_path / "old.pt", network).digest() == classifier.digest()
+    with pytest.raises(InputError, match=r"old\.pt: its classes is .* set classes: "):
+        imported(tmp_path / "old.pt", "densenet_small", ("a", "c", "b"))
+    with pytest.raises(InputError, match=r"old\.pt: was written by an earlier release; import it"):
+        checkpoint.load(tmp_path / "old.pt")
 
 
 @pytest.mark.parametrize("wrap", ["plain", "lightning", "parallel", "chexnet"])
@@ -148,7 +185,7 @@ def test_state_dicts_are_imported(tmp_path, wrap):
         },
     }[wrap]
     torch.save(content, tmp_path / "x.pt")
-    found = checkpoint.import_checkpoint(tmp_path / "x.pt", "densenet121", CLASSES, SIZE)
+    found = imported(tmp_path / "x.pt", "densenet121")
     x = torch.randn(2, 3, SIZE, SIZE)
     with torch.no_grad():
         assert torch.equal(found(x), network(x))
@@ -157,13 +194,13 @@ def test_state_dicts_are_imported(tmp_path, wrap):
 def test_wrong_heads_are_named(tmp_path):
     torch.save(models.resnet18(num_classes=1000).state_dict(), tmp_path / "x.pt")
     with pytest.raises(
-        InputError, match=r"x\.pt: its head has 1000 outputs, and `classes` lists 3"
+        InputError, match=r"x\.pt: has 1000 outputs, and `classes` lists 3; name the outputs in "
     ):
-        checkpoint.import_checkpoint(tmp_path / "x.pt", "resnet18", CLASSES, SIZE)
+        imported(tmp_path / "x.pt", "resnet18")
     headless = {k: v for k, v in models.resnet18().state_dict().items() if k[:2] != "fc"}
     torch.save(headless, tmp_path / "x.pt")
-    with pytest.raises(InputError, match=r"lacks fc\.weight"):
-        checkpoint.import_checkpoint(tmp_path / "x.pt", "resnet18", CLASSES, SIZE)
+    with pytest.raises(InputError, match=r"x\.pt: holds no linear layer of 512 inputs for a head"):
+        imported(tmp_path / "x.pt", "resnet18")
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(path, tmp_path):
@@ -184,8 +221,9 @@ def test_a_checkpoint_that_would_run_code_is_refused(path, tmp_path):
 
 @pytest.mark.workflow
 def test_script(classifier, path, tmp_path):
-    settings = {"classes": CLASSES, "size": SIZE, "backbone": "densenet_small"}
-    command = [sys.executable, "scripts/import_checkpoint.py", "--source", path]
+    model = {"network": "densenet_small", "checkpoint": str(path)}
+    settings = {"classes": CLASSES, "size": SIZE, "model": model}
+    command = [sys.executable, "scripts/import_checkpoint.py"]
     command += ["--checkpoint", tmp_path / "out.pt", "--history", tmp_path / "history.parquet"]
     subprocess.run([*map(str, command), "--settings", json.dumps(settings)], check=True)
     assert checkpoint.load(tmp_path / "out.pt").digest() == classifier.digest()

@@ -16,6 +16,7 @@ from shamsul.evaluate.settings import Evaluate
 from shamsul.explain import registry
 from shamsul.explain.settings import Explain
 from shamsul.job.fingerprint import PROJECT
+from shamsul.model.structure import Structure
 from shamsul.settings import Section, Variants, explain_errors, modernise
 
 MINIMAL = {
@@ -60,7 +61,7 @@ def changed(path, value):
         ),
         (["data", "shards"], {"tain": 3}, ["data.shards.tain: input should be 'train'"]),
         (["data", "sources"], [NIH, NIH], ["same name"]),
-        (["model", "backbone"], "alexnet", ["model.network", "densenet121", "'alexnet'"]),
+        (["model", "network"], "alexnet", ["model.network", "densenet121", "'alexnet'"]),
         (["explain", "classes"], ["Edma"], ["explain.classes", "did you mean 'Edema'"]),
         (["train", "uncertainty_per_class"], {"Flu": "ones"}, ["uncertainty_per_class", "Flu"]),
         (["evaluate", "classes"], ["Fracture", "Flu"], ["evaluate.classes"]),
@@ -77,10 +78,10 @@ def changed(path, value):
         (["data", "sources", 0, "name"], "a/b", ["name", "'a/b'"]),
         (["data", "sources", 0, "patients"], {"tune": 3, "test": 3}, ["images of the train split"]),
         (["data", "sources", 0, "confounder"], {"class_name": "Flu"}, ["class_name", "'Flu'"]),
-        (["model"], {"backbone": "densenet_small"}, ["model.network", "model.weights: random"]),
+        (["model"], {"network": "densenet_small"}, ["model.network", "model.weights: random"]),
         (
             ["model"],
-            {"backbone": "densenet_small", "weights": "imagenet"},
+            {"network": "densenet_small", "weights": "imagenet"},
             ["model.weights: densenet_small", "model.weights: random"],
         ),
         (["explain", "perturbations"], {"segments": 999}, ["explain.perturbations: segments: 999"]),
@@ -108,8 +109,8 @@ def test_a_fault_is_one_line_that_names_the_key_and_what_is_allowed(path, value,
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({("model", "backbone"): "densenet_small"}, "model.network"),
-        ({("model",): {"backbone": "densenet_small", "weights": "imagenet"}}, "model.weights"),
+        ({("model", "network"): "densenet_small"}, "model.network"),
+        ({("model",): {"network": "densenet_small", "weights": "imagenet"}}, "model.weights"),
         ({("explain", "classes"): ["Edema"], ("evaluate", "classes"): ["Edema"]}, None),
         ({("explain", "classes"): ["Pneumonia"]}, None),
         ({("explain", "classes"): ["Edema"], ("evaluate", "classes"): ["Fracture"]},
@@ -121,7 +122,7 @@ def test_a_fault_is_one_line_that_names_the_key_and_what_is_allowed(path, value,
         ({("evaluate", "prior"): "noise"}, "evaluate.prior"),
         ({("explain", "perturbations"): {"segments": 999}}, "explain.perturbations.segments"),
         ({("explain", "perturbations"): {"samples": 9}}, "explain.perturbations.samples"),
-        ({("data", "size"): 230, ("model", "backbone"): "vit_b_16"}, "data.size"),
+        ({("data", "size"): 230, ("model", "network"): "vit_b_16"}, "data.size"),
         *(({("explain", "methods"): [{"method": "random"}, entry]}, f"explain.methods.1.{key}")
           for entry, key in (
               ({"method": "lime", "segments": 999}, "segments"),
@@ -291,9 +292,35 @@ def test_a_method_twice_needs_two_names():
     assert list(built) == ["random", "b"]
 
 
+def test_a_method_that_the_network_does_not_suit_is_refused_with_its_place_and_the_reason():
+    structure = Structure(refusals={"lrp": "it has a layer without a rule"})
+    built = registry.build([{"method": "random"}, {"method": "lrp_epsilon", "name": "mine"}])
+    said = "explain.methods.1: mine cannot explain timm/x: it has a layer without a rule"
+    with pytest.raises(InputError, match=re.escape(said)):
+        registry.check_suited(built, "timm/x", structure)
+    registry.check_suited(built, "timm/x", Structure(refusals={"relu": "it has none"}))
+    # Another checkpoint is another network, which the job looks at.
+    entry = {"method": "lrp_epsilon", "checkpoint": "other.pt"}
+    registry.check_suited(registry.build([entry]), "timm/x", structure)
+    control = registry.build([{"method": "gradient", "network": "untrained"}])
+    with pytest.raises(InputError, match="gradient cannot explain timm/x: nobody draws them"):
+        registry.check_suited(
+            control, "timm/x", Structure(refusals={"random_weights": "nobody draws them"})
+        )
+
+
 def test_lrp_is_refused_where_the_network_cannot_be_canonised():
-    with pytest.raises(InputError, match="lrp_epsilon cannot explain vit_b_16"):
-        registry.build([{"method": "lrp_epsilon"}])
+    raw = changed(["model", "network"], "vit_b_16")
+    raw["explain"]["methods"] = [{"method": "random"}, {"method": "lrp_epsilon"}]
+    (told,) = experiment.faults(raw)
+    assert told.startswith("explain.methods.1: lrp_epsilon cannot explain vit_b_16: ")
+    assert "no rule for" in told
+
+
+def test_the_network_s_old_key_is_read_for_one_release(caplog):
+    old = config.load(changed(["model"], {"backbone": "resnet18", "weights": "random"}))
+    assert old == config.load(changed(["model"], {"network": "resnet18", "weights": "random"}))
+    assert caplog.text.count("model.backbone is called model.network now") == 1
 
 
 def test_the_same_meaning_is_the_same_text():

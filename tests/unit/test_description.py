@@ -9,7 +9,8 @@ import torch
 
 from shamsul.errors import InputError
 from shamsul.model import checkpoint
-from shamsul.model.description import check_classes, describe
+from shamsul.model.description import OLD_FORMAT, check_classes, describe
+from shamsul.model.spec import Spec
 from tests.networks import classifier
 
 
@@ -20,12 +21,15 @@ def path(tmp_path):
 
 
 def test_it_is_what_torch_reads(path):
-    said, content = describe(path), torch.load(path, weights_only=True)
-    assert said.classes == tuple(content["classes"]) == tuple("abcd")
-    assert (said.backbone, said.size, said.digest) == (
-        *(content["backbone"], content["size"], content["digest"]),
+    said, content, found = (
+        describe(path),
+        torch.load(path, weights_only=True),
+        checkpoint.load(path),
     )
-    assert said.digest == checkpoint.load(path).digest()
+    assert said.digest == content["digest"] == found.digest()
+    assert said.spec == found.spec == Spec.plain("densenet_small", tuple("abcd"), 32)
+    assert said.structure == found.structure and said.classes == tuple("abcd")
+    assert said.structure.feature_layer.name == "features"
 
 
 def test_a_checkpoint_of_other_classes_is_refused(path):
@@ -49,6 +53,9 @@ def test_a_missing_file_and_other_weights_are_told(path, tmp_path):
         describe(tmp_path / "other.pt")
     torch.save({"state_dict": {}}, path)
     with pytest.raises(InputError, match=r"c\.pt: not a checkpoint of this program"):
+        describe(path)
+    torch.save({"format": OLD_FORMAT, "digest": "abc", "state_dict": {}}, path)
+    with pytest.raises(InputError, match=r"c\.pt: was written by an earlier release; import it"):
         describe(path)
 
 

@@ -20,7 +20,7 @@ from shamsul.command.app import app
 from shamsul.explain import registry
 from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
-from shamsul.model.networks.names import SHORT
+from shamsul.model.inspection import known
 from shamsul.tables import TABLES
 from tests import documents
 from tests.documents import BLOCKS, KINDS, PAGES, Block
@@ -67,7 +67,8 @@ def test_every_method_has_a_section_with_its_source_and_limits():
         assert all(f"`{preset}` is `{{" in sections[name] for preset in cls.presets)
         refused = re.search(r"\*\*Not for:\*\* (.*)", sections[name])
         named = set(re.findall(r"`(\w+)`", refused[1])) if refused else set()
-        assert named == {backbone for backbone in SHORT if cls.unsuited(backbone)}
+        needs = registry.bare(cls).needs
+        assert named == {short for short, found in known().items() if found.refusal(needs)}
 
 
 def test_every_table_has_a_section_with_its_columns():
@@ -249,7 +250,7 @@ def merged(base: dict, part: dict) -> dict:
 def test_a_part_of_a_configuration_is_valid(block: Block):
     part = yaml.safe_load(block.code)
     whole = config.load(merged(copy.deepcopy(SMALL), part))
-    built = registry.build(whole.explain.methods, whole.model.spec.network)
+    built = registry.build(whole.explain.methods)
     assert len(built) == len(whole.explain.methods)
 
 

@@ -17,6 +17,7 @@ from shamsul.explain.surrogate import Lime
 from shamsul.model import checkpoint
 from shamsul.model.batching import in_groups
 from shamsul.model.classifier import Classifier
+from shamsul.model.structure import Structure
 from shamsul.storage.images import Images
 from tests.networks import Textures, classifier, network
 
@@ -95,7 +96,8 @@ def test_larger_images_are_explained_fewer_at_a_time(size, images, tile, monkeyp
         return batch.new_zeros(len(batch), len(classes), 1, 1)
 
     model = Textures()
-    model.size = size
+    model.spec = model.spec.model_copy(update={"size": size})
+    monkeypatch.setattr(Classifier, "structure", Structure())
     monkeypatch.setattr(InputXGradient, "explain", remember)
     pictures = Images(np.zeros((6, 32, 32), np.uint8), list("uvwxyz"), [])
     maps = InputXGradient().heatmaps(Shard(lambda: model, pictures, ("a",), 1)).heatmap

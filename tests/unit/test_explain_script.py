@@ -48,7 +48,7 @@ def run(
 ):
     model = Textures()
     monkeypatch.setattr(checkpoint, "load", lambda path, device, size: model)
-    said = Description(model.spec.network, model.classes, model.size, model.digest())
+    said = Description(model.spec, model.structure, model.digest())
     monkeypatch.setattr(script, "describe", lambda path: said)
     write_images(images, tmp_path / "images.h5")
     settings = {

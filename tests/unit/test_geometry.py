@@ -11,28 +11,63 @@ from shamsul.geometry import Frame, to_model, to_original
 
 GEOMETRIES = ["stretch", "pad", "crop"]
 sides = st.integers(20, 300)
+sizes = st.tuples(st.integers(32, 128), st.integers(32, 128))
 
 
-@given(sides, sides, st.integers(32, 128), st.sampled_from(GEOMETRIES))
+@given(sides, sides, sizes, st.sampled_from(GEOMETRIES))
 def test_the_frame_holds_what_the_geometry_promises(height, width, size, geometry):
     frame = Frame.fit(height, width, size, geometry)
     top, left = frame.offset_y, frame.offset_x
     bottom = top + frame.scale_y * height
     right = left + frame.scale_x * width
+    rows, columns = size
     if geometry == "stretch":
         assert (top, left) == pytest.approx((0, 0), abs=1e-9)
-        assert (bottom, right) == pytest.approx((size, size))
+        assert (bottom, right) == pytest.approx(size)
     elif geometry == "pad":
-        assert min(top, left) >= 0 and max(bottom, right) <= size + 1e-9
-        assert max(bottom - top, right - left) == pytest.approx(size)
+        assert min(top, left) >= 0 and bottom <= rows + 1e-9 and right <= columns + 1e-9
+        assert bottom - top == pytest.approx(rows) or right - left == pytest.approx(columns)
+        assert max(abs(top - (rows - bottom)), abs(left - (columns - right))) <= 1 + 1e-9
+        # The same scale both ways, but for whole pixels.
+        scale = min(rows / height, columns / width)
+        assert bottom - top == pytest.approx(height * scale, abs=1)
+        assert right - left == pytest.approx(width * scale, abs=1)
     else:
-        assert max(top, left) <= 1e-9 and min(bottom, right) >= size - 1e-9
+        assert max(top, left) <= 1e-9 and bottom >= rows - 1e-9 and right >= columns - 1e-9
         assert frame.scale_y == frame.scale_x
+        assert bottom - top == pytest.approx(rows) or right - left == pytest.approx(columns)
+    whole = (top, left, bottom, right) == pytest.approx((0, 0, *size), abs=1e-6)
+    assert frame.whole == whole and frame.filled().whole
+    if rows == columns:
+        assert frame == Frame.fit(height, width, rows, geometry)
+    # What is wider for the radiograph turned is higher for it as it is.
+    turned = Frame.fit(width, height, (columns, rows), geometry)
+    assert (turned.scale_x, turned.offset_x) == (frame.scale_y, frame.offset_y)
+    assert (turned.scale_y, turned.offset_y) == (frame.scale_x, frame.offset_x)
 
 
-def test_the_frame_survives_storage():
-    frame = Frame.fit(123, 77, 64, "pad")
+@pytest.mark.parametrize("size", [64, (96, 64)])
+def test_the_frame_survives_storage(size):
+    frame = Frame.fit(123, 77, size, "pad")
     assert Frame.from_row(np.array(frame.to_row())) == frame
+    assert frame.to_row()[:4] == (123, 77, *((64, 64) if size == 64 else size))
+
+
+@given(sides, sides, sizes, st.sampled_from(GEOMETRIES))
+def test_a_radiograph_keeps_its_mean_where_all_of_it_is_seen(height, width, size, geometry):
+    """To the model and back, each share of the radiograph's area counts as much as it did."""
+    image = np.zeros((height, width), np.uint8)
+    image[: height // 2] = 200
+    frame = Frame.fit(height, width, size, geometry)
+    model = to_model(image, frame)
+    assert model.shape == size
+    back = to_original(model, frame)
+    assert back.shape == image.shape
+    if geometry != "crop":
+        pixel = 1 / frame.scale_y / height + 1 / height  # a row of the model's, one of its own
+        assert back.mean() / 200 == pytest.approx(0.5, abs=pixel)
+        seen = frame.scale_y * height * frame.scale_x * width
+        assert model.sum() / 200 == pytest.approx(seen * (height // 2) / height, rel=0.05)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -58,9 +93,10 @@ def test_stretch_back_is_torchs_and_opencvs_bilinear(height, width):
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("size", [112, (140, 96), (96, 160)])
 @pytest.mark.parametrize(("height", "width"), [(300, 200), (180, 260), (97, 131)])
-def test_a_spot_comes_back_to_its_place(geometry, height, width):
-    frame = Frame.fit(height, width, 112, geometry)
+def test_a_spot_comes_back_to_its_place(geometry, size, height, width):
+    frame = Frame.fit(height, width, size, geometry)
     y, x = height * 2 // 5, width * 3 // 5
     image = np.zeros((height, width), np.uint8)
     image[y - 3 : y + 4, x - 3 : x + 4] = 255

@@ -17,9 +17,11 @@ from shamsul.data.settings import Data
 from shamsul.evaluate.histogram_metrics import iou, otsu
 from shamsul.evaluate.scores import score
 from shamsul.explain.cam import GradCam, LayerCam
+from shamsul.explain.kernel_shap import KernelShap
 from shamsul.explain.lrp import LrpZ
 from shamsul.explain.occlusion import Occlusion
-from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelOcclusion
+from shamsul.explain.surrogate import Lime, SuperpixelOcclusion
+from shamsul.model.structure import FeatureLayer, Structure
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
 from shamsul.storage.images import read_images, write_images
 
@@ -35,7 +37,8 @@ class BrightAndMiddling(torch.nn.Module):
     def __init__(self, classes):
         super().__init__()
         self.classes = tuple(classes)
-        self.backbone, self.size, self.batch_size, self.tile = "toy", 96, 16, 16
+        self.size, self.batch_size, self.tile = 96, 16, 16
+        self.maps = torch.nn.Identity()
         bright = torch.tensor([float(name == "Lung Opacity") for name in classes])
         self.choice = torch.stack([bright, 1 - bright])
 
@@ -43,19 +46,19 @@ class BrightAndMiddling(torch.nn.Module):
     def network(self):
         return self
 
+    @property
+    def structure(self):
+        return Structure(feature_layer=FeatureLayer(name="maps"))
+
     def normalise(self, grey):
         return torch.as_tensor(grey).float()[:, None].repeat(1, 3, 1, 1) / 255
 
-    def split(self, batch):
+    def forward(self, batch):
         grey = batch.mean(1, keepdim=True)
         features = torch.cat([(grey - 0.6).relu(), (0.4 - (grey - 0.45).abs()).relu()], 1)
         features[:, 1] *= grey[:, 0] > 0.2
-        pooled = torch.nn.functional.avg_pool2d(features, 4)
-        return pooled, lambda maps: maps.mean((2, 3)) @ self.choice * 50
-
-    def forward(self, batch):
-        features, head = self.split(batch)
-        return head(features)
+        maps = self.maps(torch.nn.functional.avg_pool2d(features, 4))
+        return maps.mean((2, 3)) @ self.choice * 50
 
     def predict(self, batch):
         with torch.no_grad():
@@ -105,9 +108,17 @@ METHODS = [
 @pytest.mark.parametrize(
     ("method", "least"), METHODS, ids=lambda value: getattr(value, "method", "")
 )
-@pytest.mark.parametrize("classes", [("Lung Opacity", "Edema"), ("Edema", "Lung Opacity")])
+@pytest.mark.parametrize(
+    ("classes", "size"),
+    [
+        (("Lung Opacity", "Edema"), 96),
+        (("Edema", "Lung Opacity"), 96),
+        (("Lung Opacity", "Edema"), (96, 144)),
+    ],
+    ids=["in order", "in another order", "not square"],
+)
 def test_the_heatmap_is_on_the_right_class_and_the_right_pixels(
-    tree, tmp_path, geometry, method, least, classes
+    tree, tmp_path, geometry, method, least, classes, size
 ):
     sources = tuple(
         ChexpertSource(adapter="chexpert", name=s, split=s, labels=f"{s}.csv", images=".")
@@ -117,7 +128,7 @@ def test_the_heatmap_is_on_the_right_class_and_the_right_pixels(
         Data(sources=sources), ("Lung Opacity", "Edema"), {s.name: tree for s in sources}
     )
     test = table[table["split"] == "test"]
-    write_images(images.shard(test, {"test": tree}, 96, geometry), tmp_path / "images.h5")
+    write_images(images.shard(test, {"test": tree}, size, geometry), tmp_path / "images.h5")
     shard = read_images(tmp_path / "images.h5")
     model = BrightAndMiddling(classes)
     heatmap = method.explain(model, model.normalise(shard.image), torch.arange(2), seeds=[3])

@@ -44,7 +44,14 @@ from shamsul.probe.randomisation import RANDOMISATION
 from shamsul.probe.road import Imputer
 from shamsul.probe.robustness import ROBUSTNESS
 from shamsul.probe.settings import Probe
-from shamsul.probe.similarity import CLASS_SPECIFICITY, complexity, spearman
+from shamsul.probe.similarity import (
+    CLASS_SPECIFICITY,
+    SHAPE,
+    complexity,
+    effective_complexity,
+    sparseness,
+    spearman,
+)
 from shamsul.probe.table import COLUMNS, chosen, most_probable, probe
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
@@ -199,9 +206,11 @@ def test_infidelity_by_hand():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(8, 60), st.integers(0, 1000))
-def test_squares_are_squares_within_the_image(side, seed):
-    for square in faithfulness.squares(5, side, np.random.default_rng(seed)):
+@given(st.integers(8, 60), st.integers(0, 30), st.booleans(), st.integers(0, 1000))
+def test_squares_are_squares_within_the_image(side, more, lying, seed):
+    size = (side, side + more) if lying else (side + more, side)
+    for square in faithfulness.squares(5, size, np.random.default_rng(seed)):
+        assert square.shape == size
         rows, columns = np.flatnonzero(square.any(1)), np.flatnonzero(square.any(0))
         assert len(rows) == len(columns) and square.sum() == len(rows) ** 2
         assert side / 8 - 0.5 <= len(rows) <= side / 2 + 0.5
@@ -231,15 +240,15 @@ def test_a_slope_is_imputed_as_it_was():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 12), st.integers(0, 10_000), st.floats(0, 0.98))
-def test_missing_pixels_solve_the_equations_of_the_paper(side, seed, share):
-    generator = np.random.default_rng(seed)
-    image, hidden = generator.random((side, side)), generator.random((side, side)) < share
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 10_000), st.floats(0, 0.98))
+def test_missing_pixels_solve_the_equations_of_the_paper(height, width, seed, share):
+    generator, size = np.random.default_rng(seed), (height, width)
+    image, hidden = generator.random(size), generator.random(size) < share
     if hidden.all():
         return
     # One equation for each pixel, written out: itself, or the weighted mean of its neighbours.
-    places = list(np.ndindex(side, side))
-    system, right = np.eye(side**2), image.ravel().copy()
+    places = list(np.ndindex(size))
+    system, right = np.eye(height * width), image.ravel().copy()
     for row, (y, x) in enumerate(places):
         if not hidden[y, x]:
             continue
@@ -251,8 +260,8 @@ def test_missing_pixels_solve_the_equations_of_the_paper(side, seed, share):
         }
         for column, weight in weights.items():
             system[row, column] = -weight / sum(weights.values())
-    expected = np.linalg.solve(system, right).reshape(side, side)
-    np.testing.assert_allclose(Imputer(side)(image, hidden), expected, atol=1e-9)
+    expected = np.linalg.solve(system, right).reshape(size)
+    np.testing.assert_allclose(Imputer(size)(image, hidden), expected, atol=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
@@ -574,7 +583,7 @@ calls = []
 def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_path):
     model, shard = classifier("densenet_small", SIZE), images(grey(count=2))
     other = classifier("resnet18", SIZE)
-    other.classes = tuple("dcba")
+    other.spec = other.spec.model_copy(update={"classes": tuple("dcba")})
     checkpoint.save(other, tmp_path / "c.pt", {})
     few = Probe(images=2, reexplained_images=2, classes=1, metrics=("max_sensitivity",), noisy=1)
     most = most_probable(model, shard.image, list("abcd"), 1)
@@ -595,7 +604,7 @@ def test_another_checkpoint_and_another_seed_are_those_that_are_asked_again(tmp_
 
 def test_faithfulness_asks_the_network_that_the_map_explains(tmp_path, monkeypatch):
     run, other = Linear(), classifier("densenet_small", SIZE)
-    other.classes = tuple("dcba")
+    other.spec = other.spec.model_copy(update={"classes": tuple("dcba")})
     checkpoint.save(other, tmp_path / "c.pt", {})
     shard = images(grey(count=2))
     maps = np.random.default_rng(2).random((2, 4, SIZE, SIZE))
@@ -666,13 +675,14 @@ def test_segmentations_are_probed_too(textured):
 
 
 @pytest.mark.parametrize("geometry", ["stretch", "pad", "crop"])
-def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry):
-    frame = Frame.fit(90, 60, SIZE, geometry)
+@pytest.mark.parametrize("size", [(SIZE, SIZE), (48, SIZE), (SIZE, 48)])
+def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry, size):
+    frame = Frame.fit(90, 60, size, geometry)
     at = (np.arange(48) + 0.5) / 48
     slope = np.add.outer(2 * at, at)  # A function of the place in the radiograph, 0 to 1.
     found = at_model(slope, frame, "radiograph")
-    y = ((np.arange(SIZE) + 0.5) - frame.offset_y) / (frame.scale_y * 90)
-    x = ((np.arange(SIZE) + 0.5) - frame.offset_x) / (frame.scale_x * 60)
+    y = ((np.arange(size[0]) + 0.5) - frame.offset_y) / (frame.scale_y * 90)
+    x = ((np.arange(size[1]) + 0.5) - frame.offset_x) / (frame.scale_x * 60)
     expected = np.add.outer(2 * y, x)
     inside = np.logical_and.outer((y > 0.05) & (y < 0.95), (x > 0.05) & (x < 0.95))
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-4)
@@ -682,7 +692,8 @@ def test_maps_of_the_radiograph_are_brought_to_the_frame(geometry):
 
 def test_methods_that_do_not_ask_the_model_are_not_asked_again(textured):
     table = probe(Textures(), textured, given_maps(quadrant_maps(), textured), Random(), FEW, 1)
-    assert set(table["metric"]) == {"deletion", "insertion", "road", "infidelity", "random_logit"}
+    own_metrics = {"sparseness", "effective_complexity", "random_logit"}
+    assert set(table["metric"]) == {"deletion", "insertion", "road", "infidelity", *own_metrics}
 
 
 def test_shared_predictions_become_the_methods_own():
@@ -703,7 +714,7 @@ def test_what_does_not_belong_together_is_refused(textured):
     with pytest.raises(InputError, match="given: heatmaps are of other images"):
         probe(Textures(), other, maps, Random(), PLAIN, 1)
     small = Images(textured.image[:, :16, :16], textured.image_id, textured.frames)
-    with pytest.raises(InputError, match=r"images are of \(16, 16\) pixels"):
+    with pytest.raises(InputError, match=r"images are of 16 x 16 pixels"):
         probe(Textures(), small, maps, Random(), PLAIN, 1)
 
 
@@ -748,6 +759,31 @@ def test_the_script_writes_what_was_measured(tmp_path):
     )
 
 
+def test_sparseness_is_the_mean_difference_of_two_cells_over_twice_the_mean(rng):
+    """Gini's own definition, over all pairs; Quantus sums ranks of the same values."""
+    heatmap = rng.standard_normal((5, 7))
+    values = np.abs(heatmap).ravel()
+    pairs = np.abs(values[:, None] - values).mean()
+    assert sparseness(heatmap) == pytest.approx(pairs / (2 * values.mean()), rel=1e-12)
+    ordered, ranks = np.sort(values + 1e-7), np.arange(1, 36)
+    of_quantus = ((2 * ranks - 36) * ordered).sum() / (35 * ordered.sum())
+    assert sparseness(heatmap) == pytest.approx(of_quantus, abs=1e-6)
+    assert sparseness(3 * heatmap) == pytest.approx(sparseness(heatmap))
+
+
+def test_sparseness_and_effective_complexity_of_plain_maps():
+    alone = np.zeros((4, 5))
+    alone[1, 2] = -3
+    assert sparseness(alone) == pytest.approx(1 - 1 / 20) and effective_complexity(alone) == 1 / 20
+    for level in (0.0, 2.0):
+        same = np.full((4, 5), level)
+        assert sparseness(same) == pytest.approx(0) and effective_complexity(same) == (level > 0)
+    alone[0, :2] = 1e-5 * 3, 1.1e-5 * 3  # The first is negligible, as Quantus has it for max 1.
+    assert effective_complexity(alone) == 2 / 20
+    alone[0, 0] = np.nan
+    assert np.isnan(sparseness(alone)) and np.isnan(effective_complexity(alone))
+
+
 def test_every_metric_that_is_declared_as_asking_the_model_again_is_measured():
-    shared = {**ROBUSTNESS, **RANDOMISATION, **CLASS_SPECIFICITY, **SQUARES}
+    shared = {**ROBUSTNESS, **RANDOMISATION, **CLASS_SPECIFICITY, **SHAPE, **SQUARES}
     assert {*shared, "deletion", "insertion", "road"} == set(of_group(*PROBED))

@@ -56,7 +56,7 @@ def run(project, *command):
 
 
 def test_the_method_of_the_page_explains_images(project):
-    (entry,) = yaml.safe_load(block("yaml", "xgrad_cam"))["explain"]["methods"]
+    (entry,) = yaml.safe_load(block("yaml", "elementwise_cam"))["explain"]["methods"]
     model = classifier("densenet_small", size=32)
     checkpoint.save(model, project / "model.pt", {})
     grey = np.random.default_rng(1).integers(0, 256, (3, 32, 32), np.uint8)
@@ -64,7 +64,7 @@ def test_the_method_of_the_page_explains_images(project):
     write_images(Images(grey, ["x", "y", "z"], [frame] * 3), project / "images.h5")
     settings = {
         "seed": 1, "classes": list("abcd"), "explained": ["c", "a"], "name": "mine", "entry": entry,
-        "module": "shamsul.explain.xgrad_cam",
+        "module": "shamsul.explain.elementwise_cam",
     }  # fmt: skip
     run(
         project, "scripts/explain.py", "--settings", json.dumps(settings),
@@ -73,16 +73,16 @@ def test_the_method_of_the_page_explains_images(project):
     )  # fmt: skip
     made = read_heatmaps(project / "out.h5")
     assert made.heatmap.shape[:2] == (3, 2) and made.heatmap.max() > 0
-    wanted = {"method": "xgrad_cam", "network": "trained", "floor": 0.001}
+    wanted = {"method": "elementwise_cam", "network": "trained", "floor": 0.001}
     assert made.parameters.items() >= wanted.items()
 
 
 def test_the_line_of_the_page_is_all_that_the_workflow_needs(project):
-    (entry,) = yaml.safe_load(block("yaml", "xgrad_cam"))["explain"]["methods"]
+    (entry,) = yaml.safe_load(block("yaml", "elementwise_cam"))["explain"]["methods"]
     configuration = SMALL | {"explain": {"methods": [entry, {"method": "random"}]}}
     (project / "config.yaml").write_text(yaml.safe_dump(configuration))
     told = run(project, "-m", "snakemake", "--cores", "1", "--dry-run", "--quiet", "host")
-    assert "method=xgrad_cam, shard=test-0000" in told
+    assert "method=elementwise_cam, shard=test-0000" in told
 
 
 def test_every_preset_is_among_what_the_studies_did():

@@ -41,7 +41,7 @@ def test_a_configuration_names_the_schema_and_is_valid_under_it(validator, place
 
 @pytest.mark.parametrize("name", registry.methods())
 def test_every_method_with_its_defaults_is_valid(validator, name):
-    needed = {"of": "random", "path": "maps", "segmentations": "one.json"}
+    needed = {"of": "random", "path": "maps", "segmentations": "one.json", "attribution": "GradCAM"}
     if name == "consensus":
         needed["of"] = ["random", "edges"]
     fields = registry.methods()[name].model_fields

@@ -9,10 +9,11 @@ import torch
 from shamsul import config
 from shamsul.errors import InputError
 from shamsul.explain import registry, shared_perturbations
+from shamsul.explain.kernel_shap import KernelShap
 from shamsul.explain.perturbation import Perturbed
 from shamsul.explain.settings import Perturbations
 from shamsul.explain.shard import Shard
-from shamsul.explain.surrogate import KernelShap, Lime, SuperpixelOcclusion, SuperpixelRise
+from shamsul.explain.surrogate import Lime, SuperpixelOcclusion, SuperpixelRise
 from shamsul.storage.images import Images
 from shamsul.storage.perturbed import write_perturbed
 from tests.networks import Textures, classifier

@@ -151,7 +151,7 @@ DAMAGED = {
         np.array([0, 0, np.inf, 0], np.float32).reshape(2, 2, 1, 1)
     ),
     "frame has values that are not finite": lambda file: file.create_dataset(
-        "frame", data=np.full((2, 7), np.nan)
+        "frame", data=np.full((2, 8), np.nan)
     ),
     "heatmap is not of the type": replaced("heatmap", data=np.zeros((2, 2, 1, 1), complex)),
     "explained is of shape": replaced("explained", data=np.ones((3, 2), bool)),
@@ -230,7 +230,7 @@ DAMAGED_IMAGES = {
     "image is of shape": replaced("image", data=np.zeros((3, 8, 8), np.uint8)),
     "image is not of the type": replaced("image", data=np.zeros((2, 8, 8))),
     "frame is of shape": replaced("frame", data=np.ones((1, 7))),
-    "frame has values that are not finite": replaced("frame", data=np.full((2, 7), np.inf)),
+    "frame has values that are not finite": replaced("frame", data=np.full((2, 8), np.inf)),
     "image_id is not in the file": lambda file: file.pop("image_id"),
 }
 

@@ -55,7 +55,7 @@ def named(finished, tmp_path_factory):
             ],
         },
         "classes": list(OWN.values()),
-        "model": {"backbone": "densenet_small", "weights": "random"},
+        "model": {"network": "densenet_small", "weights": "random"},
         "train": {"epochs": 1, "batch_size": 16, "threads": 1},
         "explain": {"methods": [{"method": "random"}, {"method": "mean_mask"}]},
         "probe": {"images": 0},

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.workflow
 PROTOCOL = {**SMALL, "evaluate": {"protocol": "chexlocalize"}, "probe": {"images": 0}}
 GIVEN = {
     **SMALL,
-    "model": {"backbone": "densenet_small", "checkpoint": "weights.pt"},
+    "model": {"network": "densenet_small", "checkpoint": "weights.pt"},
     "explain": {"methods": [{"method": "random"}, {"method": "gaussian"}]},
 }
 

@@ -112,7 +112,7 @@ def on_disk(finished, tmp_path):
             ],
             "shards": {"tune": 1, "test": 1},
         },
-        "model": {"backbone": "densenet_small", "checkpoint": "given.pt"},
+        "model": {"network": "densenet_small", "checkpoint": "given.pt"},
         "explain": {"methods": [{"method": "random"}, {"method": "mean_mask"}]},
         "probe": {"images": 0},
     }

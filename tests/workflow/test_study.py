@@ -40,7 +40,7 @@ def test_the_full_study_on_a_tree_of_phantoms(tmp_path, left_out):
     configuration = yaml.safe_load((PROJECT / "configs" / "chexpert.yaml").read_text())
     # The study itself, but for sizes that a processor can manage in a minute.
     configuration["data"] |= {"size": 64, "shards": {"train": 2, "tune": 1, "test": 1}}
-    configuration["model"] = {"backbone": "densenet_small", "weights": "random"}
+    configuration["model"] = {"network": "densenet_small", "weights": "random"}
     configuration["train"]["epochs"] = 1
     configuration["probe"] = {
         "images": 0 if left_out else 2,
@@ -98,7 +98,7 @@ def test_given_weights_are_explained_and_nothing_trains(finished, tmp_path):
     weights = finished.results / "model" / "checkpoint.pt"
     configuration = finished.configuration | {
         "run": "given",
-        "model": {"backbone": "densenet_small", "checkpoint": str(weights)},
+        "model": {"network": "densenet_small", "checkpoint": str(weights)},
     }
     experiment = Experiment(tmp_path, configuration)
     experiment.snakemake(f"{experiment.relative(experiment.results)}/predictions.parquet")

@@ -71,7 +71,7 @@ class Imported(Method):
     path: str
     """Folder of the heatmaps, relative to Snakemake's working folder."""
     covers: Covers = "radiograph"
-    """Area that the maps cover evenly: the whole radiograph, or the model's square frame. Shards
+    """Area that the maps cover evenly: the whole radiograph, or the model's frame. Shards
     state their own, which wins."""
 
     def check_files(self, made: Collection[Path] = ()) -> None:
@@ -144,9 +144,9 @@ class Imported(Method):
 
 
 def _part(frame: Frame) -> NDArray[np.float64]:
-    """Return top, left, height and width of the radiograph, in sides of the frame."""
+    """Return top, left, height and width of the radiograph, in heights and widths of the frame."""
     height, width = frame.scale_y * frame.height, frame.scale_x * frame.width
-    return np.array([frame.offset_y, frame.offset_x, height, width]) / frame.size
+    return np.array([frame.offset_y, frame.offset_x, height, width]) / (*frame.size, *frame.size)
 
 
 def reduced(heatmap: NDArray[np.float32], largest: int) -> NDArray[np.float32]:

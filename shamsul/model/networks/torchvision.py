@@ -15,6 +15,7 @@ from shamsul.model.networks.source import Source, Wanted
 from shamsul.model.small_densenet import SmallDenseNet
 from shamsul.model.spec import Presentation
 from shamsul.settings import unknown
+from shamsul.size import told
 
 PATIENCE = 30
 """Seconds to wait for an answer of the network; torch sets no limit."""
@@ -53,11 +54,17 @@ class Torchvision(Source):
             raise InputError(f"model.network: {unknown(wanted.name, known, 'network')}")
         options = dict(wanted.options)
         if wanted.name.startswith("vit_"):
-            options.setdefault("image_size", wanted.size)
+            height, width = wanted.size
+            options.setdefault("image_size", height)
             patch = int(wanted.name.rpartition("_")[2])
-            if wanted.size % patch:
+            if height != width:
                 raise InputError(
-                    f"data.size: {wanted.name} needs a multiple of {patch}, not {wanted.size}"
+                    f"data.size: {wanted.name} of torchvision sees squares alone, not "
+                    f"{told(wanted.size)}; take one of timm's, which see others too"
+                )
+            if height % patch:
+                raise InputError(
+                    f"data.size: {wanted.name} needs a multiple of {patch}, not {height}"
                 )
         network: nn.Module = models.get_model(wanted.name, **options)
         replace_head(network, wanted.outputs)

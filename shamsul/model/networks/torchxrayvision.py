@@ -18,6 +18,7 @@ from shamsul.model.networks.source import Source, Wanted
 from shamsul.model.networks.torchvision import Torchvision
 from shamsul.model.spec import Presentation
 from shamsul.settings import unknown
+from shamsul.size import told
 
 CACHE = Path("~/.torchxrayvision/models_data")
 """Folder where TorchXRayVision keeps what it has downloaded."""
@@ -36,8 +37,11 @@ class TorchXRayVision(Source):
     def build(self, wanted: Wanted) -> nn.Module:
         """Build torchvision's network of that architecture for one channel."""
         architecture, side = _architecture(wanted.name)
-        if wanted.size != side:
-            raise InputError(f"data.size: {wanted.name} sees {side} pixels, not {wanted.size}")
+        if wanted.size != (side, side):
+            raise InputError(
+                f"data.size: {wanted.name} sees {side} x {side} pixels, not {told(wanted.size)}; "
+                f"set data.size: {side}"
+            )
         return Torchvision().build(
             Wanted(architecture, wanted.outputs, wanted.channels, wanted.size, wanted.options)
         )

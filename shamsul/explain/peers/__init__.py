@@ -1,0 +1,1 @@
+"""Methods of other libraries, run as they are beside the project's own."""
