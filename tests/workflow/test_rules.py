@@ -9,10 +9,13 @@ import xml.etree.ElementTree as ET
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from shamsul.job.fingerprint import PROJECT
+from shamsul.labels import CLASSES
 from tests.experiment import SMALL
+from tests.networks import built
 
 # The rules as Snakemake knows them, where the classifier is trained and where it is given.
 PARSE = """
@@ -50,7 +53,8 @@ json.dump(found, sys.stdout, default=str)
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rules")
-    (folder / "given.pt").touch()
+    # A network's structure is looked at when a configuration is read.
+    torch.save(built("densenet_small", len(CLASSES), 64).state_dict(), folder / "given.pt")
     given = SMALL | {"model": SMALL["model"] | {"checkpoint": "given.pt"}}
     for name, configuration in (("trained", SMALL), ("given", given)):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(configuration))
