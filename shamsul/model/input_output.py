@@ -1,4 +1,4 @@
-"""What a network sees and says, as the configuration and its source have it."""
+"""Input and outputs of a network, as the configuration and its source have them."""
 
 from __future__ import annotations
 

@@ -104,9 +104,10 @@ def extended(folder, name, title, group, module, function):
     copy_project(folder)
     record = folder / "shamsul" / "metrics.py"
     text = record.read_text()
-    assert text.count(")  # fmt: skip\n") == 1
+    before, records, after = text.rpartition(")  # fmt: skip\n")
+    assert records
     added = RECORD.format(name=name, title=title, group=group)
-    record.write_text(text.replace(")  # fmt: skip\n", added))
+    record.write_text(before + added + after)
     with (folder / module).open("a") as file:
         file.write(function)
 

@@ -60,7 +60,7 @@ def test_statistics_are_those_of_what_reaches_a_norm_after_the_norms_before_it()
     )  # fmt: skip
     model = Classifier.of(layers, ("a", "b"), "resnet18", 32)
     assert calibrate(model)
-    images = model.normalise(calibration_images(32, model.tile))
+    images = model.normalise(calibration_images((32, 32), model.tile))
     for place in (1, 4):
         with torch.no_grad():
             given, made = layers[:place](images), layers[: place + 1](images)
@@ -115,10 +115,10 @@ def test_the_same_seed_gives_the_same_network_on_any_number_of_threads():
 
 
 def test_calibration_images_vary_and_are_the_same_each_time():
-    images = calibration_images(48, 5)
+    images = calibration_images((48, 48), 5)
     assert images.shape == (5, 48, 48) and images.dtype == np.uint8
     assert (images.min((1, 2)) == 0).all() and (images.max((1, 2)) == 255).all()
-    assert np.array_equal(images, calibration_images(48, 5))
+    assert np.array_equal(images, calibration_images((48, 48), 5))
     assert len({image.tobytes() for image in images}) == 5
 
 

@@ -72,7 +72,7 @@ def test_score_cam_by_hand():
 
 def test_masks_are_stretched_and_a_constant_channel_hides_everything():
     channels = torch.stack([A[0, 0] - 5, torch.full((2, 2), 0.3), torch.zeros(2, 2)])
-    made = masks(channels, 14)[:, 0]
+    made = masks(channels, (14, 14))[:, 0]
     assert made.shape == (3, 14, 14)
     assert made[0].min() == 0 and made[0].max() == 1
     corners = made[0, [0, 0, -1, -1], [0, -1, 0, -1]]
@@ -91,7 +91,7 @@ def test_scores_are_logits_of_masked_images_made_a_batch_at_a_time(monkeypatch):
     )
     found = scores(model, image, activations)
     assert seen == [16, 16, 16, 16, 6]
-    expected = [model.network((image * mask)[None])[0] for mask in masks(activations, 32)]
+    expected = [model.network((image * mask)[None])[0] for mask in masks(activations, (32, 32))]
     torch.testing.assert_close(found, torch.stack(expected, 1).detach(), rtol=1e-4, atol=1e-5)
 
 
@@ -242,7 +242,7 @@ def test_nothing_is_left_behind_by_an_exception(layers, recording, images):
         ("densenet_small", "denselayer1", "'denselayer1'; closest are features.denseblock1.dens"),
         ("densenet_small", "denseblok2", "'denseblok2'; closest are features.denseblock2, "),
         ("resnet18", "", "unknown layer ''"),
-        ("resnet18", "fc", r"layers: fc puts out \(N, 4\), neither square feature maps"),
+        ("resnet18", "fc", r"layers: fc puts out \(N, 4\), neither feature maps"),
         ("resnet18", "layer3.0.relu", "layer3.0.relu is called more than once"),
         ("densenet_small", "classifier", r"classifier puts out \(N, 4\), neither"),
     ],

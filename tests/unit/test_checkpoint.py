@@ -39,7 +39,11 @@ def path(classifier, tmp_path):
 
 def test_what_was_saved_is_loaded(classifier, path):
     found = checkpoint.load(path, batch_size=8)
-    assert (found.classes, found.spec.network, found.size) == (CLASSES, "densenet_small", SIZE)
+    assert (found.classes, found.spec.network, found.size) == (
+        CLASSES,
+        "densenet_small",
+        (SIZE, SIZE),
+    )
     assert found.batch_size == 8 and not found.training
     assert found.digest() == classifier.digest()
     x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
@@ -222,7 +226,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(path, tmp_path):
 @pytest.mark.workflow
 def test_script(classifier, path, tmp_path):
     model = {"network": "densenet_small", "checkpoint": str(path)}
-    settings = {"classes": CLASSES, "size": SIZE, "model": model}
+    settings = {"classes": CLASSES, "size": [SIZE, SIZE], "model": model}
     command = [sys.executable, "scripts/import_checkpoint.py"]
     command += ["--checkpoint", tmp_path / "out.pt", "--history", tmp_path / "history.parquet"]
     subprocess.run([*map(str, command), "--settings", json.dumps(settings)], check=True)

@@ -277,8 +277,8 @@ def test_script_with_an_empty_shard_and_no_torch(tmp_path):
     options += [
         "--predictions",
         tmp_path / "predictions.parquet",
-        "--table",
-        tmp_path / "t.parquet",
+        *("--table", tmp_path / "t.parquet"),
+        *("--errors", tmp_path / "errors.parquet", "--bins", tmp_path / "bins.parquet"),
     ]
     options += ["--manifests", tmp_path / "0.parquet", tmp_path / "1.parquet"]
     code = (

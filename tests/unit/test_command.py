@@ -291,11 +291,11 @@ def small(*methods, **changes):
 
 
 def test_a_plan_follows_from_methods_classes_and_images():
-    """By hand: 14 classes, 3 passes for a gradient, maps of 64 x 64 or 4 x 4."""
+    """By hand: 14 classes, 3 passes for a gradient, maps of 96 x 64 or 6 x 4."""
     made = small({"method": "grad_cam"}, {"method": "lrp_z"}, {"method": "lime", "samples": 200})
     found = plan.plan(made, images=10)
     assert found.passes == 10 * (1 + 3 * 14 + 200)
-    assert found.heatmap_bytes == 10 * 14 * 4 * (4**2 + 2 * 64**2)
+    assert found.heatmap_bytes == 10 * 14 * 4 * (6 * 4 + 2 * 96 * 64)
     # explain and probe on 3 and 2 shards, train, predict.
     assert found.asking == 3 * 3 + 3 * 2 + 2
     light = sum(found.jobs.values()) - found.asking

@@ -96,7 +96,7 @@ def test_larger_images_are_explained_fewer_at_a_time(size, images, tile, monkeyp
         return batch.new_zeros(len(batch), len(classes), 1, 1)
 
     model = Textures()
-    model.spec = model.spec.model_copy(update={"size": size})
+    model.spec = model.spec.model_copy(update={"size": (size, size)})
     monkeypatch.setattr(Classifier, "structure", Structure())
     monkeypatch.setattr(InputXGradient, "explain", remember)
     pictures = Images(np.zeros((6, 32, 32), np.uint8), list("uvwxyz"), [])

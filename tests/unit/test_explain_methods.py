@@ -19,7 +19,6 @@ from shamsul.explain.perturbation import FillOptions, to_grey
 from shamsul.explain.perturbation import filled as fill_of
 from shamsul.explain.superpixels import grid, quickshift, slic
 from shamsul.model.inspection import known
-from shamsul.model.spec import Spec
 from tests.methods import EXPLAINERS, quick
 from tests.networks import Textures, classifier
 
@@ -101,7 +100,7 @@ def test_a_model_of_one_class_is_explained(explainer):
     model = Textures()
     conv, relu, pool, flat, linear = model.network
     linear.weight.data, linear.bias.data = linear.weight.data[2:3], linear.bias.data[2:3]
-    model.spec = Spec.plain("own/textures", ("c",), 32)
+    model.spec = model.spec.model_copy(update={"classes": ("c",)})
     images = model.normalise(model.image((3, 1, 0, 2))[None])
     maps = explainer.explain(model, images, torch.tensor([0]), [9])
     expected = explainer.explain(Textures(), images, torch.tensor([2]), [9])

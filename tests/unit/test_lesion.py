@@ -56,7 +56,8 @@ class BrightAndMiddling(torch.nn.Module):
     def forward(self, batch):
         grey = batch.mean(1, keepdim=True)
         features = torch.cat([(grey - 0.6).relu(), (0.4 - (grey - 0.45).abs()).relu()], 1)
-        features[:, 1] *= grey[:, 0] > 0.2
+        seen = torch.cat([torch.ones_like(grey), (grey > 0.2).to(grey.dtype)], 1)
+        features = features * seen
         maps = self.maps(torch.nn.functional.avg_pool2d(features, 4))
         return maps.mean((2, 3)) @ self.choice * 50
 

@@ -342,7 +342,7 @@ def test_torchxrayvisions_findings_are_found_by_name_and_the_rest_is_listed(
 
 
 def test_torchxrayvision_says_what_it_cannot_do(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="densenet121-res224-chex sees 224 pixels, not 64"):
+    with pytest.raises(InputError, match="sees 224 x 224 pixels, not 64 x 64"):
         untrained(Model(network=f"torchxrayvision/{CHEST}", weights="random"), CLASSES, 64, 0)
     with pytest.raises(InputError, match="unknown network 'densenet121-res224-chx'; did you mean"):
         import_checkpoint(

@@ -12,6 +12,7 @@ from shamsul.explain.shard import Shard
 from shamsul.geometry import Frame
 from shamsul.model import predict
 from shamsul.model.classifier import Classifier
+from shamsul.model.spec import Spec
 from shamsul.probe.settings import Probe
 from shamsul.probe.table import probe
 from shamsul.storage.heatmaps import Heatmaps
@@ -30,7 +31,8 @@ class OnGpu(Classifier):
 
 @pytest.fixture
 def model():
-    return OnGpu(network("densenet_small"), tuple("abcd"), "densenet_small", 32, batch_size=16)
+    spec = Spec.plain("densenet_small", tuple("abcd"), 32)
+    return OnGpu(network("densenet_small"), spec, batch_size=16)
 
 
 @pytest.fixture

@@ -397,7 +397,7 @@ def options(folder, shards, epochs=6):
     settings = {
         "seed": 3,
         "classes": CLASSES,
-        "size": SIZE,
+        "size": [SIZE, SIZE],
         "model": {"network": "densenet_small", "weights": "random"},
         "train": {**SETTINGS.model_dump(), "epochs": epochs},
     }

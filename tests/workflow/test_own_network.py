@@ -70,8 +70,9 @@ def own(finished, tmp_path_factory):
     return made, space["Small"](4), state
 
 
-def test_logits_and_maps_are_of_the_classes_outputs(own):
+def test_logits_and_maps_are_of_the_classes_outputs(own, monkeypatch):
     experiment, network, state = own
+    monkeypatch.chdir(experiment.folder)  # The function that builds it is named by a path.
     network.load_state_dict(state)
     model = load(experiment.results / "model/checkpoint.pt")
     grey = torch.randint(256, (2, 64, 64), generator=torch.Generator().manual_seed(0)).byte()

@@ -7,11 +7,14 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import yaml
 
 from shamsul import experiment, plan
 from shamsul.command import shipped
+from shamsul.labels import CLASSES
 from tests.experiment import SMALL
+from tests.networks import built
 
 pytestmark = pytest.mark.workflow
 
@@ -29,7 +32,7 @@ GIVEN = {
     ids=["phantom", "protocol", "checkpoint"],
 )
 def test_the_jobs_are_those_of_a_dry_run(tmp_path, raw):
-    (tmp_path / "weights.pt").touch()
+    torch.save(built("densenet_small", len(CLASSES), 64).state_dict(), tmp_path / "weights.pt")
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(raw))
     command = [sys.executable, "-m", "shamsul", "run", "mine.yaml", "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
