@@ -17,8 +17,8 @@ from shamsul.data.settings import Data
 from shamsul.evaluate.histogram_metrics import iou, otsu
 from shamsul.evaluate.scores import score
 from shamsul.explain.cam import GradCam, LayerCam
+from shamsul.explain.gradient import InputXGradient
 from shamsul.explain.kernel_shap import KernelShap
-from shamsul.explain.lrp import LrpZ
 from shamsul.explain.occlusion import Occlusion
 from shamsul.explain.surrogate import Lime, SuperpixelOcclusion
 from shamsul.model.structure import FeatureLayer, Structure
@@ -96,7 +96,7 @@ def expert(image_id):
 METHODS = [
     (GradCam(), 0.75),
     (LayerCam(), 0.75),
-    (LrpZ(), 0.75),
+    (InputXGradient(), 0.75),
     (Occlusion(window=12, stride=4, fill="black"), 0.3),
     # A superpixel may reach beyond the lesion, whose share of the image is 0.025.
     (Lime(samples=200, segments=40, fill="black"), 0.3),
