@@ -75,14 +75,14 @@ def test_logits_and_maps_are_of_the_classes_outputs(own, monkeypatch):
     monkeypatch.chdir(experiment.folder)  # The function that builds it is named by a path.
     network.load_state_dict(state)
     model = load(experiment.results / "model/checkpoint.pt")
-    grey = torch.randint(256, (2, 64, 64), generator=torch.Generator().manual_seed(0)).byte()
+    grey = torch.randint(256, (2, 96, 64), generator=torch.Generator().manual_seed(0)).byte()
     shown = (-1 + grey[:, None] / 255 * 2 - 0.1) / 0.5
     with torch.no_grad():
         probabilities = network(shown)
     found = model.predict(model.normalise(grey)).sigmoid()
     torch.testing.assert_close(found, probabilities[:, [3, 0, 2]], rtol=1e-4, atol=1e-5)
     maps = read_heatmaps(experiment.results / "heatmaps/grad_cam/test-0000.h5")
-    assert maps.classes == CLASSES and maps.heatmap[0].shape == (3, 15, 15)
+    assert maps.classes == CLASSES and maps.heatmap[0].shape == (3, 23, 15)
     assert set(read_table(experiment.results / "predictions.parquet")["class"]) == set(CLASSES)
 
 
