@@ -99,7 +99,7 @@ def on_disk(finished, tmp_path):
         "run": "small",
         "data": {
             "root": "data",
-            "size": 64,
+            "size": [96, 64],
             "sources": [
                 source
                 | {
