@@ -236,6 +236,10 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
         "random weights and a last layer that was fitted to tell two planted lesions apart; *told* "
         "is the share of unseen labels that it then gets right.\n"
     )
+    yield (
+        f"These are {len(rows)} of the {len(NETWORKS)} networks that the program lists; it takes "
+        "minutes for a large one.\n"
+    )
     yield "- ● works: the map is on the lesion of its own class, and its sign is right.\n"
     yield "- – is refused before any job, for the reason below.\n"
     yield (
