@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from shamsul import lazy
-from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
+from shamsul.explain.chosen_layer import last_layer
 from shamsul.explain.layer_outputs import forward
 from shamsul.model.structure import FeatureLayer, Need
 
@@ -88,12 +88,7 @@ class Cam(Explainer):
         InputError
             The network has no layer of feature maps.
         """
-        if self.layers:
-            return self.layers
-        found = model.structure.feature_layer
-        if found is None:
-            raise InputError(str(model.structure.refusal(["feature_maps"])))
-        return [found]
+        return self.layers or [last_layer(model)]
 
 
 class GradientCam(Cam):

@@ -22,12 +22,21 @@ def chosen_layer(model: Classifier, images: Tensor, layer: str | None) -> Featur
     InputError
         There is no such layer, or its output is not spatial.
     """
-    if layer is None:
-        found = model.structure.feature_layer
-        if found is None:
-            raise InputError(str(model.structure.refusal(["feature_maps"])))
-        return found
-    return read_layer(model, images, layer)
+    return last_layer(model) if layer is None else read_layer(model, images, layer)
+
+
+def last_layer(model: Classifier) -> FeatureLayer:
+    """Return the layer of the network's last feature maps.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    found = model.structure.feature_layer
+    if found is None:
+        raise InputError(str(model.structure.refusal(["feature_maps"])))
+    return found
 
 
 def read_layer(model: Classifier, images: Tensor, layer: str) -> FeatureLayer:

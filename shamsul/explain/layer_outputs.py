@@ -91,43 +91,29 @@ def _record(
 ) -> Any:
     """Record the feature maps of one layer in `found`, as its hook, and hand on a copy."""
     # Here, because it imports torch.
-    from shamsul.model.feature_layer import read_maps, tensor_of, written
+    from shamsul.model.feature_layer import handed_on, taken, tensor_of
 
     if name in found:
         raise InputError(
             f"layers: {name} is called more than once in a forward pass; name the module around it"
         )
-    tensor = tensor_of(output)
-    layer = layer or layout_of(name, tensor, size)
-    maps = read_maps(tensor, layer)
-    if layer.rectified:
-        maps = maps.relu()
+    layer = layer or layout_of(name, tensor_of(output), size)
+    maps = taken(output, layer)
     if gradients and not maps.requires_grad:
         maps = maps.detach().requires_grad_()
         torch.set_grad_enabled(True)  # Until the end of `no_grad` in `forward`.
     found[name] = maps
-    handed = maps.clone()  # What follows may work in place.
-    if layer.rectified:
-        # The network's own ReLU would keep the gradient from cells that are zero. The least number
-        # above zero lets it through, and is lost in any sum.
-        handed = handed + torch.finfo(maps.dtype).tiny
-    handed = written(handed, tensor, layer)
-    return (handed, *output[1:]) if isinstance(output, tuple) else handed
+    return handed_on(maps, output, layer)
 
 
 def layout_of(name: str, tensor: Any, size: Sequence[int]) -> FeatureLayer:
     """Return how a layer that the user has named is read, by the form of its output."""
-    from shamsul.model.feature_layer import alike, grid_of
+    from shamsul.model.feature_layer import layout
 
-    shape = tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else ()
-    if len(shape) == 4 and alike(shape[2:], size):
-        return FeatureLayer(name=name)
-    if len(shape) == 4 and alike(shape[1:3], size):
-        return FeatureLayer(name=name, layout="channels_last")
-    grid = grid_of(shape[1], None, size) if len(shape) == 3 else None
-    if grid is not None:
-        prefix = shape[1] - grid[0] * grid[1]
-        return FeatureLayer(name=name, layout="tokens", grid=grid, prefix=prefix)
+    is_tensor = isinstance(tensor, torch.Tensor)
+    if is_tensor and (found := layout(name, tensor, size)) is not None:
+        return found
+    shape = tuple(tensor.shape) if is_tensor else ()
     what = ", ".join(["N", *map(str, shape[1:])]) if shape else type(tensor).__name__
     raise InputError(
         f"layers: {name} puts out ({what}), neither feature maps (N, K, h, w) of the "

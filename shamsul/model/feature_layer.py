@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shamsul.model.structure import FeatureLayer, Layout
+from shamsul.model.structure import FeatureLayer
 
 PASSIVE = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Softmax, nn.Sigmoid)
 MOST_PREFIX = 16
@@ -117,34 +117,39 @@ def _layer(
         return None
     if not tensor.requires_grad or len(tensor) != len(images):
         return None
-    if tensor.ndim == 4 and alike(tensor.shape[2:], images.shape[2:]):
+    patches = next((other.shape[2:] for _, _, other in outputs if other.ndim == 4), None)
+    found = layout(name, tensor, images.shape[2:], patches)
+    if found is not None and found.layout == "maps":
         passed = [m for _, m, other in outputs if other is tensor and m is not module]
-        pools = any("Pool" in type(m).__name__ for m in passed)
-        return None if pools else FeatureLayer(name=name)
-    if not _is_block(network, name, module):
-        return None
-    return laid_out(name, tensor, outputs, images)
+        return None if any("Pool" in type(m).__name__ for m in passed) else found
+    return found if _is_block(network, name, module) else None
 
 
-def laid_out(
-    name: str,
-    tensor: Tensor,
-    outputs: list[tuple[str, nn.Module, Tensor]],
-    images: Tensor,
+def layout(
+    name: str, tensor: Tensor, image: Sequence[int], patches: Sequence[int] | None = None
 ) -> FeatureLayer | None:
-    """Return how feature maps are read from tokens (N, T, K) or (N, h, w, K)."""
-    if tensor.ndim == 4 and alike(tensor.shape[1:3], images.shape[2:]):
+    """Return how feature maps are read from a module's output by its shape, None where they are
+    not.
+
+    Parameters
+    ----------
+    name : name of the module.
+    tensor : output of the module, of any shape.
+    image : height and width of the image.
+    patches : height and width of the grid that the image was cut into, None where it is not known.
+    """
+    if tensor.ndim == 4 and alike(tensor.shape[2:], image):
+        return FeatureLayer(name=name)
+    if tensor.ndim == 4 and alike(tensor.shape[1:3], image):
         return FeatureLayer(name=name, layout="channels_last")
     if tensor.ndim != 3:
         return None
-    patches = next((other.shape[2:] for _, _, other in outputs if other.ndim == 4), None)
     known = None if patches is None else (patches[0], patches[1])
-    grid = grid_of(tensor.shape[1], known, images.shape[2:])
+    grid = grid_of(tensor.shape[1], known, image)
     if grid is None:
         return None
-    layout: Layout = "tokens"
     prefix = tensor.shape[1] - grid[0] * grid[1]
-    return FeatureLayer(name=name, layout=layout, grid=grid, prefix=prefix)
+    return FeatureLayer(name=name, layout="tokens", grid=grid, prefix=prefix)
 
 
 def grid_of(
@@ -231,6 +236,35 @@ def written(maps: Tensor, tensor: Tensor, layer: FeatureLayer) -> Tensor:
     if layer.layout == "channels_last":
         return maps.permute(0, 2, 3, 1)
     return maps
+
+
+def taken(output: Any, layer: FeatureLayer) -> Tensor:
+    """Return the feature maps (N, K, h, w) of what a layer puts out, behind its ReLU if there is
+    one.
+    """
+    maps = read_maps(tensor_of(output), layer)
+    return maps.relu() if layer.rectified else maps
+
+
+def handed_on(maps: Tensor, output: Any, layer: FeatureLayer) -> Any:
+    """Return what a layer is to put out for the network to go on with these feature maps.
+
+    Parameters
+    ----------
+    maps : feature maps (M, K, h, w), as `taken` has them; they are copied.
+    output : output of the layer for N images. Where M is another number, N is 1.
+    layer : form of the output.
+    """
+    tensor = tensor_of(output)
+    handed = maps.clone()  # What follows may work in place.
+    if layer.rectified:
+        # The network's own ReLU would keep the gradient from cells that are zero. The least number
+        # above zero lets it through, and is lost in any sum.
+        handed = handed + torch.finfo(maps.dtype).tiny
+    if len(handed) != len(tensor):
+        tensor = tensor.expand(len(handed), *tensor.shape[1:])
+    handed = written(handed, tensor, layer)
+    return (handed, *output[1:]) if isinstance(output, tuple) else handed
 
 
 @torch.no_grad()

@@ -11,10 +11,9 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from shamsul.model.feature_layer import read_maps, tensor_of, written
+from shamsul.model.feature_layer import handed_on, taken
 from shamsul.model.structure import FeatureLayer
 
 
@@ -56,18 +55,8 @@ class Watched(nn.Module):
         return logits
 
     def _pass_on(self, place: int, module: nn.Module, inputs: Any, output: Any) -> Any:
-        layer, tensor = self.layers[place], tensor_of(output)
-        maps = read_maps(tensor, layer)
-        if layer.rectified:
-            maps = maps.relu()
-        handed = self.feature_maps[place](maps).clone()  # What follows may work in place.
-        if layer.rectified:
-            # So that the network's own ReLU lets the gradient of zeros through; lost in any sum.
-            handed = handed + torch.finfo(handed.dtype).tiny
-        if len(handed) != len(tensor):  # One image's maps may become several.
-            tensor = tensor.expand(len(handed), *tensor.shape[1:])
-        handed = written(handed, tensor, layer)
-        return (handed, *output[1:]) if isinstance(output, tuple) else handed
+        layer = self.layers[place]
+        return handed_on(self.feature_maps[place](taken(output, layer)), output, layer)
 
 
 @contextlib.contextmanager
