@@ -9,7 +9,7 @@ input: an image is normalised first, and its parts are replaced after.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -180,6 +180,32 @@ def _superpixels(
             return quickshift(grey, seed)
         case "grid":
             return grid(grey.shape[0], grey.shape[1], settings.segments)
+
+
+def region_maps(
+    options: SuperpixelOptions,
+    model: Classifier,
+    images: Tensor,
+    seeds: list[int],
+    values: Callable[[Perturber, int], NDArray[np.float64]],
+) -> Tensor:
+    """Make maps (N, C, H, W) in which each pixel has its region's value.
+
+    Parameters
+    ----------
+    options : regions, and what hides them.
+    model : classifier that is asked.
+    images : (N, K, H, W), normalised.
+    seeds : N integers, one per image.
+    values : function that returns the values (M, C) of an image's M regions, given what perturbs
+        it and its seed.
+    """
+    maps = []
+    for image, seed in zip(images, seeds, strict=True):
+        perturber = Perturber(options, model, image, seed)
+        found = values(perturber, seed)
+        maps.append(torch.from_numpy(found[perturber.labels]).permute(2, 0, 1))
+    return torch.stack(maps).to(images)
 
 
 def to_grey(model: Classifier, image: Tensor) -> Tensor:

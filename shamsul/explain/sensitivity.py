@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
-from shamsul.explain.perturbation import Perturber, SuperpixelOptions
+from shamsul.explain.perturbation import Perturber, SuperpixelOptions, region_maps
 from shamsul.explain.superpixels import Superpixels
 
 if TYPE_CHECKING:
@@ -49,16 +49,16 @@ class SensitivityAnalysis(SuperpixelOptions, Explainer):
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
         """Make maps (N, C, H, W) in which each pixel has its region's value."""
-        maps = []
-        for image, seed in zip(images, seeds, strict=True):
-            perturber = Perturber(self, model, image, seed)
+        columns = classes.cpu().numpy()
+
+        def values(perturber: Perturber, seed: int) -> NDArray[np.float64]:
             shown = self.draw(perturber.count, seed)
-            outputs = asked(perturber, shown)[:, classes.cpu().numpy()]
+            outputs = asked(perturber, shown)[:, columns]
             if self.output == "probability":
                 outputs = 1 / (1 + np.exp(-outputs))
-            values = self.values(shown, outputs)
-            maps.append(torch.from_numpy(values[perturber.labels]).permute(2, 0, 1))
-        return torch.stack(maps).to(images)
+            return self.values(shown, outputs)
+
+        return region_maps(self, model, images, seeds, values)
 
 
 def asked(perturber: Perturber, shown: NDArray[np.float64]) -> NDArray[np.float64]:

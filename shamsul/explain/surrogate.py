@@ -21,7 +21,13 @@ from shamsul import lazy
 from shamsul.explain import ridge
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.peers import surrogate_estimators
-from shamsul.explain.perturbation import Perturbed, Perturber, SuperpixelOptions, superpixels_of
+from shamsul.explain.perturbation import (
+    Perturbed,
+    Perturber,
+    SuperpixelOptions,
+    region_maps,
+    superpixels_of,
+)
 from shamsul.explain.shard import Maps, Shard
 from shamsul.explain.shared_perturbations import chance, read
 
@@ -83,12 +89,12 @@ class Surrogate(SuperpixelOptions, Explainer):
         self, model: Classifier, images: Tensor, classes: Tensor, seeds: list[int]
     ) -> Tensor:
         """Make maps (N, C, H, W) in which each pixel has its superpixel's value."""
-        maps = []
-        for image, seed in zip(images, seeds, strict=True):
-            perturber = Perturber(self, model, image, seed)
-            values = self.ask(perturber, seed)[:, classes.cpu().numpy()]
-            maps.append(torch.from_numpy(values[perturber.labels]).permute(2, 0, 1))
-        return torch.stack(maps).to(images)
+        columns = classes.cpu().numpy()
+
+        def values(perturber: Perturber, seed: int) -> NDArray[np.float64]:
+            return self.ask(perturber, seed)[:, columns]
+
+        return region_maps(self, model, images, seeds, values)
 
     def ask(self, perturber: Perturber, seed: int) -> NDArray[np.float64]:
         """Draw subsets, ask the network, and estimate the values (M, K)."""
