@@ -1,4 +1,9 @@
-"""The one exception whose message is written for the user, not for the developer."""
+"""The one exception whose message is written for the user, and the first line of any other."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of another library's error that says something, or else its kind."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class InputError(ValueError):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from shamsul.errors import InputError
 from shamsul.model.networks.layers import first_name, head_name, summed
 from shamsul.model.spec import Head
-from shamsul.model.weights import Inert, StateDict, candidates, read, tensors_of
+from shamsul.model.weights import StateDict, candidates
 
 logger = logging.getLogger(__name__)
 
@@ -53,26 +53,21 @@ class Fit:
     channels: int
 
 
-def fit(
-    network: nn.Module, path: str | Path, activation: str | None = None, pickled: bool = False
-) -> Fit:
+def fit(network: nn.Module, content: Any, path: str | Path, activation: str | None = None) -> Fit:
     """Match the weights in a file to a network that may have another head and first layer.
 
     Parameters
     ----------
     network : network of the architecture; its own weights do not matter.
-    path : file to read, see `shamsul.model.weights`.
+    content : content of the file, as `shamsul.model.weights.read` returns it.
+    path : file that messages name.
     activation : function between the linear layers of the file's head, if it has several.
-    pickled : True where the tensors of a whole pickled network are taken; its modules never are.
 
     Raises
     ------
     InputError
-        The file is unreadable, or its weights are of another network.
+        The file holds no weights, or those of another network.
     """
-    content = read(path)
-    if pickled and isinstance(content, Inert):
-        content = tensors_of(content)
     found = candidates(content, path)
     own = set(network.state_dict())
     tried = [(key, *_renamed(weights, own)) for key, weights in found]

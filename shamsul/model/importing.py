@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from shamsul.errors import InputError
 from shamsul.model import weights
@@ -18,13 +17,12 @@ from shamsul.model.description import FORMAT, OLD_FORMAT
 from shamsul.model.fitting import Fit, fit, load_body, matched
 from shamsul.model.input_output import mapping, presented, with_channels
 from shamsul.model.networks.build import build, complete, seeded, source_of
+from shamsul.model.networks.layers import linear_names
 from shamsul.model.networks.source import Source, Wanted
 from shamsul.model.networks.torchvision import Torchvision
 from shamsul.model.settings import Model
-from shamsul.model.spec import Outputs, Presentation, Spec
+from shamsul.model.spec import Outputs, Spec
 from shamsul.size import Size, pair, written
-
-logger = logging.getLogger(__name__)
 
 PRETRAINED = "pretrained"
 """Value of `model.checkpoint` that takes the trained weights which come with the network."""
@@ -91,28 +89,36 @@ def import_checkpoint(model: Model, classes: Sequence[str], size: int | Size) ->
         alone = [plain.model_copy(update={"checkpoint": path}) for path in model.checkpoints]
         members = [import_checkpoint(member, classes, size) for member in alone]
         return averaged(members, model.checkpoints, model.average)
-    assert model.checkpoint is not None
-    if model.checkpoint != PRETRAINED:
-        content = weights.read(model.checkpoint)
-        if isinstance(content, Mapping) and content.get("format") == FORMAT:
-            return _of_ours(model, content, classes, size)
-        if isinstance(content, Mapping) and content.get("format") == OLD_FORMAT:
-            model = model.model_copy(update={"network": str(content["backbone"])})
-            classes = _same(model.checkpoint, "classes", list(content["classes"]), list(classes))
+    path = model.checkpoint
+    assert path is not None
+    content = None if path == PRETRAINED else weights.read(path)
+    if isinstance(content, Mapping) and content.get("format") == FORMAT:
+        return _of_ours(model, content, classes, size)
+    if isinstance(content, Mapping) and content.get("format") == OLD_FORMAT:
+        model = model.model_copy(update={"network": str(content["backbone"])})
+        classes = _same(path, "classes", list(content["classes"]), list(classes))
     source, name = source_of(model.network)
-    trained = source.trained(name) if model.checkpoint == PRETRAINED else None
+    trained = source.trained(name) if path == PRETRAINED else None
     names = model.outputs.names or source.outputs(name)
     presentation = presented(model, source, name, known=False)
-    network, found = _fitted(
-        model, source, name, trained, len(names or classes), presentation, size
-    )
-    presentation = with_channels(model, presentation, found.channels, name)
+    outputs, channels = len(names or classes), presentation.channels if presentation else 3
+    with seeded(0):
+        network = source.build(Wanted(name, outputs, channels, pair(size), model.options))
+    if trained is not None:
+        place = f"{model.network} (pretrained)"
+        found = matched(network, trained, place, model.head_activation)
+    else:
+        content = weights.unpickled(content) if source.pickled else content
+        found = fit(network, content, path, model.head_activation)
+    presentation = with_channels(model, presentation, found.channels)
+    # Without a linear layer, a run of the network alone can tell its outputs.
+    outputs = found.outputs or outputs
     spec = Spec(
         network=model.network,
         classes=tuple(classes),
         size=pair(size),
         presentation=presentation,
-        outputs=mapping(model, names, found.outputs, classes),
+        outputs=mapping(model, names, outputs, classes),
         head=found.head,
         options=source.options(name, model.options),
     )
@@ -144,51 +150,16 @@ def of_network(
     return Classifier(complete(network.eval(), spec), spec)
 
 
-def _fitted(
-    model: Model,
-    source: Source,
-    name: str,
-    trained: dict[str, Tensor] | None,
-    outputs: int,
-    presentation: Presentation | None,
-    size: int | Size,
-) -> tuple[nn.Module, Fit]:
-    """Return a network of the architecture, and the fit of the checkpoint's weights to it."""
-    channels = presentation.channels if presentation else 3
-    with seeded(0):
-        network = source.build(Wanted(name, outputs, channels, pair(size), model.options))
-    if trained is not None:
-        place = f"{model.network} (pretrained)"
-        found = matched(network, trained, place, model.head_activation)
-    else:
-        assert model.checkpoint is not None
-        found = fit(network, model.checkpoint, model.head_activation, source.pickled)
-    return network, found if found.outputs else _with_outputs(found, outputs)
-
-
-def _with_outputs(found: Fit, outputs: int) -> Fit:
-    """Return a fit of a network without a linear layer, whose outputs only a run of it can tell."""
-    return Fit(found.weights, found.head, found.head_weights, outputs, found.channels)
-
-
 def _load(network: nn.Module, found: Fit, source: Source) -> None:
     """Load fitted weights into a network that was built for them."""
     state = dict(source.resized(found.weights, network))
     if found.head is not None:
-        prefix = _head_place(network, found)
         made = iter(found.head_weights)
-        for layer in prefix:
+        for layer in linear_names(network)[-len(found.head.widths) :]:
             state[f"{layer}.weight"] = next(made)
             if f"{layer}.bias" in network.state_dict():
                 state[f"{layer}.bias"] = next(made)
     network.load_state_dict(state, strict=False)
-
-
-def _head_place(network: nn.Module, found: Fit) -> list[str]:
-    """Return the names of the linear layers of the head that `build_head` made."""
-    assert found.head is not None
-    linear = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
-    return linear[-len(found.head.widths) :]
 
 
 def _of_ours(

@@ -52,9 +52,7 @@ def _unknown_presentation(model: Model) -> str:
     )
 
 
-def with_channels(
-    model: Model, presentation: Presentation | None, channels: int, name: str
-) -> Presentation:
+def with_channels(model: Model, presentation: Presentation | None, channels: int) -> Presentation:
     """Return the presentation, once it is sure that the file's network sees so many channels."""
     if presentation is not None and channels in (0, presentation.channels):
         return presentation
@@ -105,12 +103,12 @@ def mapping(
             f"model.outputs.classes: {several[0]} has several outputs; say how to join them, "
             "`join: max` or `join: mean`"
         )
-    used = {column for found in columns for column in found}
-    if dropped := [name or "(no name)" for n, name in enumerate(names) if n not in used]:
-        logger.info("outputs of no class, which are dropped: %s", ", ".join(dropped))
-    return Outputs(
+    found = Outputs(
         names=tuple(names), columns=tuple(columns), kind=given.kind, join=given.join or "max"
     )
+    if found.dropped:
+        logger.info("outputs of no class, which are dropped: %s", ", ".join(found.dropped))
+    return found
 
 
 def _columns(name: str, wanted: str | tuple[str, ...], names: Sequence[str]) -> Iterator[int]:

@@ -58,7 +58,6 @@ def inspected(asked: dict[str, Any]) -> Inspection:
     return Inspection(
         spec=classifier.spec,
         structure=structure,
-        parameters=sum(p.numel() for p in classifier.parameters()),
         seconds=(time.monotonic() - begun) / len(images),
         notes=tuple(notes.lines),
     )

@@ -38,8 +38,6 @@ class Inspection(Frozen):
     """Specification of the classifier."""
     structure: Structure
     """Structure of its network."""
-    parameters: int = 0
-    """Number of its weights."""
     seconds: float = 0.0
     """Seconds of a forward pass of one image on one core."""
     notes: tuple[str, ...] = ()
@@ -166,10 +164,7 @@ def given_files(model: Model) -> list[Path]:
 def told_outputs(outputs: Outputs, classes: Iterable[str]) -> list[tuple[str, str]]:
     """Return rows of a table, class and output, and one for the outputs of no class."""
     rows: list[tuple[str, str]] = []
-    used: set[int] = set()
     for name, columns in zip(classes, outputs.columns, strict=True):
-        used |= set(columns)
         named = [f"{outputs.names[column]} ({column})" for column in columns]
         rows.append((name, f" {outputs.join} ".join(named)))
-    left = [name or "(no name)" for n, name in enumerate(outputs.names) if n not in used]
-    return [*rows, *([("dropped", ", ".join(left))] if left else [])]
+    return [*rows, *([("dropped", ", ".join(outputs.dropped))] if outputs.dropped else [])]

@@ -108,6 +108,12 @@ class Outputs(Frozen):
         return cls(names=classes, columns=tuple((column,) for column in range(len(classes))))
 
     @property
+    def dropped(self) -> list[str]:
+        """Return the names of the outputs of no class, for people."""
+        used = {column for columns in self.columns for column in columns}
+        return [name or "(no name)" for n, name in enumerate(self.names) if n not in used]
+
+    @property
     def plain(self) -> bool:
         """Return whether the outputs are the classes' logits as they are."""
         return self.kind == "logits" and self.columns == tuple(

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shamsul.errors import InputError
+from shamsul.errors import InputError, first_line
 
 StateDict = dict[str, Tensor]
 
@@ -112,7 +112,7 @@ def _asked(path: Path) -> set[str]:
 
 def _reason(error: Exception) -> str:
     """Return torch's reason in brackets, without its advice; nothing where it is all advice."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = first_line(error)
     if line.startswith("Weights only"):
         return ""
     return f" ({printable(line.partition('. ')[0]).rstrip('.')})"
@@ -186,12 +186,13 @@ def _indexed(index: Path) -> set[str]:
     return names
 
 
-def tensors_of(network: Inert) -> StateDict:
-    """Return the weights of a stand-in for a pickled network, without making any of its modules.
+def unpickled(content: Any) -> Any:
+    """Return the weights of a pickled network, without making any of its modules, and any other
+    content as it is.
 
     TorchXRayVision publishes its weights so.
     """
-    return dict(_tensors(network))
+    return dict(_tensors(content)) if isinstance(content, Inert) else content
 
 
 def _tensors(module: Any, place: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -221,7 +221,7 @@ def test_prefixes_and_wrappers_are_removed(tmp_path):
     path = tmp_path / "x.pth"
     wrapped = {f"module.densenet121.{name}": tensor for name, tensor in state.items()}
     torch.save({"epoch": 3, "state_dict": wrapped}, path)
-    found = fit(models.densenet121(num_classes=2), path)
+    found = fit(models.densenet121(num_classes=2), files.read(path), path)
     assert set(found.weights) == set(state) and found.outputs == 2 and found.head is None
     assert all(torch.equal(found.weights[name], state[name]) for name in state)
 

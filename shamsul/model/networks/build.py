@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from shamsul.errors import InputError
+from shamsul.errors import InputError, first_line
 from shamsul.model.ensemble import Ensemble
 from shamsul.model.networks.layers import build_head
 from shamsul.model.networks.names import SOURCES, parted
@@ -85,11 +85,10 @@ def _check_outputs(network: nn.Module, spec: Spec) -> None:
         network(images)
         found = network(images[:2])
     except Exception as error:  # it may be the user's code
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"model.network: {spec.network} cannot see images of {channels} channels and "
-            f"{told(size)} pixels ({reason}); set model.input and data.size to what it was "
-            "made for"
+            f"{told(size)} pixels ({first_line(error)}); set model.input and data.size to what it "
+            "was made for"
         ) from None
     shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
     if shape != (2, len(spec.outputs.names)):

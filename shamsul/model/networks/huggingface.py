@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from shamsul.errors import InputError
+from shamsul.errors import InputError, first_line
 from shamsul.model.networks.source import Source, Wanted
 from shamsul.model.spec import Presentation
 from shamsul.size import written
@@ -56,7 +56,7 @@ class HuggingFace(Source):
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"model.network: huggingface/{wanted.name}: Transformers makes no image "
-                f"classifier of its config.json ({str(error).splitlines()[0]})"
+                f"classifier of its config.json ({first_line(error)})"
             ) from None
         return Logits(network)
 
@@ -101,20 +101,11 @@ class HuggingFace(Source):
                 name, local_files_only=True, trust_remote_code=False, weights_only=True
             )
         except Exception as error:  # a damaged file shows in many ways
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"model.checkpoint: Transformers cannot read the weights in {name} ({reason}); "
-                "fetch or make them again"
+                f"model.checkpoint: Transformers cannot read the weights in {name} "
+                f"({first_line(error)}); fetch or make them again"
             ) from None
         return {f"model.{key}": tensor for key, tensor in network.state_dict().items()}
-
-    def files(self, name: str) -> list[Path]:
-        """Return the files of the folder that describe the network and hold its weights."""
-        return sorted(
-            file
-            for pattern in ("*.json", "*.safetensors", "pytorch_model*.bin")
-            for file in Path(name).glob(pattern)
-        )
 
 
 def _does(said: Mapping[str, Any], step: str) -> bool:

@@ -11,10 +11,14 @@ from shamsul.errors import InputError
 from shamsul.model.spec import Head
 
 
+def linear_names(network: nn.Module) -> list[str]:
+    """Return the names of the linear layers."""
+    return [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+
+
 def head_name(network: nn.Module) -> str | None:
     """Return the name of the last linear layer, which makes the logits; None for none."""
-    linear = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
-    return linear[-1] if linear else None
+    return next(reversed(linear_names(network)), None)
 
 
 def first_name(network: nn.Module) -> str | None:

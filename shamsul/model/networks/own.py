@@ -13,8 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from shamsul.errors import InputError
-from shamsul.model.networks.own_code import code
+from shamsul.errors import InputError, first_line
 from shamsul.model.networks.source import Source, Wanted
 from shamsul.size import written
 
@@ -52,14 +51,6 @@ class Own(Source):
                 "nn.Module; return the network itself"
             )
         return network
-
-    def files(self, name: str) -> list[Path]:
-        """Return the file of the function."""
-        return code(name)[:1]
-
-    def code(self, name: str) -> list[Path]:
-        """Return the file of the function and the files beside it that it imports, however deep."""
-        return code(name)
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -124,7 +115,7 @@ class Scripted(Source):
             network: nn.Module = torch.jit.load(wanted.name, map_location="cpu")
         except RuntimeError as error:
             raise InputError(
-                f"{wanted.name}: is no TorchScript file ({str(error).splitlines()[0]}); give what "
+                f"{wanted.name}: is no TorchScript file ({first_line(error)}); give what "
                 "`torch.jit.save` wrote"
             ) from None
         return network
@@ -132,10 +123,6 @@ class Scripted(Source):
     def trained(self, name: str) -> dict[str, torch.Tensor]:
         """Return the weights of the file."""
         return dict(self.build(Wanted(name, 0)).state_dict())
-
-    def files(self, name: str) -> list[Path]:
-        """Return the file."""
-        return [Path(name)]
 
 
 class Exported(Scripted):
@@ -151,7 +138,7 @@ class Exported(Scripted):
             return torch.export.unflatten(program)
         except Exception as error:  # what is wrong with a file shows in many ways
             raise InputError(
-                f"{wanted.name}: is no exported network ({(str(error).splitlines() or ['?'])[0]}); "
+                f"{wanted.name}: is no exported network ({first_line(error)}); "
                 "give what `torch.export.save` wrote"
             ) from None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from shamsul.errors import InputError
@@ -104,14 +103,6 @@ class Source:
     def resized(self, weights: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
         """Return the weights for images of the network's size, positions of tokens interpolated."""
         return weights
-
-    def files(self, name: str) -> list[Path]:
-        """Return the files that the network is made of, besides those of an installed package."""
-        return []
-
-    def code(self, name: str) -> list[Path]:
-        """Return the files of code, written by the user, that build the network."""
-        return []
 
     def check(self) -> None:
         """Raise an InputError where the source's package is not installed."""

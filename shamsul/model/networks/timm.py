@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from shamsul.errors import InputError
+from shamsul.errors import InputError, first_line
 from shamsul.model.networks.source import Source, Wanted
 from shamsul.model.spec import Presentation
 from shamsul.settings import unknown
@@ -44,8 +44,8 @@ class Timm(Source):
         except (AssertionError, ValueError, TypeError, RuntimeError) as error:
             raise InputError(
                 f"model.network: timm cannot build {wanted.name} for images of "
-                f"{told(wanted.size)} pixels with {dict(wanted.options)} ({_line(error)}); change "
-                "data.size or model.options"
+                f"{told(wanted.size)} pixels with {dict(wanted.options)} ({first_line(error)}); "
+                "change data.size or model.options"
             ) from None
         return network
 
@@ -68,7 +68,7 @@ class Timm(Source):
         except Exception as error:  # a network fails in many ways
             remedy = "install shamsul[offline], or " if package else ""
             raise InputError(
-                f"model.weights: cannot get timm's weights of {name} ({_line(error)}); "
+                f"model.weights: cannot get timm's weights of {name} ({first_line(error)}); "
                 f"{remedy}save them elsewhere and give their path, or set `weights: random`"
             ) from None
 
@@ -110,7 +110,3 @@ def _packaged(package: str, network: nn.Module) -> dict[str, Tensor]:
     if [t.shape for t in found.values()] != [t.shape for t in own.values()]:
         raise InputError(f"model.weights: {file} does not fit timm's network; upgrade timm")
     return dict(zip(own, found.values(), strict=True))
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

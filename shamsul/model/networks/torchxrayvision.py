@@ -56,16 +56,13 @@ class TorchXRayVision(Source):
 
     def trained(self, name: str) -> dict[str, Tensor]:
         """Return the published weights, from its cache, or downloaded to there."""
-        from shamsul.model.weights import Inert, candidates, read, tensors_of
+        from shamsul.model.weights import candidates, read, unpickled
 
         url = self._published(name)["weights_url"]
         file = CACHE.expanduser() / url.rpartition("/")[2]
         if not file.is_file():
             self._download(url, file)
-        content = read(file)
-        if isinstance(content, Inert):
-            return tensors_of(content)
-        return candidates(content, file)[0][1]
+        return candidates(unpickled(read(file)), file)[0][1]
 
     def _published(self, name: str) -> dict[str, Any]:
         self.check()
