@@ -89,11 +89,14 @@ def other_checkpoint(method):
     return given(other) if other else []
 
 
+# Once, because thousands of jobs ask for it.
+NETWORK_CODE = inspection.code(CONFIG.model)
+
+
 def network_code(wildcards):
     """Return the files of code that build the network, for the jobs that ask it."""
-    if hasattr(wildcards, "method") and not needs_gpu(wildcards.method):
-        return []
-    return inspection.code(CONFIG.model)
+    asks = not hasattr(wildcards, "method") or needs_gpu(wildcards.method)
+    return NETWORK_CODE if asks else []
 
 
 def needs_gpu(method):

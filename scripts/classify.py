@@ -41,12 +41,11 @@ def main(
     manifest = pd.concat([read_table(path) for path in manifests], ignore_index=True)
     inference = Inference.of(settings["evaluate"])
     scored = classification_table(predicted, manifest, inference)
-    for name in reversed_classes(scored):
-        row = scored[(scored["split"] == "test") & (scored["class"] == name)].iloc[0]
+    for _, row in reversed_classes(scored).iterrows():
         logger.warning(
             "%s: the AUROC on test is %.2f (%.2f to %.2f), below one half; is its output that of "
             "another class? see model.outputs",
-            name, row["auroc"], row["auroc_low"], row["auroc_high"],
+            row["class"], row["auroc"], row["auroc_low"], row["auroc_high"],
         )  # fmt: skip
     write_table(scored, table)
     for found, path in zip(

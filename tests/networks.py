@@ -96,3 +96,15 @@ def built(
     names = tuple(f"class {number}" for number in range(classes))
     asked = Model(network=name, weights=weights, **model)
     return untrained(asked, names, size, seed).network.train()
+
+
+def lively(net: nn.Module, seed: int = 0) -> nn.Module:
+    """Draw biases and the statistics of batch norms, so that no two outputs are alike."""
+    torch.manual_seed(seed)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = 0.3 * torch.randn(module.num_features)
+            module.running_var = 0.5 + torch.rand(module.num_features)
+        elif isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            module.bias.data = 0.3 * torch.randn(module.bias.shape)
+    return net.eval()

@@ -294,8 +294,8 @@ def auroc_auprc(
     return np.where(defined, found, np.nan)
 
 
-def reversed_classes(table: pd.DataFrame) -> list[str]:
-    """Return the classes whose AUROC on test is below one half, interval and all.
+def reversed_classes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the classes whose AUROC on test is below one half, interval and all.
 
     Outputs that are mapped to other classes, or a reversed sign, show so.
 
@@ -303,10 +303,9 @@ def reversed_classes(table: pd.DataFrame) -> list[str]:
     ----------
     table : table that `classification_table` returns.
     """
-    found = table[
+    return table[
         (table["split"] == "test") & (table["class"] != MACRO) & (table["auroc_high"] < 0.5)
     ]
-    return [str(name) for name in found["class"]]
 
 
 def _typed(rows: list[dict[str, object]]) -> pd.DataFrame:

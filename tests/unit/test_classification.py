@@ -14,7 +14,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from shamsul.errors import InputError
 from shamsul.evaluate.auroc_interval import auroc_limits
-from shamsul.evaluate.classification import COLUMNS, auroc_auprc, classification_table
+from shamsul.evaluate.classification import (
+    COLUMNS,
+    auroc_auprc,
+    classification_table,
+    reversed_classes,
+)
 from shamsul.evaluate.intervals import limits
 from shamsul.evaluate.parameters import Inference
 from shamsul.storage.tables import read_table, write_table
@@ -342,3 +347,11 @@ def test_the_mean_over_classes_moves_with_a_class_that_has_no_interval_of_its_ow
     expected = of_share(macro["auroc"], variance[0], freedom[0] + 1, 0.9)
     assert [macro["auroc_low"], macro["auroc_high"]] == pytest.approx(list(expected))
     assert macro["n_patients"] == 60
+
+
+def test_a_class_below_one_half_with_its_whole_interval_is_named():
+    """Outputs of other classes, or a reversed sign, show so; chance does not."""
+    predictions, manifest = example(60)
+    predictions.loc[predictions["class"] == "b", "logit"] *= -1
+    found = reversed_classes(classification_table(predictions, manifest, SETTINGS))
+    assert list(found["class"]) == ["b"] and (found["auroc_high"] < 0.5).all()

@@ -31,6 +31,7 @@ from shamsul.model.networks.own_code import local_imports
 from shamsul.model.outputs import CLOSEST, Chosen, Mapped, mapped
 from shamsul.model.settings import Model
 from shamsul.model.spec import Outputs, Presentation, Spec
+from tests.networks import lively
 
 torch.set_num_threads(1)
 SIZE = 64
@@ -58,17 +59,6 @@ import parts_deeper
 def block(channels, width):
     return nn.Conv2d(channels, width, parts_deeper.KERNEL), nn.ReLU()
 """
-
-
-def lively(net, seed=0):
-    torch.manual_seed(seed)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean = 0.3 * torch.randn(module.num_features)
-            module.running_var = 0.5 + torch.rand(module.num_features)
-        elif isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-            module.bias.data = 0.3 * torch.randn(module.bias.shape)
-    return net.eval()
 
 
 def images(channels=3, size=SIZE, scale=1.0):

@@ -23,7 +23,7 @@ from torchvision import models
 from shamsul.errors import InputError
 from shamsul.model.importing import import_checkpoint
 from shamsul.model.settings import Model
-from tests.networks import network
+from tests.networks import lively, network
 
 torch.set_num_threads(1)
 CLASSES = ("a", "b", "c")
@@ -45,18 +45,6 @@ class Own(nn.Module):
         return self.out(self.stem(images).flatten(1))
 """
 FINDINGS = torchxrayvision.models.model_urls["densenet121-res224-chex"]["labels"]
-
-
-def lively(net, seed=0):
-    """Draw biases and the statistics of batch norms, so that no two outputs are alike."""
-    torch.manual_seed(seed)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean = 0.3 * torch.randn(module.num_features)
-            module.running_var = 0.5 + torch.rand(module.num_features)
-        elif isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-            module.bias.data = 0.3 * torch.randn(module.bias.shape)
-    return net.eval()
 
 
 def small(head=None):
