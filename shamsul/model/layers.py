@@ -5,6 +5,8 @@ They are here because classes of modules need torch, which the modules of method
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -110,11 +112,7 @@ class Buffer(nn.Module):
             device=maps[0].device,
             memory_format=torch.channels_last,
         )
-        start = 0
-        for part in maps:
-            features[:, start : start + part.shape[1]] = part
-            start += part.shape[1]
-        return features
+        return _written(features, 0, maps)
 
 
 class Write(nn.Module):
@@ -131,11 +129,15 @@ class Write(nn.Module):
 
     def forward(self, features: Tensor, *maps: Tensor) -> Tensor:
         """Return the buffer (N, channels, H, W) itself, with new maps (N, K, H, W) in it."""
-        start = self.start
-        for part in maps:
-            features[:, start : start + part.shape[1]] = part
-            start += part.shape[1]
-        return features
+        return _written(features, self.start, maps)
+
+
+def _written(features: Tensor, start: int, maps: Sequence[Tensor]) -> Tensor:
+    """Return the tensor itself, with maps written side by side from channel `start` on."""
+    for part in maps:
+        features[:, start : start + part.shape[1]] = part
+        start += part.shape[1]
+    return features
 
 
 class Clamp(nn.Module):
