@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import field_validator
 
+from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 from shamsul.settings import Fraction, Name, Section, Split
 
@@ -114,13 +115,16 @@ class DiskSource(Source):
                     "lies in"
                 )
 
-    def read_images(self, root: Path, classes: tuple[str, ...]) -> pd.DataFrame:
+    def read_images(
+        self, root: Path, classes: tuple[str, ...], rejected: Rejections
+    ) -> pd.DataFrame:
         """Read the list of images.
 
         Parameters
         ----------
         root : the source's folder.
         classes : names of the classes that the model predicts.
+        rejected : takes the rows that cannot be used.
 
         Returns
         -------
@@ -133,13 +137,14 @@ class DiskSource(Source):
         """
         raise NotImplementedError
 
-    def read_masks(self, root: Path, images: pd.DataFrame) -> pd.DataFrame:
+    def read_masks(self, root: Path, images: pd.DataFrame, rejected: Rejections) -> pd.DataFrame:
         """Read the masks of the listed images.
 
         Parameters
         ----------
         root : the source's folder.
         images : rows of `read_images` that are used, with the height and width of each file.
+        rejected : takes the masks that cannot be used.
 
         Returns
         -------

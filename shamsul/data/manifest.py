@@ -17,6 +17,7 @@ from PIL import Image
 
 from shamsul.data.adapter import DiskSource
 from shamsul.data.images import FORMATS, UNREADABLE
+from shamsul.data.rejected import Rejections
 from shamsul.data.settings import Data
 from shamsul.data.sources import expand
 from shamsul.errors import InputError
@@ -76,7 +77,8 @@ def build(
     parts, masks = [], []
     for source in expand(data.sources):
         root = roots[source.name]
-        images = source.read_images(root, classes)
+        rejected = Rejections(source.name)
+        images = source.read_images(root, classes, rejected)
         images = images[images["view"].isin(data.views) & ~images["image_id"].isin(data.exclude)]
         if images.empty:
             raise InputError(
@@ -87,7 +89,7 @@ def build(
         ).reset_index(drop=True)
         images = _with_files(images, root, threads)
         parts.append(images)
-        masks.append(source.read_masks(root, images))
+        masks.append(source.read_masks(root, images, rejected))
     manifest = pd.concat(parts, ignore_index=True)
     _check_disjoint(manifest)
     _check_present(manifest)

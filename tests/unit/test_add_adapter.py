@@ -30,6 +30,7 @@ from PIL import Image
 from shamsul import lazy
 from shamsul.data.adapter import COLUMNS, DiskSource
 from shamsul.data.masks import MASK_COLUMNS, encode
+from shamsul.data.rejected import Rejections
 
 pd = lazy.load("pandas")
 
@@ -45,7 +46,7 @@ class FoldersSource(DiskSource):
         """Return the folder."""
         return [self.images]
 
-    def read_images(self, root: Path, classes: tuple[str, ...]):
+    def read_images(self, root: Path, classes: tuple[str, ...], rejected: Rejections):
         """List the files."""
         rows = []
         for file in sorted((root / self.images).glob("*/*-?.png")):
@@ -54,7 +55,7 @@ class FoldersSource(DiskSource):
             rows.append([*about, str(file.relative_to(root)), "F", 50.0, *labels])
         return pd.DataFrame(rows, columns=[*COLUMNS, *classes])
 
-    def read_masks(self, root: Path, images):
+    def read_masks(self, root: Path, images, rejected: Rejections):
         """Read the masks beside the images."""
         rows = []
         for row in images.itertuples():

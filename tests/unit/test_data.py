@@ -10,6 +10,7 @@ from PIL import Image
 from shamsul.data import images, manifest, masks
 from shamsul.data.adapters.chexpert import ChexpertSource
 from shamsul.data.adapters.nih import NihSource
+from shamsul.data.rejected import Rejections
 from shamsul.data.settings import Data
 from shamsul.errors import InputError
 
@@ -70,7 +71,7 @@ def test_valid_and_val_are_the_same_folder(tmp_path, listed, folder):
     file = tmp_path / "tune.csv"
     file.write_text(file.read_text().replace("/tune/", f"/{listed}/"))
     (tmp_path / "images" / "tune").rename(tmp_path / "images" / folder)
-    table = source.read_images(tmp_path, CLASSES)
+    table = source.read_images(tmp_path, CLASSES, Rejections("test"))
     assert table["path"][0] == f"images/{folder}/patient00009/study1/view1_frontal.jpg"
 
 
@@ -87,7 +88,7 @@ def test_valid_and_val_are_the_same_folder(tmp_path, listed, folder):
 def test_a_wrong_cell_is_named(tmp_path, row, said):
     source = chexpert_tree(tmp_path, rows=[row])
     with pytest.raises(InputError) as error:
-        source.read_images(tmp_path, CLASSES)
+        source.read_images(tmp_path, CLASSES, Rejections("test"))
     assert "train.csv" in str(error.value) and said in str(error.value)
 
 
@@ -235,11 +236,13 @@ def test_only_png_and_jpeg_are_opened(tmp_path, kind):
 
 def test_nih_labels_and_boxes(tmp_path):
     source = nih_tree(tmp_path)
-    table = source.read_images(tmp_path, ("No Finding", "Lung Opacity", "Pleural Effusion"))
+    table = source.read_images(
+        tmp_path, ("No Finding", "Lung Opacity", "Pleural Effusion"), Rejections("test")
+    )
     assert table["Lung Opacity"].tolist() == [1, 0, 1]
     assert table["Pleural Effusion"].tolist() == [1, 0, 0]
     assert table["age"].tolist()[:2] == [58, 58] and np.isnan(table["age"][2])
-    found = source.read_masks(tmp_path, table.assign(height=64, width=64))
+    found = source.read_masks(tmp_path, table.assign(height=64, width=64), Rejections("test"))
     assert found["kind"].tolist() == ["box"] and found["annotator"].tolist() == ["rsna"]
     assert found["instances"].tolist() == [1]
     drawn = np.argwhere(masks.decode(found.iloc[0]))
@@ -264,8 +267,8 @@ def test_polygons_are_counted_even_where_they_overlap(tree):
 def test_two_boxes_are_two_instances(tmp_path):
     two = "a.png,Lung Opacity,256,512,128,256\na.png,Lung Opacity,300,512,128,256\n"
     source = nih_tree(tmp_path, two)
-    table = source.read_images(tmp_path, ("Lung Opacity",))
-    found = source.read_masks(tmp_path, table.assign(height=64, width=64))
+    table = source.read_images(tmp_path, ("Lung Opacity",), Rejections("test"))
+    found = source.read_masks(tmp_path, table.assign(height=64, width=64), Rejections("test"))
     assert found["instances"].tolist() == [2]
 
 
@@ -273,18 +276,25 @@ def test_boxes_that_cover_no_pixel_are_left_out_and_counted(tmp_path, caplog):
     # One of the 64 pixels is 16 wide; this box lies between two pixels' centres.
     small = "a.png,Lung Opacity,10,512,4,256\nb.png,Pneumonia,256,512,128,256\n"
     source = nih_tree(tmp_path, small)
-    table = source.read_images(tmp_path, ("Lung Opacity",)).assign(height=64, width=64)
-    found = source.read_masks(tmp_path, table)
+    table = source.read_images(tmp_path, ("Lung Opacity",), Rejections("test")).assign(
+        height=64, width=64
+    )
+    found = source.read_masks(tmp_path, table, Rejections("test"))
     assert found["image_id"].tolist() == ["b"] and masks.decode(found.iloc[0]).any()
     assert "the boxes of 1 images and classes cover no pixel" in caplog.text
     # At twice the resolution it does cover some.
-    assert len(source.read_masks(tmp_path, table.assign(height=128, width=128))) == 2
+    assert (
+        len(source.read_masks(tmp_path, table.assign(height=128, width=128), Rejections("test")))
+        == 2
+    )
 
 
 def test_boxed_and_unboxed_divide_patients_not_images(tmp_path):
     source = nih_tree(tmp_path)
     for select, names in (("boxed", ["a", "b"]), ("unboxed", ["c"])):
-        table = source.model_copy(update={"select": select}).read_images(tmp_path, ("No Finding",))
+        table = source.model_copy(update={"select": select}).read_images(
+            tmp_path, ("No Finding",), Rejections("test")
+        )
         assert table["image_id"].tolist() == names
 
 
@@ -298,7 +308,9 @@ def test_patients_with_a_finding_are_told_from_those_without_one(tmp_path):
         picture(tmp_path / "images" / f"{name}.png", 64, 64)
     # The second image of patient 2 is normal; patient 1 has a box, so both leave him out.
     for select, names in (("with_finding", ["c", "d"]), ("without_finding", ["e"])):
-        table = source.model_copy(update={"select": select}).read_images(tmp_path, ("No Finding",))
+        table = source.model_copy(update={"select": select}).read_images(
+            tmp_path, ("No Finding",), Rejections("test")
+        )
         assert table["image_id"].tolist() == names
 
 
@@ -314,7 +326,9 @@ def test_patients_with_a_finding_are_told_from_those_without_one(tmp_path):
 def test_a_wrong_box_is_named(tmp_path, boxes, said):
     source = nih_tree(tmp_path, boxes)
     with pytest.raises(InputError, match=r"rsna\.csv.*" + said):
-        source.model_copy(update={"select": "boxed"}).read_images(tmp_path, ("No Finding",))
+        source.model_copy(update={"select": "boxed"}).read_images(
+            tmp_path, ("No Finding",), Rejections("test")
+        )
 
 
 def test_the_real_chexlocalize_sample(real_data):
@@ -329,9 +343,9 @@ def test_the_real_chexlocalize_sample(real_data):
     )
     classes = ("Cardiomegaly", "Lung Opacity", "Support Devices")
     source.check(real_data, classes)
-    table = source.read_images(real_data, classes)
+    table = source.read_images(real_data, classes, Rejections("test"))
     assert table["projection"].tolist() == ["AP", "PA"] and table["age"].tolist() == [73, 70]
-    run_lengths = source.read_masks(real_data, table)
+    run_lengths = source.read_masks(real_data, table, Rejections("test"))
     assert run_lengths.groupby("class").size().to_dict() == {
         "Cardiomegaly": 1,
         "Enlarged Cardiomediastinum": 1,
@@ -342,7 +356,7 @@ def test_the_real_chexlocalize_sample(real_data):
     polygons = source.model_copy(
         update={"segmentations": None, "annotations": f"{folder}/gt_annotations_val.json"}
     )
-    drawn = polygons.read_masks(real_data, table)
+    drawn = polygons.read_masks(real_data, table, Rejections("test"))
     annotated = json.loads((real_data / folder / "gt_annotations_val.json").read_text())
     number = {
         (image_id, {"Airspace Opacity": "Lung Opacity"}.get(name, name)): len(entry[name])
@@ -350,7 +364,9 @@ def test_the_real_chexlocalize_sample(real_data):
         for name in entry.keys() - {"img_size"}
     }
     assert max(number.values()) > 1
-    both = polygons.model_copy(update=segmentations).read_masks(real_data, table)
+    both = polygons.model_copy(update=segmentations).read_masks(
+        real_data, table, Rejections("test")
+    )
     for found in (drawn, both):
         keys = zip(found["image_id"], found["class"], strict=True)
         assert found["instances"].tolist() == [number[key] for key in keys]
@@ -375,24 +391,31 @@ def test_the_real_nih_subset(real_data):
         select="boxed",
     )
     source.check(real_data, ("Lung Opacity",))
-    boxed = source.read_images(real_data, ("Lung Opacity",))
-    unboxed = source.model_copy(update={"select": "unboxed"}).read_images(real_data, ())
+    boxed = source.read_images(real_data, ("Lung Opacity",), Rejections("test"))
+    unboxed = source.model_copy(update={"select": "unboxed"}).read_images(
+        real_data, (), Rejections("test")
+    )
     assert (len(boxed), len(unboxed)) == (105, 748)
     assert not set(boxed["patient_id"]) & set(unboxed["patient_id"])
     parts = [
-        source.model_copy(update={"select": select}).read_images(real_data, ("No Finding",))
+        source.model_copy(update={"select": select}).read_images(
+            real_data, ("No Finding",), Rejections("test")
+        )
         for select in ("with_finding", "without_finding")
     ]
     assert sorted(pd.concat(parts)["image_id"]) == sorted(unboxed["image_id"])
     assert (parts[1]["No Finding"] == 1).all() and parts[0]["No Finding"].mean() < 0.2
-    found = source.read_masks(real_data, boxed.assign(height=384, width=384))
+    found = source.read_masks(real_data, boxed.assign(height=384, width=384), Rejections("test"))
     assert set(found["kind"]) == {"box"} and set(found["annotator"]) == {"nih", "rsna"}
 
 
 def test_a_path_may_begin_with_the_patient(tmp_path):
     source = chexpert_tree(tmp_path, rows=[["patient00008/study1/view1_frontal.jpg", *[""] * 7]])
     picture(tmp_path / "images" / "patient00008/study1/view1_frontal.jpg")
-    assert source.read_images(tmp_path, CLASSES)["patient_id"].iloc[-1] == "patient00008"
+    assert (
+        source.read_images(tmp_path, CLASSES, Rejections("test"))["patient_id"].iloc[-1]
+        == "patient00008"
+    )
 
 
 @pytest.mark.parametrize(
@@ -403,7 +426,7 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path, path):
     source = chexpert_tree(tmp_path, rows=[[path, *[""] * 7]])
     picture(tmp_path / "x/patient1/study1/view1_frontal.jpg")
     with pytest.raises(InputError, match="row 5.*leads out of the folder"):
-        source.read_images(tmp_path, CLASSES)
+        source.read_images(tmp_path, CLASSES, Rejections("test"))
 
 
 def test_a_row_with_a_field_too_many_is_named(tmp_path):
@@ -411,7 +434,7 @@ def test_a_row_with_a_field_too_many_is_named(tmp_path):
     with (tmp_path / "train.csv").open("a") as file:
         file.write("train/patient00001/study1/view1_frontal.jpg,,,,,,,,\n")
     with pytest.raises(InputError, match=r"train\.csv: row 5: has 9 fields, the header 8"):
-        source.read_images(tmp_path, CLASSES)
+        source.read_images(tmp_path, CLASSES, Rejections("test"))
 
 
 @pytest.mark.parametrize("size", ["[1e999, 10]", "[20000000, 30000000]", "[0, 5]", "[5]"])
@@ -441,4 +464,4 @@ def test_an_unknown_finding_is_not_taken_for_a_negative(tmp_path, row, said):
     with (tmp_path / "labels.csv").open("a") as file:
         file.write(row + "\n")
     with pytest.raises(InputError, match=rf"labels\.csv: row 5.*{said}"):
-        source.read_images(tmp_path, ("Edema",))
+        source.read_images(tmp_path, ("Edema",), Rejections("test"))

@@ -272,11 +272,12 @@ def test_the_adapter_of_its_page_reads_a_folder(clone):
 from pathlib import Path
 from typing import Any
 from shamsul.data import masks, registry
+from shamsul.data.rejected import Rejections
 source = registry.build({source!r})
 source.check(Path("data"), ("Edema",))
-images = source.read_images(Path("data"), ("Edema",))
+images = source.read_images(Path("data"), ("Edema",), Rejections("test"))
 print(images[["image_id", "patient_id", "Edema"]].to_csv(index=False, header=False), end="")
-(row,) = source.read_masks(Path("data"), images).to_dict("records")
+(row,) = source.read_masks(Path("data"), images, Rejections("test")).to_dict("records")
 print(row["image_id"], row["class"], masks.decode(row).nonzero()[0].tolist())
 """
     assert documents.run(program, clone, language="python").splitlines() == [

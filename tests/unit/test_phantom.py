@@ -14,6 +14,7 @@ from scipy.ndimage import binary_dilation, find_objects, label
 from shamsul.data.adapters.chexpert import ChexpertSource
 from shamsul.data.adapters.phantom import PHANTOM_FILES, Confounder, PhantomSource
 from shamsul.data.masks import decode
+from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 from shamsul.labels import CLASSES, LOCALISED, MARKER, PARENTS
 from shamsul.phantom import export
@@ -368,7 +369,9 @@ def test_the_reader_reads_radiographs_without_a_finding_too(tree):
 def test_evidence_in_the_tree_is_a_kind_of_mask_of_its_own(tree, split):
     (entry,) = [e for e in small().entries() if e["split"] == split]
     source = ChexpertSource(**entry)
-    masks = source.read_masks(tree, source.read_images(tree, CLASSES))
+    masks = source.read_masks(
+        tree, source.read_images(tree, CLASSES, Rejections("test")), Rejections("test")
+    )
     assert set(masks["kind"]) == {"segmentation", "evidence"}
     rows = {(r["image_id"], r["class"], r["kind"]): r for r in masks.to_dict("records")}
     first = export.FIRST_PATIENT[split]

@@ -17,6 +17,7 @@ from shamsul.data.adapter import COLUMNS, DiskSource
 from shamsul.data.csv_files import numbers, read_csv, require_columns
 from shamsul.data.mask_files import MASK_ROW, read_json, read_polygons, read_run_lengths
 from shamsul.data.masks import MASK_COLUMNS, area
+from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ class ChexpertSource(DiskSource):
         self.require(root, [*self.files(), self.images])
         require_columns(root / self.labels, ["Path", *classes], "label column")
 
-    def read_images(self, root: Path, classes: tuple[str, ...]) -> pd.DataFrame:
+    def read_images(
+        self, root: Path, classes: tuple[str, ...], rejected: Rejections
+    ) -> pd.DataFrame:
         """Read the images that the CSV file lists; as `DiskSource.read_images`."""
         file = root / self.labels
         table = read_csv(file)
@@ -94,7 +97,7 @@ class ChexpertSource(DiskSource):
                 )
         return images[[*COLUMNS, *classes]]
 
-    def read_masks(self, root: Path, images: pd.DataFrame) -> pd.DataFrame:
+    def read_masks(self, root: Path, images: pd.DataFrame, rejected: Rejections) -> pd.DataFrame:
         """Read the listed images' masks: run lengths first, polygons where there are none.
 
         As `DiskSource.read_masks`. `instances` is the number of polygons wherever there are any,

@@ -19,6 +19,7 @@ from shamsul import lazy
 from shamsul.data.adapter import COLUMNS, DiskSource
 from shamsul.data.csv_files import header, numbers, read_csv, require_columns
 from shamsul.data.masks import MASK_COLUMNS, encode, from_boxes
+from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 from shamsul.settings import unknown
 
@@ -117,7 +118,9 @@ class NihSource(DiskSource):
             if name not in FINDINGS:
                 raise InputError(f"data source {self.name}: {unknown(name, FINDINGS, 'class')}")
 
-    def read_images(self, root: Path, classes: tuple[str, ...]) -> pd.DataFrame:
+    def read_images(
+        self, root: Path, classes: tuple[str, ...], rejected: Rejections
+    ) -> pd.DataFrame:
         """Read the images that `Data_Entry_2017.csv` lists; as `DiskSource.read_images`."""
         file = root / self.labels
         table = read_csv(file)
@@ -155,7 +158,7 @@ class NihSource(DiskSource):
             return boxed == (self.select == "boxed")
         return ~boxed & (patient.isin(patient[finding]) == (self.select == "with_finding"))
 
-    def read_masks(self, root: Path, images: pd.DataFrame) -> pd.DataFrame:
+    def read_masks(self, root: Path, images: pd.DataFrame, rejected: Rejections) -> pd.DataFrame:
         """Unite the boxes of each image and class, at the file's own resolution.
 
         As `DiskSource.read_masks`. Boxes between the centres of pixels of a reduced file cover
