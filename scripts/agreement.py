@@ -38,7 +38,7 @@ def main(
     table = agree(
         (read_heatmaps(path, digest) for path in heatmaps),
         read_frames(images),
-        scored(settings["classes"], read_table(masked)),
+        scored(settings["classes"], read_table(masked)["class"]),
         settings["sign"],
     )
     write_table(table, agreement)

@@ -15,7 +15,6 @@ from shamsul.data import images, manifest, masks
 from shamsul.data.adapters.chexpert import ChexpertSource
 from shamsul.data.settings import Data
 from shamsul.evaluate.histogram_metrics import iou, otsu
-from shamsul.evaluate.scores import score
 from shamsul.explain.cam import GradCam, LayerCam
 from shamsul.explain.gradient import InputXGradient
 from shamsul.explain.kernel_shap import KernelShap
@@ -24,6 +23,7 @@ from shamsul.explain.surrogate import Lime, SuperpixelOcclusion
 from shamsul.model.structure import FeatureLayer, Structure
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
 from shamsul.storage.images import read_images, write_images
+from tests.frames import score
 
 HEIGHT, WIDTH, SIDE = 150, 240, 30
 # (top, left): inside what a centre crop keeps (columns 45 to 195), and in opposite corners of it.

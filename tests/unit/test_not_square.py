@@ -37,11 +37,11 @@ from shamsul.model.settings import Model
 from shamsul.model.spec import Spec
 from shamsul.model.token_grid import token_grid
 from shamsul.probe.settings import Probe
-from shamsul.probe.table import probe
 from shamsul.size import at_a_time, pair, told, written
 from shamsul.storage.heatmaps import Heatmaps
 from shamsul.storage.images import Images
 from tests.experiment import SMALL
+from tests.frames import probe
 from tests.methods import ALONE, ATTENTION, QUICK, quick
 from tests.networks import classifier, randomised
 

@@ -19,11 +19,11 @@ from shamsul.evaluate.chexlocalize.cases import Run
 from shamsul.evaluate.chexlocalize.scores import measure
 from shamsul.evaluate.parameters import Measurement, Protocol
 from shamsul.evaluate.repeats import repeats
-from shamsul.evaluate.scores import score
 from shamsul.geometry import Frame, to_original
 from shamsul.labels import CLASSES, LOCALISED
 from shamsul.phantom import export
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
+from tests.frames import score
 
 SETTINGS = Measurement(0.95, 5, ("otsu", "best"), fixed_threshold=0.5, min_masks=10)
 CHEXLOCALIZE = Protocol("otsu", smoothing={}, probability_cutoff="none", true_pos_only=True)

@@ -172,7 +172,8 @@ def examples(
     """
     chosen = {choice.image_id for choice in choices}
     rows = manifest[manifest["image_id"].isin(chosen)].set_index("image_id")
-    experts = by_image(masks[masks["image_id"].isin(chosen) & (masks["kind"] == kind)])
+    drawn = masks[masks["image_id"].isin(chosen) & (masks["kind"] == kind)]
+    experts = by_image(drawn.to_dict("records"))
     frames = _frames(images, chosen)
     for image_id in sorted(chosen - frames.keys() | chosen - set(rows.index)):
         raise InputError(f"report: image {image_id!r} is in no manifest or image shard")
