@@ -13,6 +13,7 @@ from shamsul.settings import unknown
 if TYPE_CHECKING:
     import pandas as pd
 
+    from shamsul.explain.base import Kind
     from shamsul.storage.heatmaps import Heatmaps
 
 
@@ -41,6 +42,20 @@ class Run:
     def methods(self) -> list[str]:
         """Names of the methods that have heatmaps, sorted."""
         return sorted(folder.name for folder in (self.folder / "heatmaps").glob("*/"))
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Return the kind of each method that has heatmaps, as its shards tell of it."""
+        from shamsul.explain import registry
+        from shamsul.storage.heatmaps import read_parameters
+
+        known, kinds = registry.methods(), {}
+        for name in self.methods:
+            shard = next(iter(sorted((self.folder / "heatmaps" / name).glob("*.h5"))))
+            entry = read_parameters(shard)
+            # Unchecked: the files that it was made of may be elsewhere by now.
+            kinds[name] = known[entry.pop("method")].model_construct(**entry).kind
+        return kinds
 
     def table(self, name: str) -> pd.DataFrame:
         """Read a table.
