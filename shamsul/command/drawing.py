@@ -28,10 +28,10 @@ def figures(
     - `shamsul figures results/phantom figures`
     - `shamsul figures results/phantom figures --measure auprc --column single`
     """
+    from shamsul.charts.catalogue import FIGURES, write
+    from shamsul.charts.measure import Measure
+    from shamsul.charts.style import WIDTHS
     from shamsul.errors import InputError
-    from shamsul.report.charts.catalogue import FIGURES, write
-    from shamsul.report.charts.measure import Measure
-    from shamsul.report.charts.style import WIDTHS
     from shamsul.results import open_run
     from shamsul.settings import unknown
 

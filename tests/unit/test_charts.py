@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from shamsul.charts.catalogue import FIGURES, write
+from shamsul.charts.localisation import ranking
+from shamsul.charts.measure import Measure, ranked
 from shamsul.errors import InputError
-from shamsul.report.charts.catalogue import FIGURES, write
-from shamsul.report.charts.localisation import ranking
-from shamsul.report.charts.measure import Measure, ranked
 from shamsul.results import open_run
 from tests.results import make
 from tests.unit.test_command import invoked, shamsul_command

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shamsul.charts import localisation, network
+from shamsul.charts.localisation import Drawn
+from shamsul.charts.measure import Measure
+from shamsul.charts.style import PIXELS, dressed, pixels
 from shamsul.errors import InputError
-from shamsul.report.charts import localisation, network
-from shamsul.report.charts.localisation import Drawn
-from shamsul.report.charts.measure import Measure
-from shamsul.report.charts.style import PIXELS, dressed, pixels
 from shamsul.results import Run
 from shamsul.storage.files import replacing
 

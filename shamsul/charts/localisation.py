@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shamsul import lazy
-from shamsul.report.charts.measure import JOINED, Measure, ranked
-from shamsul.report.charts.style import COLOURS, DIVERGING, FONT, SEQUENTIAL
+from shamsul.charts.measure import JOINED, Measure, ranked
+from shamsul.charts.style import COLOURS, DIVERGING, FONT, SEQUENTIAL
 from shamsul.results import Run
 
 if TYPE_CHECKING:

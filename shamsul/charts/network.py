@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shamsul import lazy
+from shamsul.charts.localisation import Drawn
+from shamsul.charts.measure import Measure, ranked
+from shamsul.charts.style import COLOURS, DIVERGING, FONT
 from shamsul.metrics import METRICS
-from shamsul.report.charts.localisation import Drawn
-from shamsul.report.charts.measure import Measure, ranked
-from shamsul.report.charts.style import COLOURS, DIVERGING, FONT
 from shamsul.results import Run
 
 if TYPE_CHECKING:
