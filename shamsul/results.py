@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shamsul.errors import InputError
 from shamsul.settings import unknown
@@ -44,18 +45,29 @@ class Run:
         return sorted(folder.name for folder in (self.folder / "heatmaps").glob("*/"))
 
     @property
-    def kinds(self) -> dict[str, Kind]:
-        """Return the kind of each method that has heatmaps, as its shards tell of it."""
-        from shamsul.explain import registry
-        from shamsul.storage.heatmaps import read_parameters
+    def configuration(self) -> dict[str, Any]:
+        """Read the configuration that the results are of, with the defaults that it left out.
 
-        known, kinds = registry.methods(), {}
-        for name in self.methods:
-            shard = next(iter(sorted((self.folder / "heatmaps" / name).glob("*.h5"))))
-            entry = read_parameters(shard)
-            # Unchecked: the files that it was made of may be elsewhere by now.
-            kinds[name] = known[entry.pop("method")].model_construct(**entry).kind
-        return kinds
+        Raises
+        ------
+        InputError
+            The run has no report yet, or the file is damaged.
+        """
+        return dict(self._settings()["config"])
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Read the kind of each method; raises as `configuration`."""
+        return dict(self._settings()["kinds"])
+
+    def _settings(self) -> dict[str, Any]:
+        file = self.folder / "configuration.json"
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{file}: not readable ({error}); the report of the run writes it: make it first"
+            ) from None
 
     def table(self, name: str) -> pd.DataFrame:
         """Read a table.

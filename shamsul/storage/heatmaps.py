@@ -253,12 +253,6 @@ def heatmap_names(path: str | Path) -> tuple[list[str], Covers, str]:
         return *_names(file), str(file.attrs["checkpoint"])
 
 
-def read_parameters(path: str | Path) -> dict[str, Any]:
-    """Read the parameters of the method that made a heatmap shard; no maps."""
-    with shards.opened(path, VERSION, whole=False) as file:
-        return dict(json.loads(file.attrs["parameters"]))
-
-
 def read_quality(
     path: str | Path, checkpoint: str | None = None
 ) -> list[tuple[str, str, str, str, float]]:
