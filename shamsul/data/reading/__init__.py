@@ -1,0 +1,1 @@
+"""Radiographs from image files that nobody has looked at before: formats, grey values and faults."""
