@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-from shamsul.data.manifest import shard as shard_of
+from shamsul.data.listing import shard as shard_of
 from tests.experiment import PARTS
 
 TUNE, TEST = ("tune-0000",), ("test-0000", "test-0001")

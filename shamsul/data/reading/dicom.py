@@ -8,6 +8,7 @@ compressed files (`shamsul[dicom]`).
 from __future__ import annotations
 
 import io
+import logging
 import re
 import warnings
 from dataclasses import dataclass
@@ -21,12 +22,17 @@ from pydicom import dcmread
 from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels import pixel_array as decoded
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from shamsul.data.reading.picture import Note, Picture, UnreadableError, check_size
 from shamsul.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+# Values that the standard would have otherwise are many, and the warnings show them: names, dates.
+warnings.filterwarnings("ignore", module="pydicom")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 """Years in a unit of an age (PS3.5, 6.2: AS)."""
@@ -111,17 +117,34 @@ def decode(content: bytes) -> Picture:
         The file has no pixels, several frames, or values whose range it does not say. pydicom has
         errors of its own for damaged files, and for a compression that no installed decoder reads.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # On values that the standard would have otherwise.
-        dataset = dcmread(io.BytesIO(content), force=True)
-        _check(dataset)
-        stored = decoded(dataset)
-        if stored.ndim == 3 or dataset.PhotometricInterpretation == "PALETTE COLOR":
-            grey = _luminance(stored, dataset)
-        else:
-            grey = _presented(stored, dataset)
+    dataset = dcmread(io.BytesIO(content), force=True)
+    _check(dataset)
+    if "TransferSyntaxUID" not in dataset.file_meta:  # As old files without a preamble have it.
+        implicit, _ = dataset.original_encoding
+        dataset.file_meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        )
+    stored = _stored(dataset)
+    if stored.ndim == 3 or dataset.PhotometricInterpretation == "PALETTE COLOR":
+        grey = _luminance(stored, dataset)
+    else:
+        grey = _presented(stored, dataset)
     notes = _blacken(grey, stored, dataset)
     return Picture(grey, int(dataset.BitsStored), own_range=True, notes=notes)
+
+
+def _stored(dataset: Dataset) -> NDArray[Any]:
+    """Return the stored values; name the decoders that a compressed file needs where none is."""
+    try:
+        return decoded(dataset)
+    except RuntimeError as error:
+        if "missing dependencies" not in str(error):
+            raise
+        form = dataset.file_meta.TransferSyntaxUID.name
+        raise UnreadableError(
+            f"is a DICOM compressed as {form}, for which no decoder is installed: pip install "
+            "'shamsul[dicom]'"
+        ) from None
 
 
 def _check(dataset: Dataset) -> None:
