@@ -153,7 +153,7 @@ def changed_images(*shards):
     return [local(str(file)) for file in files if file.exists()]
 
 
-def made(checkpoint, file):
+def made(name, file):
     """Have Snakemake look at the job anew once a checkpoint has made a file.
 
     Every rule that needs the checkpoint, through however many others, asks here, by an input
@@ -164,8 +164,9 @@ def made(checkpoint, file):
     """
     path = f"{PLACE}/{file}"
     if path not in (checkpoints.created_output or ()):
-        rule = getattr(checkpoints, checkpoint).rule
-        raise IncompleteCheckpointException(rule, checkpoint_target(path))
+        raise IncompleteCheckpointException(
+            getattr(checkpoints, name).rule, checkpoint_target(path)
+        )
 
 
 def listed(wildcards=None):

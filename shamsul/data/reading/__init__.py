@@ -1,1 +1,1 @@
-"""Radiographs from image files that nobody has looked at before: formats, grey values and faults."""
+"""Radiographs from image files of any form: formats, grey values and faults."""
