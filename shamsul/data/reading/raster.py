@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 else:
     cv2 = lazy.load("cv2")
+
+# On damaged EXIF data, which are looked at for the orientation alone.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 # The class of a format and not Pillow's `open`: it tries no other format, some of which start
 # programs, and has a limit of its own on pixels, which it tells in two lines.
@@ -69,9 +73,10 @@ def decode(content: bytes, kind: str) -> Picture:
     is obeyed, and of several frames the first is taken.
     """
     with opened(content, kind) as image:
+        wide_colour = _is_wide_colour(image)  # Before anything else has Pillow decode it.
         notes = notes_of(image)
         bits, inverted = 8, False
-        if _is_wide_colour(image):
+        if wide_colour:
             grey, bits = _wide_colour(content), 16
         elif image.mode.startswith("I") or image.mode == "F":
             inverted = _white_is_zero(image)
