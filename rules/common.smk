@@ -143,13 +143,14 @@ ROOTS_JSON = json.dumps({name: str(folder) for name, folder in ROOTS.items()})
 
 wildcard_constraints:
     shard=r"(train|tune|test)-\d{4}",
+    part=r"\d{4}",
     source=r"[^/]+",
     method="|".join(METHODS),
 
 
-def changed_images(*shards):
+def changed_images(*parts):
     """Return the lists of image files that were replaced under their old names, as input, if any."""
-    files = [Path(f"{PLACE}/changed_images/{shard}.txt") for shard in shards]
+    files = [Path(f"{PLACE}/changed_images/{part}.txt") for part in parts]
     return [local(str(file)) for file in files if file.exists()]
 
 

@@ -12,6 +12,9 @@ MASKED = f"{RUN}/masked_classes.parquet"
 if any(method.train_inputs for method in METHODS.values()):
     PREPARED = sorted({*PREPARED, SHARDS["train"][0]})
 DATA_FILES = given(*sources.input_files(CONFIG.data, ROOTS))
+# Image files are read in as many parts as there are shards. Which shard an image is in is not known
+# by then: its split may follow from its patient's masks.
+PARTS = [f"{number:04d}" for number in range(sum(map(len, SHARDS.values())))]
 ALL_SHARDS = [shard for split in SPLITS for shard in SHARDS[split]]
 LISTING = CONFIG.part(
     *("classes", "data.sources", "data.views", "data.exclude", "data.shards"),
@@ -65,27 +68,24 @@ rule phantom:
 
 
 def places(wildcards):
-    """Return the table of the places of a shard's image files."""
+    """Return the table of the places of a part's image files."""
     made("listing", "listing/images.parquet")
-    return f"{RUN}/listing/{wildcards.shard}.parquet"
+    return f"{RUN}/listing/{wildcards.part}.parquet"
 
 
 def facts(wildcards):
-    """Return the tables of the image files of all shards."""
+    """Return the tables of the image files of all parts."""
     made("listing", "listing/images.parquet")
-    return [f"{RUN}/read/{shard}.parquet" for shard in ALL_SHARDS]
+    return [f"{RUN}/read/{part}.parquet" for part in PARTS]
 
 
 checkpoint listing:
-    """List every image by the tables, divide patients among splits and images among shards."""
+    """List every image by the tables of its source, and divide images among parts to read."""
     input:
         watched=DATA_FILES,
         code=program("listing"),
     output:
-        [
-            ensure(f"{RUN}/listing/{shard}.parquet", non_empty=True)
-            for shard in ALL_SHARDS
-        ],
+        [ensure(f"{RUN}/listing/{part}.parquet", non_empty=True) for part in PARTS],
         listed=ensure(f"{RUN}/listing/images.parquet", non_empty=True),
         rejected_rows=ensure(f"{RUN}/listing/rejected.parquet", non_empty=True),
         counts=ensure(f"{RUN}/listing/sources.parquet", non_empty=True),
@@ -106,26 +106,26 @@ checkpoint listing:
             "listing",
             more=sources.modules(CONFIG.data),
             settings=LISTING,
-            shards=lambda wildcards: f"{PLACE}/listing",
+            parts=lambda wildcards: f"{PLACE}/listing",
         ),
     shell:
         "python {input.code:q} {params.options} --roots {resources.roots:q} 2>&1 | tee {log:q}"
 
 
 rule read:
-    """Read the image files of a shard, once: sizes, grey values, checksums, and faults."""
+    """Read the image files of a part, once: sizes, grey values, checksums, and faults."""
     input:
-        watched=lambda wildcards: changed_images(wildcards.shard),
+        watched=lambda wildcards: changed_images(wildcards.part),
         listed=places,
         code=program("read"),
     output:
-        facts_table=ensure(f"{RUN}/read/{{shard}}.parquet", non_empty=True),
+        facts_table=ensure(f"{RUN}/read/{{part}}.parquet", non_empty=True),
     log:
         f"{RUN}/logs/<job>.log",
     benchmark:
         f"{RUN}/benchmarks/<job>.tsv"
     pathvars:
-        job=jobs("read/{shard}", shard=ALL_SHARDS),
+        job=jobs("read/{part}", part=PARTS),
     conda:
         "../envs/tables.yaml"
     threads: 2
@@ -137,7 +137,7 @@ rule read:
         **command(
             "read",
             # Not an output: it has time stamps in it, and is brought up to date at every start.
-            record=lambda wildcards: f"{PLACE}/image_files/{wildcards.shard}.csv",
+            record=lambda wildcards: f"{PLACE}/image_files/{wildcards.part}.csv",
         ),
         # No input says that the phantoms were generated anew.
         generated=lambda wildcards: GENERATED,
@@ -147,11 +147,11 @@ rule read:
 
 
 checkpoint manifest:
-    """Join every image with what its file has, and read the masks."""
+    """Join images and their files, read masks, divide patients among splits, images among shards."""
     input:
         # What the jobs of the files depend on is looked at here too: whether this job is to run
         # must be known before they are, or all that follows is taken for updated.
-        watched=lambda wildcards: DATA_FILES + changed_images(*ALL_SHARDS),
+        watched=lambda wildcards: DATA_FILES + changed_images(*PARTS),
         listed=f"{RUN}/listing/images.parquet",
         rejected_rows=f"{RUN}/listing/rejected.parquet",
         counts=f"{RUN}/listing/sources.parquet",

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from shamsul.data.listing import Listing, by_shard
-from shamsul.data.manifest import FILE_COLUMNS, PATIENT_COLUMNS, build
+from shamsul.data.image_list import Listing
+from shamsul.data.manifest import FILE_COLUMNS, PATIENT_COLUMNS, build, by_shard
 from shamsul.data.settings import Data
 from shamsul.job import program
 from shamsul.settings import EXPLAINED
@@ -40,7 +40,7 @@ def main(
     listed : table of the images.
     rejected_rows : table of the rows that were left out of it.
     counts : table of the sources.
-    facts : tables of the image files, one for each shard.
+    facts : tables of the image files, one for each part.
     manifest : table to write, a row for each image.
     masks : table to write, a row for each mask.
     masked : table to write, a row for each class that has masks on tune or test.

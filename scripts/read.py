@@ -1,4 +1,4 @@
-"""Read the image files of one shard, once: rule `read`."""
+"""Read the image files of one part, once: rule `read`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from shamsul.data import image_changes
-from shamsul.data.reading.shard import FACTS_COLUMNS, facts
+from shamsul.data.reading.part import FACTS_COLUMNS, facts
 from shamsul.job import program
 from shamsul.storage.tables import read_rows, write_rows
 
@@ -19,12 +19,12 @@ def main(
     facts_table: Path,
     record: Path,
 ) -> None:
-    """Read the image files of one shard: sizes, grey values, checksums, and why not.
+    """Read the image files of one part: sizes, grey values, checksums, and why not.
 
     Parameters
     ----------
     roots : folder of each source, by the source's name.
-    listed : table of the places of the shard's image files.
+    listed : table of the places of the part's image files.
     threads : image files that are read at once.
     facts_table : table to write, a row for each image file.
     record : file to write, with sizes and time stamps of the image files.

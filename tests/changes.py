@@ -15,11 +15,13 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-from shamsul.data.listing import shard as shard_of
+from shamsul.data.image_list import shard as shard_of
 from tests.experiment import PARTS
 
 TUNE, TEST = ("tune-0000",), ("test-0000", "test-0001")
 SHARDS = TUNE + TEST
+PARTS_READ = range(5)
+"""Parts that the image files are read in: as many as there are shards, also of train."""
 METHODS = ("grad_cam", "lime", "random", "shared_lime", "consensus", "radiologist")
 
 
@@ -287,8 +289,10 @@ LISTED = jobs("listing", "manifest")
 
 def replaced_in_shard(experiment):
     """What follows from other content of an image file: no table is read for a new list."""
-    shard = first_image(experiment)[1]
-    return jobs("manifest") | sharded("read", [shard]) | after_image(shard)
+    path, shard = first_image(experiment)
+    image_id = f"{path.parent.parent.name}_{path.parent.name}_{path.stem}"
+    part = f"part={shard_of(image_id, len(PARTS_READ)):04d}"
+    return jobs("manifest") | {("read", part)} | after_image(shard)
 
 
 def listed_in_shard(experiment):
@@ -400,7 +404,7 @@ OFTEN = {"a label of test", "an image changed", "a mask of test"}
 jobs above the classifier."""
 OUTPUTS = {
     "listing": ["listing/*"],
-    "read": ["read/{shard}.parquet"],
+    "read": ["read/{part}.parquet"],
     "manifest": [
         *("manifest.parquet", "masks.parquet", "masked_classes.parquet", "shards/*"),
         *("tables/rejected.parquet", "tables/sources.parquet"),

@@ -1,10 +1,11 @@
 """Image files that were replaced under their old names.
 
 Snakemake watches the sources' tables; a hundred thousand images as inputs would cost it minutes at
-every start. So the program that reads a shard's image files records size and time stamp of each.
-Every later start compares them with the disk, and only files of another stamp are read: where the
-content is the same the record is brought up to date, where it is not the change is written to a
-file that is an input of the shard's job. A touched or copied file therefore reruns nothing.
+every start. So the program that reads a part of the image files records their sizes and time
+stamps. Every later start compares them with the disk, and only files of another stamp are read:
+where the content is the same the record is brought up to date, where it is not the change is
+written to a file that is an input of the part's job. A touched or copied file therefore reruns
+nothing.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 It joins what the tables say of each image (`shamsul.data.listing`) with what was found in its file
 (`shamsul.data.reading`). Images that cannot be read are left out, or stop the run, as
 `data.on_bad_image` says.
+
+No image, patient or file of the tune or test split may train. The manifest is where this is made
+so: patients are divided as a whole, by a hash of their name, and what two splits share is an error
+that names it.
 """
 
 from __future__ import annotations
@@ -13,11 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from shamsul.data.adapter import DiskSource
 from shamsul.data.depth import depths
-from shamsul.data.listing import Listing, check_splits
+from shamsul.data.image_list import Listing, check_splits, hashed, shard
 from shamsul.data.reading.files import SUGGESTION
 from shamsul.data.reading.picture import DOUBTFUL
 from shamsul.data.rejected import Rejections
@@ -25,7 +30,7 @@ from shamsul.data.settings import Data
 from shamsul.data.sources import expand
 from shamsul.errors import InputError
 from shamsul.labels import MARKER
-from shamsul.settings import SPLITS
+from shamsul.settings import SPLITS, Split
 
 logger = logging.getLogger(__name__)
 
@@ -93,13 +98,13 @@ def build(
     classes : names of the classes that the model predicts.
     roots : folder of each source by its name.
     listing : the list of images.
-    facts : what was found in their files; columns `shamsul.data.reading.shard.FACTS_COLUMNS`.
+    facts : what was found in their files; columns `shamsul.data.reading.part.FACTS_COLUMNS`.
 
     Raises
     ------
     InputError
-        A file is missing or unreadable, the same file is in two splits, a split has no image, or a
-        mask is of another shape than its image.
+        A file is missing or unreadable, a patient or the same file is in two splits, a split has
+        no image, or a mask is of another shape than its image.
     """
     found = facts.drop(columns=["source", "path"])
     joined = listing.images.merge(found, on="image_id", how="left", validate="one_to_one")
@@ -113,11 +118,12 @@ def build(
         images = images.assign(depth=depths(images, source.name, source.depth))
         drawn = source.read_masks(roots[source.name], images, rejected)
         drawn = _of_their_images(images, drawn, source, rejected)
-        parts.append(images)
+        parts.append(images.assign(split=[assign(source, n) for n in images["patient_id"]]))
         masks.append(drawn)
         rejections.append(rejected.table())
-        counts.append(_counts(row, images, drawn, rejected))
+        counts.append(_counts(row, parts[-1], drawn, rejected))
     manifest = pd.concat(parts, ignore_index=True)
+    check_splits(manifest, "patient", manifest["patient_id"])
     check_splits(manifest, "file content (sha256)", manifest["sha256"])
     _check_present(manifest)
     order = manifest["split"].map(SPLITS.index)
@@ -131,6 +137,29 @@ def build(
         pd.concat(rejections, ignore_index=True),
         pd.DataFrame(counts),
     )
+
+
+def assign(source: DiskSource, patient_id: str) -> Split:
+    """Return the split of a patient; under fractions it follows from a hash of the name."""
+    if isinstance(source.split, str):
+        return source.split
+    at = hashed(patient_id) / 2**64
+    for split, fraction in source.split.items():
+        at -= fraction
+        if at < 0:
+            return split
+    return split  # the fractions' rounding error
+
+
+def by_shard(images: pd.DataFrame, shards: Mapping[Split, int]) -> dict[str, pd.DataFrame]:
+    """Return the rows of each shard by its name, such as `test-0000`, in the rows' order."""
+    found = {}
+    for split in SPLITS:
+        part = images[images["split"] == split]
+        numbers = np.array([shard(name, shards[split]) for name in part["image_id"]])
+        for number in range(shards[split]):
+            found[f"{split}-{number:04d}"] = part[numbers == number]
+    return found
 
 
 def _readable(images: pd.DataFrame, root: Path, rejected: Rejections) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from shamsul.data import images, listing, masks
+from shamsul.data import image_list, images, manifest, masks
 from shamsul.data.adapters.chexpert import ChexpertSource
 from shamsul.data.adapters.nih import NihSource
 from shamsul.data.rejected import Rejections
@@ -130,15 +130,15 @@ def test_patients_are_divided_whole_and_stay_where_they_are():
         images="i",
         split={"train": 0.6, "tune": 0.2, "test": 0.2},
     )
-    splits = pd.Series([listing.assign(source, str(patient)) for patient in range(5000)])
+    splits = pd.Series([manifest.assign(source, str(patient)) for patient in range(5000)])
     share = splits.value_counts(normalize=True)
     assert share["train"] == pytest.approx(0.6, abs=0.03)
     assert share["tune"] == pytest.approx(0.2, abs=0.03)
-    assert listing.assign(source, "17") == splits[17]
+    assert manifest.assign(source, "17") == splits[17]
 
 
 def test_a_shard_depends_on_the_name_alone():
-    shards = [listing.shard(f"patient{number}", 7) for number in range(7000)]
+    shards = [image_list.shard(f"patient{number}", 7) for number in range(7000)]
     assert set(shards) == set(range(7))
     assert min(np.bincount(shards)) > 850
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from shamsul.data.adapters.chexpert import ChexpertSource
 from shamsul.data.depth import depths
+from shamsul.data.image_list import list_images
 from shamsul.data.images import shard
-from shamsul.data.listing import list_images
 from shamsul.data.masks import encode
 from shamsul.data.rejected import REJECTED_COLUMNS
 from shamsul.data.settings import Data

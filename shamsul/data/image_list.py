@@ -1,7 +1,7 @@
 """The list of all images, by the tables of the sources alone; no image file is read for it.
 
-No image or patient of the tune or test split may train. Patients are divided as a whole, by a hash
-of their name, and what two splits share is an error that names it.
+The images are divided into parts by a hash of their names. The files of each part are read by a job
+of its own. Splits follow later: which patients have masks may decide on them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from shamsul.data.adapter import COLUMNS, DiskSource
@@ -19,9 +18,9 @@ from shamsul.data.rejected import REJECTED_COLUMNS, Rejections
 from shamsul.data.settings import Data
 from shamsul.data.sources import expand
 from shamsul.errors import InputError
-from shamsul.settings import SPLITS, Split, unknown
+from shamsul.settings import unknown
 
-LISTED_COLUMNS = [*COLUMNS, "split", "source", "entry"]
+LISTED_COLUMNS = [*COLUMNS, "source", "entry"]
 """Columns of the list, before one per class; `entry` is the place of the source, from 0."""
 PLACE_COLUMNS = ["image_id", "source", "path"]
 """Columns that the place of an image's file depends on."""
@@ -33,7 +32,8 @@ class Listing:
 
     Attributes
     ----------
-    images : columns `LISTED_COLUMNS` and the classes, ordered by split and image_id.
+    images : columns `LISTED_COLUMNS` and the classes, ordered by image_id; also `split` where a
+        source's files say it.
     rejected : columns `shamsul.data.rejected.REJECTED_COLUMNS`; rows that are left out.
     sources : a row for each source: source, quarantine, and the counts listed, rejected_rows,
         other_views and excluded.
@@ -57,7 +57,7 @@ def list_images(data: Data, classes: tuple[str, ...], roots: Mapping[str, Path])
     ------
     InputError
         A table is missing or unreadable, a label is not a label, an image is listed twice, a
-        patient is in two splits, or `data.exclude` names an image that no source has.
+        patient is in sources of two splits, or `data.exclude` names an image that no source has.
     """
     parts, rejections, counts = [], [], []
     excluded: set[str] = set()
@@ -77,8 +77,7 @@ def list_images(data: Data, classes: tuple[str, ...], roots: Mapping[str, Path])
                 f"data source {source.name}: no image left of views {', '.join(data.views)}; "
                 f"its {len(images)} images are of {_told(images['view'])}, {out.sum()} are excluded"
             )
-        split = [assign(source, name) for name in kept["patient_id"]]
-        parts.append(kept.assign(source=source.name, split=split, entry=entry))
+        parts.append(kept.assign(source=source.name, entry=entry))
         rejections.append(rejected.table())
         counts.append(
             {
@@ -91,44 +90,35 @@ def list_images(data: Data, classes: tuple[str, ...], roots: Mapping[str, Path])
             }
         )
     _check_exclude(data, known, excluded)
-    listed = pd.concat(parts, ignore_index=True)
+    listed = pd.concat(parts, ignore_index=True).sort_values("image_id", ignore_index=True)
     _check_once(listed)
-    check_splits(listed, "patient", listed["patient_id"])
-    order = listed["split"].map(SPLITS.index)
-    listed = listed.assign(order=order).sort_values(["order", "image_id"], ignore_index=True)
+    # Those that the configuration alone divides, before any image file is read.
+    whole = {n: s.split for n, s in enumerate(expand(data.sources)) if isinstance(s.split, str)}
+    divided = listed[listed["entry"].isin(whole)]
+    divided = divided.assign(split=divided["entry"].map(whole))
+    check_splits(divided, "patient", divided["patient_id"])
+    said = [column for column in ("split",) if column in listed]
     return Listing(
-        listed[[*LISTED_COLUMNS, *classes]],
+        listed[[*LISTED_COLUMNS, *said, *classes]],
         pd.concat(rejections, ignore_index=True)[REJECTED_COLUMNS],
         pd.DataFrame(counts),
     )
 
 
-def assign(source: DiskSource, patient_id: str) -> Split:
-    """Return the split of a patient; under fractions it follows from a hash of the name."""
-    if isinstance(source.split, str):
-        return source.split
-    at = _hash(patient_id) / 2**64
-    for split, fraction in source.split.items():
-        at -= fraction
-        if at < 0:
-            return split
-    return split  # the fractions' rounding error
+def hashed(name: str) -> int:
+    """Return a hash of a name: 64 bits, the same everywhere."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 def shard(image_id: str, shards: int) -> int:
-    """Return the shard of an image, a hash of its name: adding an image moves no other."""
-    return _hash(image_id) % shards
+    """Return the shard or part of an image: adding an image moves no other."""
+    return hashed(image_id) % shards
 
 
-def by_shard(images: pd.DataFrame, shards: Mapping[Split, int]) -> dict[str, pd.DataFrame]:
-    """Return the rows of each shard by its name, such as `test-0000`, in the rows' order."""
-    found = {}
-    for split in SPLITS:
-        part = images[images["split"] == split]
-        numbers = np.array([shard(name, shards[split]) for name in part["image_id"]])
-        for number in range(shards[split]):
-            found[f"{split}-{number:04d}"] = part[numbers == number]
-    return found
+def by_part(images: pd.DataFrame, parts: int) -> dict[str, pd.DataFrame]:
+    """Return the rows of each part by its name, such as `0000`, in the rows' order."""
+    numbers = images["image_id"].map(lambda name: shard(name, parts))
+    return {f"{number:04d}": images[numbers == number] for number in range(parts)}
 
 
 def check_splits(images: pd.DataFrame, what: str, key: pd.Series) -> None:
@@ -150,10 +140,6 @@ def check_splits(images: pd.DataFrame, what: str, key: pd.Series) -> None:
         )
 
 
-def _hash(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-
-
 def _quarantine(data: Data) -> bool | None:
     """Return what `Rejections` takes for `data.on_bad_image`."""
     return None if data.on_bad_image is None else data.on_bad_image == "quarantine"
@@ -172,7 +158,8 @@ def _without_doubles(
     for image_id, number in numbers.value_counts().sort_index().items():
         told = f"image {image_id} is listed {number} times; list it once"
         for _ in range(int(number) - 1):
-            rejected.add("row", root / source.files()[0], told, image_id=str(image_id))
+            file = next(iter(source.files()), f"data source {source.name}")
+            rejected.add("row", root / file, told, image_id=str(image_id))
     return images[~again]
 
 

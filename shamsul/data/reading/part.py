@@ -1,4 +1,4 @@
-"""The image files of one shard, each read once, and the table of what was found."""
+"""The image files of one part, each read once, and the table of what was found."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FACTS_COLUMNS = {
 def facts(
     listed: Iterable[Mapping[str, Any]], roots: Mapping[str, Path], threads: int = 1
 ) -> Iterator[dict[str, Any]]:
-    """Read the image files of a shard and yield the facts of each.
+    """Read the image files of a part and yield the facts of each.
 
     Parameters
     ----------
