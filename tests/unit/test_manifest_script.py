@@ -1,4 +1,4 @@
-"""The programs from the tables of the sources to the manifest, where a split has no image at all."""
+"""The programs from the sources' tables to the manifest, where a split has no image at all."""
 
 import json
 import subprocess
