@@ -73,12 +73,6 @@ def places(wildcards):
     return f"{RUN}/listing/{wildcards.part}.parquet"
 
 
-def facts(wildcards):
-    """Return the tables of the image files of all parts."""
-    made("listing", "listing/images.parquet")
-    return [f"{RUN}/read/{part}.parquet" for part in PARTS]
-
-
 checkpoint listing:
     """List every image by the tables of its source, and divide images among parts to read."""
     input:
@@ -155,7 +149,7 @@ checkpoint manifest:
         listed=f"{RUN}/listing/images.parquet",
         rejected_rows=f"{RUN}/listing/rejected.parquet",
         counts=f"{RUN}/listing/sources.parquet",
-        facts=facts,
+        facts=[f"{RUN}/read/{part}.parquet" for part in PARTS],
         code=program("manifest"),
     output:
         [

@@ -298,6 +298,7 @@ def test_a_header_of_no_dicom_file_is_an_input_error(tmp_path):
         dicom.header(tmp_path / "x.dcm")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_damaged_bytes_are_a_radiograph_or_one_reason(data):
