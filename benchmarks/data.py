@@ -111,7 +111,7 @@ def manifest_chexpert() -> dict[str, Any]:
         parts = {file.name: file.read_bytes() for file in (folder / "listing").glob("0*.parquet")}
         joined = manifest(folder, given)
         rows = (folder / "train.csv").read_text().splitlines(keepends=True)
-        rows[1] = rows[1].replace("1.0", "0.0", 1)
+        rows[1] = rows[1].replace(",1.0", ",0.0", 1)
         (folder / "train.csv").write_text("".join(rows))
         made = listed(folder, given)
         changed = sum(

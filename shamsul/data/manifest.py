@@ -67,7 +67,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a run is made of.
+    """Images and masks of a run, and what was left out.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def build(
     classes : names of the classes that the model predicts.
     roots : folder of each source by its name.
     listing : the list of images.
-    facts : what was found in their files; columns `shamsul.data.reading.part.FACTS_COLUMNS`.
+    facts : findings in their files; columns `shamsul.data.reading.part.FACTS_COLUMNS`.
 
     Raises
     ------

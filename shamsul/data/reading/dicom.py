@@ -45,7 +45,7 @@ _TAGS = (
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of a DICOM file says of its image and patient.
+    """Statements of a DICOM file's header on its image and patient.
 
     Attributes
     ----------

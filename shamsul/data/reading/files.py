@@ -28,12 +28,12 @@ else:
     dicom = lazy.load("shamsul.data.reading.dicom")
 
 SUGGESTION = "replace it, or add it to data.exclude"
-"""What to do about an image file that cannot be read."""
+"""Remedies for an image file that cannot be read."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of an image file after it has been read once.
+    """Properties of an image file, found by reading it once.
 
     Attributes
     ----------
@@ -42,8 +42,8 @@ class Facts:
     bits : bits in which it stores a grey value.
     own_range : True where it says its range itself; see `Picture`.
     highest : largest stored grey value; 0 where it says its range.
-    notes : what is to be said of it, joined by `; `.
-    reason : why it is not read; empty where it is.
+    notes : remarks on it (`Note`), joined by `; `.
+    reason : fault for which it is not read; empty where it is.
     """
 
     sha256: str = ""

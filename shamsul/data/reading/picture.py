@@ -27,7 +27,7 @@ Note = Literal[
     "text is burnt in, says the DICOM header",
     "no window in the DICOM header: all stored bits are the range",
 ]
-"""What was done to an image, or is doubtful about it; the log counts the images of each."""
+"""Changes made to an image, and doubts about it; the log counts the images of each."""
 
 DOUBTFUL: tuple[Note, ...] = (
     "first of several frames",
@@ -54,7 +54,7 @@ class Picture:
     own_range : True where the file says its range, as those of 8 bits and DICOM do: `grey` is uint8
         and of full range. False where the values may fill a part of the file's bits alone.
     inverted : True where low values are white.
-    notes : what is to be said of it.
+    notes : remarks on it.
     """
 
     grey: NDArray[np.integer]
