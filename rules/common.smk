@@ -80,11 +80,10 @@ try:
     # before these names, and here the files lie then; without one it is the same folder.
     RUN, PLACE = f"results/{CONFIG.run}", str(EXPERIMENT.folder)
     if workflow.is_main_process:
-        image_changes.notice(
-            Path(f"{PLACE}/image_files.csv"),
-            ROOTS,
-            Path(f"{PLACE}/changed_images.txt"),
-        )
+        for record in sorted(Path(f"{PLACE}/image_files").glob("*.csv")):
+            image_changes.notice(
+                record, ROOTS, Path(f"{PLACE}/changed_images/{record.stem}.txt")
+            )
 except InputError as error:
     raise WorkflowError(f"configuration: {error}")
 
@@ -144,30 +143,36 @@ ROOTS_JSON = json.dumps({name: str(folder) for name, folder in ROOTS.items()})
 
 wildcard_constraints:
     shard=r"(train|tune|test)-\d{4}",
+    part=r"\d{4}",
     source=r"[^/]+",
     method="|".join(METHODS),
 
 
-def changed_images():
-    """Return the list of image files that were replaced under their old names, as input, if any."""
-    file = Path(f"{PLACE}/changed_images.txt")
-    return [local(str(file))] if file.exists() else []
+def changed_images(*parts):
+    """Return the lists of image files that were replaced under their old names, as input, if any."""
+    files = [Path(f"{PLACE}/changed_images/{part}.txt") for part in parts]
+    return [local(str(file)) for file in files if file.exists()]
 
 
-def listed(wildcards=None):
-    """Return no input, and have Snakemake look at the job anew once the manifest has been made.
+def made(name, file):
+    """Have Snakemake look at the job anew once a checkpoint has made a file.
 
-    Every rule that needs the manifest, through however many others, asks here, by an input
-    function of its own. Before the manifest is made, Snakemake takes all that follows for updated.
+    Every rule that needs the checkpoint, through however many others, asks here, by an input
+    function of its own. Before the file is made, Snakemake takes all that follows for updated.
     Afterwards it looks again at those jobs only that asked the checkpoint, and the others would
     run for nothing. `checkpoints.manifest.get()` does the same, but goes through all files of the
     checkpoint whenever one job asks.
     """
-    manifest = f"{PLACE}/manifest.parquet"
-    if manifest not in (checkpoints.created_output or ()):
+    path = f"{PLACE}/{file}"
+    if path not in (checkpoints.created_output or ()):
         raise IncompleteCheckpointException(
-            checkpoints.manifest.rule, checkpoint_target(manifest)
+            getattr(checkpoints, name).rule, checkpoint_target(path)
         )
+
+
+def listed(wildcards=None):
+    """Return no input, and have Snakemake look at the job anew once the manifest has been made."""
+    made("manifest", "manifest.parquet")
     return []
 
 

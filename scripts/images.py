@@ -8,7 +8,7 @@ from typing import Any
 from shamsul.data.images import shard
 from shamsul.job import program
 from shamsul.storage.images import write_images
-from shamsul.storage.tables import read_table
+from shamsul.storage.tables import read_rows
 
 
 def main(
@@ -31,7 +31,7 @@ def main(
     """
     folders = {name: Path(folder) for name, folder in roots.items()}
     frame = tuple(settings["size"]), settings["geometry"], settings["resampling"]
-    made = shard(read_table(manifest), folders, *frame, threads)
+    made = shard(read_rows(manifest), folders, *frame, threads)
     write_images(made, images)
 
 

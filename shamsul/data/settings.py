@@ -55,7 +55,11 @@ class Data(Section):
     """Number of files that each split's images are spread over, by a hash of their name; 1 for a
     split that is not named."""
     exclude: tuple[str, ...] = ()
-    """Names (image_id) of images to leave out."""
+    """Images to leave out, by image_id or by path; a name that no source has is an error."""
+    on_bad_image: Literal["quarantine", "fail"] | None = None
+    """Treatment of images, rows and masks that cannot be used: `quarantine` leaves them out and
+    lists them in the table `rejected`, `fail` stops the run. If absent, `quarantine` for sources
+    of more than 100 images."""
 
     @field_validator("shards")
     @classmethod

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.data.images import load
 from shamsul.data.masks import by_image, decode
+from shamsul.data.reading.files import load
 from shamsul.errors import InputError
 from shamsul.geometry import Frame
 from shamsul.metrics import PREFIX
@@ -182,7 +182,7 @@ def examples(
     for choice in choices:
         key = (choice.image_id, choice.class_name)
         row = rows.loc[choice.image_id]
-        picture = radiograph(load(roots[str(row["source"])] / str(row["path"])))
+        picture = radiograph(load(roots[str(row["source"])] / str(row["path"]), int(row["depth"])))
         expert = decode(experts[*key, kind])
         overlays = []
         for method in methods:
