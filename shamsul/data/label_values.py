@@ -21,8 +21,8 @@ else:
     pd = lazy.load("pandas")
 
 WORDS = {
-    **dict.fromkeys(("true", "t", "yes", "y", "positive", "pos", "present", "+"), 1.0),
-    **dict.fromkeys(("false", "f", "no", "n", "negative", "neg", "absent"), 0.0),
+    **dict.fromkeys(("true", "t", "yes", "y", "ja", "oui", "positive", "pos", "present", "+"), 1.0),
+    **dict.fromkeys(("false", "f", "no", "n", "nein", "non", "negative", "neg", "absent"), 0.0),
     **dict.fromkeys(("uncertain", "possible", "maybe", "equivocal"), -1.0),
 }
 """Labels, by word in lower case."""

@@ -84,9 +84,7 @@ class Names:
 
 def _agree(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Return whether two paths have the same folders, as far up as both have any."""
-    return all(
-        a == b for a, b in zip(reversed(one[:-1]), reversed(other[:-1]), strict=False)
-    )
+    return all(a == b for a, b in zip(reversed(one[:-1]), reversed(other[:-1]), strict=False))
 
 
 def template(text: str, words: Iterable[str]) -> re.Pattern[str]:

@@ -44,7 +44,9 @@ SPLIT_NAMES: dict[str, Split] = {
     **dict.fromkeys(("test", "testing", "eval", "holdout"), "test"),
 }
 """Splits, by word in lower case."""
-_PROJECTION = re.compile(r"\b(ap|pa)\b|\b([ap])\.\s?([ap])\.|(antero).?posterior|(postero).?anterior")
+_PROJECTION = re.compile(
+    r"\b(ap|pa)\b|\b([ap])\.\s?([ap])\.|(antero).?posterior|(postero).?anterior"
+)
 _AGE = re.compile(r"\s*([+-]?\d+(?:\.\d*)?)\s*(years?|yrs?|y|months?|m|weeks?|w|days?|d)\s*\.?\s*")
 _PER_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}
 """Number of each unit in a year."""
