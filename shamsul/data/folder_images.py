@@ -261,8 +261,8 @@ class FolderImages:
         name = self.source.name
         if images["patient_id"].isna().all():
             logger.warning(
-                "data source %s: nothing says the patient, so each of %d images counts as a patient "
-                "of its own; if some are of the same, name the column (`columns.patient`)",
+                "data source %s: nothing says the patient, so each of %d images counts as a "
+                "patient of its own; if some are of the same, name the column (`columns.patient`)",
                 name, len(images),
             )  # fmt: skip
         others = [

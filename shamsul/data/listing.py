@@ -90,8 +90,8 @@ def on_disk(
     if cells and len(faults) == len(cells):
         row, said = faults[0]
         raise InputError(
-            f"{file}: row {line(table, row)}, column {column!r}: {said}{names.near(cells[row])}; so "
-            f"in all {len(cells)} rows: is {column!r} the column of paths, and {folder} the folder?"
+            f"{file}: row {line(table, row)}, column {column!r}: {said}{names.near(cells[row])}; "
+            f"so in all {len(cells)} rows: are column and folder the right ones?"
         )
     for row, said in faults:
         near = names.near(cells[row]) if len(faults) <= 20 else ""

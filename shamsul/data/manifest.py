@@ -8,7 +8,6 @@ an error that names it.
 from __future__ import annotations
 
 import hashlib
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from PIL import Image
 
 from shamsul.data.adapter import DiskSource
 from shamsul.data.images import FORMATS, UNREADABLE
+from shamsul.data.joining import check_masks, divide, share_of
 from shamsul.data.rejected import Rejections
 from shamsul.data.settings import Data
 from shamsul.data.sources import expand
@@ -24,8 +24,6 @@ from shamsul.errors import InputError
 from shamsul.job.progress import track
 from shamsul.labels import MARKER
 from shamsul.settings import SPLITS, Split
-
-logger = logging.getLogger(__name__)
 
 MANIFEST_COLUMNS = [
     "image_id",
@@ -84,20 +82,18 @@ def build(
             raise InputError(
                 f"data source {source.name}: no image left of views {', '.join(data.views)}"
             )
-        images = images.assign(
-            source=source.name, split=[assign(source, name) for name in images["patient_id"]]
-        ).reset_index(drop=True)
+        images = images.assign(source=source.name).reset_index(drop=True)
         images = _with_files(images, root, threads)
-        parts.append(images)
-        masks.append(source.read_masks(root, images, rejected))
+        drawn = source.read_masks(root, images, rejected)
+        parts.append(images.assign(split=divide(source, images, drawn, classes)))
+        masks.append(drawn)
     manifest = pd.concat(parts, ignore_index=True)
     _check_disjoint(manifest)
     _check_present(manifest)
     order = manifest["split"].map(SPLITS.index)
     manifest = manifest.assign(order=order).sort_values(["order", "image_id"])
     all_masks = pd.concat(masks, ignore_index=True).sort_values(["image_id", "class", "kind"])
-    _check_masks(manifest, all_masks)
-    _tell_other_classes(all_masks, classes)
+    check_masks(manifest, all_masks, classes)
     return (
         manifest[[*MANIFEST_COLUMNS, *classes]].reset_index(drop=True),
         all_masks[all_masks["class"].isin([*classes, MARKER])].reset_index(drop=True),
@@ -106,14 +102,7 @@ def build(
 
 def assign(source: DiskSource, patient_id: str) -> Split:
     """Return the split of a patient; under fractions it follows from a hash of the name."""
-    if isinstance(source.split, str):
-        return source.split
-    at = _hash(patient_id) / 2**64
-    for split, fraction in source.split.items():
-        at -= fraction
-        if at < 0:
-            return split
-    return split  # the fractions' rounding error
+    return source.split if isinstance(source.split, str) else share_of(source.split, patient_id)
 
 
 def shard(image_id: str, shards: int) -> int:
@@ -176,38 +165,3 @@ def _check_present(manifest: pd.DataFrame) -> None:
             raise InputError(
                 f"no image is in the {split} split; give one of data.sources `split: {split}`"
             )
-
-
-def _tell_other_classes(masks: pd.DataFrame, classes: tuple[str, ...]) -> None:
-    """Log masks of classes that the model does not predict, which are left out."""
-    others = masks.loc[~masks["class"].isin([*classes, MARKER]), "class"].value_counts()
-    if len(others):
-        told = ", ".join(f"{name} ({count})" for name, count in sorted(others.items()))
-        logger.warning("masks of classes that are not among `classes` are left out: %s", told)
-
-
-def _check_masks(manifest: pd.DataFrame, masks: pd.DataFrame) -> None:
-    """Raise an InputError where a mask is not of its image's shape.
-
-    A mask may be finer or coarser than the image (CheXlocalize's are of full resolution, also
-    where the small release of CheXpert is used), but it must be of the same aspect ratio.
-    """
-    sizes = masks.merge(
-        manifest[["image_id", "height", "width"]], on="image_id", suffixes=("", "_")
-    )
-    ratio = (sizes["height"] / sizes["width"]) / (sizes["height_"] / sizes["width_"])
-    wrong = sizes[(ratio - 1).abs() > 0.02]
-    if len(wrong):
-        row = wrong.iloc[0]
-        raise InputError(
-            f"mask of {row['class']} for image {row['image_id']} is {row['height']} x "
-            f"{row['width']} pixels, the image {row['height_']} x {row['width_']}: "
-            f"not the same radiograph ({len(wrong)} such masks)"
-        )
-    labelled = manifest.set_index("image_id")
-    negative = sum(
-        name in labelled and labelled.at[image_id, name] == 0
-        for image_id, name in zip(masks["image_id"], masks["class"], strict=True)
-    )
-    if negative:
-        logger.warning("%d masks are of a class that the image is labelled negative for", negative)

@@ -95,9 +95,6 @@ class FolderSource(DiskSource):
     """Classes of which the source says nothing; their labels are missing."""
     masks: tuple[Annotated[AnnotationFile, Variants("form", forms)], ...] = ()
     """Files of masks and boxes."""
-    prefer_masks: bool = False
-    """Division of patients with masks between tune and test alone, in the proportion of their
-    fractions; masks of the train split judge no heatmap."""
 
     @field_validator("named")
     @classmethod
@@ -117,9 +114,6 @@ class FolderSource(DiskSource):
             raise ValueError("split: is required, unless `columns.split` names a column of it")
         if self.columns.labels and "label" in words:
             raise ValueError("columns.labels: findings are in `named` too; name one of the two")
-        fractions = self.split if isinstance(self.split, dict) else {}
-        if self.prefer_masks and not fractions.get("test"):
-            raise ValueError("prefer_masks: needs `split` to be fractions, with a share of test")
         return self
 
     @property
@@ -165,8 +159,8 @@ class FolderSource(DiskSource):
             lacking = [name for name in classes if name not in self.unlabelled]
             if lacking:
                 raise InputError(
-                    f"{place}: nothing says the label of {lacking[0]!r}: give `tables`, `{{label}}` "
-                    "in `named`, or list the class under `unlabelled`"
+                    f"{place}: nothing says the label of {lacking[0]!r}: give `tables`, "
+                    "`{label}` in `named`, or list the class under `unlabelled`"
                 )
         for entry in self.masks:
             entry.check(root)

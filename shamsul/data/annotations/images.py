@@ -1,4 +1,4 @@
-"""Masks as image files: one for each image and finding, or one of which each colour is a finding."""
+"""Masks as image files: one for each image and finding, or one with a colour for each finding."""
 
 from __future__ import annotations
 

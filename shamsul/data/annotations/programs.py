@@ -192,7 +192,7 @@ def _of_studio(one: dict[str, Any]) -> list[tuple[str, Boxes | Polygons]]:
     """Return labels and shape of a result of Label Studio, whose coordinates are percentages."""
     kind = str(one["type"]).lower()
     value = one["value"]
-    labels = next((found for key, found in value.items() if key.endswith("labels")), [])
+    labels: list[Any] = next((found for key, found in value.items() if key.endswith("labels")), [])
     if kind.startswith(("choices", "rating", "textarea", "number")):
         return []
     if kind.startswith("polygon"):
@@ -258,8 +258,9 @@ def _of_cvat(one: ElementTree.Element) -> Boxes | Polygons:
     raise ValueError(f"a shape {one.tag!r} is not read; draw a polygon, box or ellipse")
 
 
-def _ellipse(x: float, y: float, across: float, down: float) -> NDArray[np.float64]:
-    """Return 64 vertices of an ellipse, by its centre and radii."""
+def _ellipse(*sides: float) -> NDArray[np.float64]:
+    """Return 64 vertices of an ellipse, by x and y of its centre and its radii across and down."""
+    x, y, across, down = sides
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     return np.stack([x + across * np.cos(angle), y + down * np.sin(angle)], axis=1)
 
