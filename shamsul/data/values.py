@@ -110,7 +110,7 @@ def tell_missing(
     if cells.any():
         row = int(cells.to_numpy().argmax())
         logger.warning(
-            "%s: column %r: %d values count as missing, first in row %d: %r; read is %s",
+            "%s: column %r: values that count as missing: %d, the first in row %d: %r; read is %s",
             file, column, int(cells.sum()), line(table, row), table[column].iloc[row], allowed,
         )  # fmt: skip
 

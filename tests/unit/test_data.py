@@ -329,7 +329,7 @@ def test_patients_with_a_finding_are_told_from_those_without_one(tmp_path):
         ("a.png,Lung Opacity,900,0,300,10\n", "row 2: the box does not lie in a frame of 1024"),
         ("a.png,Lung Opacity,1,1,0,10\n", "row 2: the box"),
         ("a.png,Lung Opacity,x,1,1,10\n", "row 2, column 'x': 'x' is not a number"),
-        ("a.png,Opacity,1,1,1,10\n", "row 2: unknown finding 'Opacity'"),
+        ("a.png,Opacity,1,1,1,10\n", "row 2, column 'Finding Label': unknown finding 'Opacity'"),
     ],
 )
 def test_a_wrong_box_is_named(tmp_path, boxes, said):
