@@ -178,30 +178,22 @@ def _add_folders(made: Draft, found: Survey) -> None:
 
 
 def _try(made: Draft, found: Survey) -> None:
-    """Read the data once: number the images, choose fractions, and note what reading says."""
-    notes = _Notes()
-    logger = logging.getLogger("shamsul")
-    logger.addHandler(notes)
-    before, logger.propagate = logger.propagate, False
-    try:
-        has_split = "split" in made.source.get("columns", {}) or "{split}" in (
-            made.source.get("named") or ""
-        )
-        if not has_split:
-            made.source["split"] = dict(zip(("train", "tune", "test"), FRACTIONS[0], strict=True))
-        source = FolderSource.model_validate(made.source)
-        classes = tuple(made.classes)
-        source.check(found.root, classes)
-        rejected = Rejections(source.name, quarantine=True)
-        images = source.read_images(found.root, classes, rejected)
-        images = images[images["view"] == "frontal"].reset_index(drop=True)
-        sizes = [_size(found.root / path) for path in images["path"]]
-        images["height"], images["width"] = zip(*sizes, strict=True)
-        masks = source.read_masks(found.root, images, rejected)
-        splits = _divided(made, source, images, masks)
-    finally:
-        logger.removeHandler(notes)
-        logger.propagate = before
+    """Read the data once, to number the images and to choose fractions."""
+    has_split = "split" in made.source.get("columns", {}) or "{split}" in (
+        made.source.get("named") or ""
+    )
+    if not has_split:
+        made.source["split"] = dict(zip(("train", "tune", "test"), FRACTIONS[0], strict=True))
+    source = FolderSource.model_validate(made.source)
+    classes = tuple(made.classes)
+    source.check(found.root, classes)
+    rejected = Rejections(source.name, quarantine=True)
+    images = source.read_images(found.root, classes, rejected)
+    images = images[images["view"] == "frontal"].reset_index(drop=True)
+    sizes = [_size(found.root / path) for path in images["path"]]
+    images["height"], images["width"] = zip(*sizes, strict=True)
+    masks = source.read_masks(found.root, images, rejected)
+    splits = _divided(made, source, images, masks)
     made.images = len(images)
     made.sides = sizes
     made.positives = {name: int((images[name] == 1).sum()) for name in classes}
@@ -219,7 +211,6 @@ def _try(made: Draft, found: Survey) -> None:
         where = Counter(drawn["image_id"].map(split_of))
         told = ", ".join(f"{where[split]} {split}" for split in ("train", "tune", "test"))
         made.understood.append(f"masks and boxes by split: {told}")
-    made.noticed += list(dict.fromkeys(notes.lines))
     made.noticed += [f"left out: {one}" for one in rejected.found[:5]]
     if len(rejected.found) > 5:
         made.noticed.append(f"left out: {len(rejected.found) - 5} more rows, images or masks")
@@ -240,11 +231,13 @@ def _divided(
     for prefer, shares in ways if len(masks) else ways[len(FRACTIONS) :]:
         split = dict(zip(("train", "tune", "test"), shares, strict=True))
         keys = {"split": split} | ({"prefer_masks": True} if prefer else {})
-        splits = divide(source.model_copy(update=keys), images, masks, classes)
+        with Notes():
+            splits = divide(source.model_copy(update=keys), images, masks, classes)
         found = pd.Series(splits, index=images.index)
         tried.append((_fewest(images, found, masks, classes), keys, found))
     best = max(tried, key=lambda one: one[0])
     made.source |= best[1]
+    divide(source.model_copy(update=best[1]), images, masks, classes)  # It says what is in train.
     if best[0] < 1:
         made.questions.append(
             "a split has no image with, or without, some class: are there enough patients?"
@@ -267,8 +260,13 @@ def _fewest(
     return float(fewest)
 
 
-class _Notes(logging.Handler):
-    """Handler that keeps what is logged."""
+class Notes(logging.Handler):
+    """Handler that keeps what the library logs while it is used in `with`.
+
+    Attributes
+    ----------
+    lines : what was logged, once each.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -276,7 +274,23 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line."""
-        self.lines.append(record.getMessage())
+        line = record.getMessage()
+        if line not in self.lines:
+            self.lines.append(line)
+
+    def __enter__(self) -> Notes:
+        """Keep what is logged from now on, and hand nothing on."""
+        logger = logging.getLogger("shamsul")
+        self._before = logger.propagate, logger.level, logger.handlers[:]
+        logger.propagate, logger.handlers = False, [self]
+        logger.setLevel(logging.INFO)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Log again as before."""
+        logger = logging.getLogger("shamsul")
+        logger.propagate, level, logger.handlers = self._before
+        logger.setLevel(level)
 
 
 def _size(path: Path) -> tuple[int, int]:

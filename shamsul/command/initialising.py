@@ -43,14 +43,18 @@ def init(
     - `shamsul init ~/radiographs --output mine.yaml`, then `shamsul run mine.yaml`
     """
     from shamsul import experiment
-    from shamsul.command.draft import draft
+    from shamsul.command.draft import Notes, draft
     from shamsul.data.survey.whole import survey
 
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-._") or "mine"
     target = output or Path(f"{name}.yaml")
     if target.exists():
         raise InputError(f"{target}: exists already; choose another name by --output")
-    made = draft(survey(folder), name)
+    with Notes() as notes:
+        made = draft(survey(folder), name)
+    made.noticed = [line for line in notes.lines if "columns that are not used" not in line] + (
+        made.noticed
+    )
     text = written(made, name, folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text)
