@@ -14,6 +14,7 @@ from shamsul.command import (
     configuration,
     drawing,
     exporting,
+    initialising,
     listing,
     planning,
     workflow,
@@ -27,7 +28,7 @@ shamsul trains or loads the classifier, makes heatmaps by every method of a conf
 them against experts' masks, and writes tables and one HTML report.
 
 **Start here:** `shamsul run` makes the default experiment, on synthetic radiographs, in minutes.
-`shamsul config show phantom > mine.yaml` is a configuration to edit, `shamsul check mine.yaml`
+`shamsul init FOLDER` writes a configuration for radiographs of yours, `shamsul check mine.yaml`
 tells its faults, `shamsul run mine.yaml` makes it. Results lie in `results/<run>`.
 """,
     no_args_is_help=True,
@@ -56,6 +57,7 @@ def _options(
 
 
 app.command("run", context_settings=workflow.PASSED_ON)(workflow.run)
+app.command("init")(initialising.init)
 app.command("check")(workflow.check)
 app.command("plan")(planning.plan)
 app.command("methods")(listing.methods)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
@@ -44,6 +44,15 @@ class Source(Section):
     def files(self) -> list[str]:
         """Return the label and mask files, relative to the source's folder."""
         raise NotImplementedError
+
+    def inputs(self, root: Path) -> list[Path]:
+        """Return the files that labels and masks are read from, of which an edit is noticed.
+
+        Parameters
+        ----------
+        root : the source's folder.
+        """
+        return [root / file for file in self.files()]
 
     def generated_files(self) -> list[str]:
         """Return the files that the run makes itself, relative to the source's folder."""
@@ -87,6 +96,9 @@ class DiskSource(Source):
     depth: Annotated[int, Field(ge=1, le=32)] | None = None
     """Bits that grey values fill in files of more than 8 bits. If absent, those of the largest
     value in any of the source's files; DICOM says its own."""
+    prefer_masks: bool = False
+    """Division of patients with masks between tune and test alone, in the proportion of their
+    fractions; masks of the train split judge no heatmap."""
 
     @field_validator("split")
     @classmethod
@@ -94,6 +106,13 @@ class DiskSource(Source):
         if isinstance(split, dict) and abs(sum(split.values()) - 1) > 1e-6:
             raise ValueError(f"fractions sum to {sum(split.values()):g}, not 1")
         return split
+
+    @model_validator(mode="after")
+    def _masks_are_preferred_in_a_split(self) -> DiskSource:
+        fractions = self.split if isinstance(self.split, dict) else {}
+        if self.prefer_masks and not fractions.get("test"):
+            raise ValueError("prefer_masks: needs `split` to be fractions, with a share of test")
+        return self
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -131,12 +150,13 @@ class DiskSource(Source):
 
         Returns
         -------
-        One row per image: the columns `COLUMNS`, then one per class.
+        One row per image: the columns `COLUMNS`, then one per class, and `split` where the files
+        say it. Files of images may be missing: whoever reads them rejects those.
 
         Raises
         ------
         InputError
-            A cell is wrong or an image's file is missing: names file, row and column.
+            A cell is wrong: names file, row and column.
         """
         raise NotImplementedError
 

@@ -12,7 +12,6 @@ that names it.
 from __future__ import annotations
 
 import collections
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ import pandas as pd
 
 from shamsul.data.adapter import DiskSource
 from shamsul.data.depth import depths
-from shamsul.data.image_list import Listing, check_splits, hashed, shard
+from shamsul.data.image_list import Listing, check_splits, shard
+from shamsul.data.joining import check_masks, divide
 from shamsul.data.reading.files import SUGGESTION
 from shamsul.data.reading.picture import DOUBTFUL
 from shamsul.data.rejected import Rejections
@@ -118,7 +118,7 @@ def build(
         images = images.assign(depth=depths(images, source.name, source.depth))
         drawn = source.read_masks(roots[source.name], images, rejected)
         drawn = _of_their_images(images, drawn, source, rejected)
-        parts.append(images.assign(split=[assign(source, n) for n in images["patient_id"]]))
+        parts.append(images.assign(split=divide(source, images, drawn, classes)))
         masks.append(drawn)
         rejections.append(rejected.table())
         counts.append(_counts(row, parts[-1], drawn, rejected))
@@ -129,26 +129,13 @@ def build(
     order = manifest["split"].map(SPLITS.index)
     manifest = manifest.assign(order=order).sort_values(["order", "image_id"])
     all_masks = pd.concat(masks, ignore_index=True).sort_values(["image_id", "class", "kind"])
-    _tell_negative(manifest, all_masks)
-    _tell_other_classes(all_masks, classes)
+    check_masks(manifest, all_masks, classes)
     return Manifest(
         manifest[[*MANIFEST_COLUMNS, *classes]].reset_index(drop=True),
         all_masks[all_masks["class"].isin([*classes, MARKER])].reset_index(drop=True),
         pd.concat(rejections, ignore_index=True),
         pd.DataFrame(counts),
     )
-
-
-def assign(source: DiskSource, patient_id: str) -> Split:
-    """Return the split of a patient; under fractions it follows from a hash of the name."""
-    if isinstance(source.split, str):
-        return source.split
-    at = hashed(patient_id) / 2**64
-    for split, fraction in source.split.items():
-        at -= fraction
-        if at < 0:
-            return split
-    return split  # the fractions' rounding error
 
 
 def by_shard(images: pd.DataFrame, shards: Mapping[Split, int]) -> dict[str, pd.DataFrame]:
@@ -221,14 +208,6 @@ def _check_present(manifest: pd.DataFrame) -> None:
             )
 
 
-def _tell_other_classes(masks: pd.DataFrame, classes: tuple[str, ...]) -> None:
-    """Log masks of classes that the model does not predict, which are left out."""
-    others = masks.loc[~masks["class"].isin([*classes, MARKER]), "class"].value_counts()
-    if len(others):
-        told = ", ".join(f"{name} ({count})" for name, count in sorted(others.items()))
-        logger.warning("masks of classes that are not among `classes` are left out: %s", told)
-
-
 def _of_their_images(
     images: pd.DataFrame, masks: pd.DataFrame, source: DiskSource, rejected: Rejections
 ) -> pd.DataFrame:
@@ -260,14 +239,3 @@ def _of_their_images(
             source.name, wrong.sum(),
         )  # fmt: skip
     return masks[~wrong].reset_index(drop=True)
-
-
-def _tell_negative(manifest: pd.DataFrame, masks: pd.DataFrame) -> None:
-    """Log the number of masks of classes that their image is labelled negative for."""
-    labelled = manifest.set_index("image_id")
-    negative = sum(
-        name in labelled and labelled.at[image_id, name] == 0
-        for image_id, name in zip(masks["image_id"], masks["class"], strict=True)
-    )
-    if negative:
-        logger.warning("%d masks are of a class that the image is labelled negative for", negative)

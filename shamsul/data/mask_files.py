@@ -2,37 +2,73 @@
 
 from __future__ import annotations
 
-import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from shamsul.data.annotations.json_files import read_object, size_of
 from shamsul.data.masks import encode, from_polygons
-from shamsul.errors import InputError
+from shamsul.data.matching import Names
+from shamsul.errors import InputError, first_line
 from shamsul.labels import CHEXLOCALIZE_NAMES
 
 MASK_ROW = ["class", "height", "width", "counts", "instances"]
 """Columns of a mask row that come from the file; the image's name is the entry's key."""
-LARGEST_SIDE = 16384
-"""Longest side of a mask in pixels; a longer one means a damaged or hostile file."""
+OUTSIDE = 0.02
+"""Share of a side by which a polygon's vertices may lie outside the image."""
+
+logger = logging.getLogger(__name__)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read the object that a JSON file holds; anything else in it is an InputError."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected one object with an entry per image")
-    return content
+    """Read the object that a JSON file holds; a key that is there twice is an InputError."""
+    return read_object(path)
 
 
-def _size(sides: Any) -> tuple[int, int]:
-    """Return height and width of a mask; a ValueError where drawing it would fill the memory."""
-    height, width = (int(side) for side in sides)
-    if not (0 < height <= LARGEST_SIDE and 0 < width <= LARGEST_SIDE):
-        raise ValueError(f"{height} x {width} pixels are no radiograph's size")
-    return height, width
+def tell_strangers(file: Path, content: Mapping[str, Any], wanted: set[str], source: str) -> None:
+    """Tell the images of a file of masks that are none of a source's.
+
+    Raises
+    ------
+    InputError
+        None of them is.
+    """
+    others = sorted(set(content) - wanted)
+    if not others:
+        return
+    near = Names(sorted(wanted)).near(others[0])
+    if len(others) == len(content):
+        raise InputError(
+            f"{file}: none of its {len(content)} images, such as {next(iter(content))!r}, is among "
+            f"the {len(wanted)} of source {source}{near}"
+        )
+    logger.warning(
+        "%s: %d of its %d images are not used by source %s, and their masks are left out, such as "
+        "%r%s",
+        file, len(others), len(content), source, others[0], near,
+    )  # fmt: skip
+
+
+def tell_lines(file: Path, content: Mapping[str, Any], wanted: set[str]) -> None:
+    """Log the polygons of two vertices, which mark a line of pixels and no area."""
+    lines = [
+        (image_id, name)
+        for image_id in sorted(wanted & set(content))
+        if isinstance(content[image_id], dict)
+        for name, polygons in content[image_id].items()
+        if name != "img_size" and isinstance(polygons, list)
+        for polygon in polygons
+        if isinstance(polygon, list) and len(polygon) == 2
+    ]
+    if lines:
+        image_id, name = lines[0]
+        logger.warning(
+            "%s: %d polygons have two vertices and mark a line, first %r of %s",
+            file, len(lines), name, image_id,
+        )  # fmt: skip
 
 
 def _row(name: str, height: int, width: int, counts: str, instances: int) -> dict[str, Any]:
@@ -62,10 +98,10 @@ def read_run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
     rows = []
     try:
         for name, mask in entry.items():
-            height, width = _size(mask["size"])
+            height, width = size_of(mask["size"])
             rows.append(_row(name, height, width, str(mask["counts"]), 0))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{place}: not a COCO run-length mask ({error!r})") from None
+        raise InputError(f"{place}: not a COCO run-length mask ({_said(error)})") from None
     return rows
 
 
@@ -88,11 +124,39 @@ def read_polygons(entry: Any, place: str) -> list[dict[str, Any]]:
     """
     rows = []
     try:
-        height, width = _size(entry["img_size"])
+        height, width = size_of(entry["img_size"])
         for name, polygons in entry.items():
             if name != "img_size":
+                _check_vertices(name, polygons, height, width)
                 counts = encode(from_polygons(polygons, height, width))
                 rows.append(_row(name, height, width, counts, len(polygons)))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{place}: not a polygon annotation ({error!r})") from None
+        raise InputError(f"{place}: not a polygon annotation ({_said(error)})") from None
     return rows
+
+
+def _check_vertices(name: str, polygons: Any, height: int, width: int) -> None:
+    """Raise a ValueError where polygons cannot be outlines in an image of that size."""
+    for polygon in polygons:
+        x, y = np.asarray(polygon, float).T
+        if min(height, width) > 8 and max(np.abs(x).max(), np.abs(y).max()) <= 1:
+            raise ValueError(
+                f"{name}: all vertices are from 0 to 1, as shares of the sides; write pixels"
+            )
+        slack = OUTSIDE * max(height, width)
+        inside = (x > -slack) & (x < width + slack) & (y > -slack) & (y < height + slack)
+        if not inside.all():
+            at = int(np.argmin(inside))
+            raise ValueError(
+                f"{name}: vertex ({x[at]:g}, {y[at]:g}) lies outside the image of {height} x "
+                f"{width} pixels; is img_size [height, width], and a vertex (x, y)?"
+            )
+
+
+def _said(error: BaseException) -> str:
+    """Return what is wrong with an entry, without Python's own words for it."""
+    if isinstance(error, KeyError):
+        return f"lacks {error.args[0]!r}"
+    if isinstance(error, AttributeError | TypeError):
+        return "a part of it is of another kind, such as a list or null"
+    return first_line(error)

@@ -78,17 +78,21 @@ def unite(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def by_image(masks: Iterable[Row]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Return masks by (image_id, class, kind), those of several annotators united.
+    """Return a mask for each (image_id, class, kind): of several annotators the first by name.
+
+    Annotators are never united here. Who wants their union or majority has it made where the files
+    are read (`readers` of an entry of masks).
 
     Raises
     ------
     InputError
-        As `unite`.
+        An annotator has two masks of one size and another: as `unite`.
     """
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
     for row in masks:
-        groups.setdefault((row["image_id"], row["class"], row["kind"]), []).append(row)
-    return {key: unite(groups[key]) for key in sorted(groups)}
+        key = (row["image_id"], row["class"], row["kind"])
+        groups.setdefault(key, {}).setdefault(str(row.get("annotator", "")), []).append(row)
+    return {key: unite(groups[key][min(groups[key])]) for key in sorted(groups)}
 
 
 def from_polygons(

@@ -53,8 +53,7 @@ def check(data: Data, classes: tuple[str, ...], data_root: Path) -> None:
 def input_files(data: Data, roots: dict[str, Path]) -> Iterator[Path]:
     """Yield the label and mask files of all sources."""
     for source in data.sources:
-        for file in source.files():
-            yield roots[source.name] / file
+        yield from source.inputs(roots[source.name])
 
 
 def made(data: Data, roots: dict[str, Path]) -> set[Path]:

@@ -31,7 +31,7 @@ THIN = 0.01
 
 
 def of_masks(masks: pd.DataFrame) -> pd.DataFrame:
-    """Return the features of every outline, those of several annotators united.
+    """Return the features of every outline: of several annotators those of the first by name.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def of_masks(masks: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     image_id, class, `FEATURES`; one row for each image and class with a pixel in its mask, sorted.
-    instances : polygons that the radiologist drew, overlapping ones counted apart; of several
-    annotators the most; where it is unknown, the outlines that lie in no other.
+    instances : polygons that the radiologist drew, overlapping ones counted apart; where it is
+    unknown, the outlines that lie in no other.
     area_ratio : share of the radiograph, in (0, 1]. elongation, irrectangularity : see `shape`.
 
     Raises
@@ -51,12 +51,11 @@ def of_masks(masks: pd.DataFrame) -> pd.DataFrame:
         A mask is malformed, or two of an image have different sizes.
     """
     outlines = masks[masks["kind"] == "segmentation"]
-    drawn = outlines.groupby(KEY)["instances"].max().to_dict()
     rows = []
     for (image_id, name, _), row in by_image(outlines.to_dict("records")).items():
         mask = decode(row)
         if mask.any():
-            instances = drawn[image_id, name] or len(_contours(mask, cv2.RETR_EXTERNAL))
+            instances = row["instances"] or len(_contours(mask, cv2.RETR_EXTERNAL))
             rows.append((image_id, name, instances, mask.mean(), *shape(mask)))
     return pd.DataFrame(rows, columns=list(KINDS)).astype(KINDS)
 

@@ -28,7 +28,8 @@ def repeats(masks: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    masks : columns `shamsul.data.masks.MASK_COLUMNS`; those of several annotators are united.
+    masks : columns `shamsul.data.masks.MASK_COLUMNS`; of several annotators the first by name
+        counts.
 
     Returns
     -------

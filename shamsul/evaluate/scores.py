@@ -91,7 +91,7 @@ def score(
     ----------
     heatmaps : heatmaps of one method on one shard; classes may be in any order.
     frames : frames of the shard's images, by image_id.
-    masks : rows of the shard's masks; those of several annotators of one kind are united.
+    masks : rows of the shard's masks; of several annotators of one kind the first by name counts.
     classes : classes to score.
     sign : treatment of negative relevance.
 

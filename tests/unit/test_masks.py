@@ -102,7 +102,7 @@ def test_malformed_box_is_an_error(box):
         from_boxes([box], 4, 4)
 
 
-def test_annotators_are_united_and_kinds_kept_apart():
+def test_annotators_and_kinds_are_kept_apart():
     left, right, box = np.zeros((3, 4, 4), bool)
     left[:, 0], right[:, 1], box[:2, :2] = True, True, True
     rows = [
@@ -117,12 +117,16 @@ def test_annotators_are_united_and_kinds_kept_apart():
         ("a", "Edema", "box"),
         ("a", "Edema", "segmentation"),
     ]
-    assert np.array_equal(decode(found["a", "Edema", "segmentation"]), left | right)
+    # Of two annotators the first by name counts; they are never united without being asked.
+    assert np.array_equal(decode(found["a", "Edema", "segmentation"]), left)
+    rows[0]["annotator"] = "z"
+    swapped = by_image(rows)
+    assert np.array_equal(decode(swapped["a", "Edema", "segmentation"]), right)
     assert np.array_equal(decode(found["a", "Edema", "box"]), box)
 
 
-def test_masks_of_one_image_must_agree_in_size():
-    rows = [row_of(np.eye(4)), row_of(np.eye(5), annotator="y")]
+def test_masks_of_one_annotator_must_agree_in_size():
+    rows = [row_of(np.eye(4)), row_of(np.eye(5))]
     with pytest.raises(InputError, match="sizes 4 x 4 and 5 x 5"):
         by_image(rows)
 

@@ -13,9 +13,17 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from shamsul import lazy
+from shamsul.data import values
 from shamsul.data.adapter import COLUMNS, DiskSource
-from shamsul.data.csv_files import numbers, read_csv, require_columns
-from shamsul.data.mask_files import MASK_ROW, read_json, read_polygons, read_run_lengths
+from shamsul.data.csv_files import as_numbers, line, read_csv, require_columns
+from shamsul.data.mask_files import (
+    MASK_ROW,
+    read_json,
+    read_polygons,
+    read_run_lengths,
+    tell_lines,
+    tell_strangers,
+)
 from shamsul.data.masks import MASK_COLUMNS, area
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
@@ -27,8 +35,8 @@ else:
 
 PLACE = re.compile(r"(patient\w+)/(study\w+)/(view\d+_(frontal|lateral))\.\w+$")
 """End of an image's path: patient, study, view, and the kind of view."""
-SEXES = {"Female": "F", "Male": "M", "F": "F", "M": "M"}
-"""Sexes as the table of images has them, by how the CSV files write them."""
+SAME_FOLDER = {"valid": "val", "val": "valid"}
+"""Names of the validation set's folder in the one release, by that in the other."""
 
 
 class ChexpertSource(DiskSource):
@@ -65,37 +73,70 @@ class ChexpertSource(DiskSource):
         """Read the images that the CSV file lists; as `DiskSource.read_images`."""
         file = root / self.labels
         table = read_csv(file)
+        rejected.expect(len(table))
         places = [PLACE.search(path) for path in table["Path"]]
-        if None in places:
-            row = places.index(None)
-            raise InputError(
-                f"{file}: row {row + 2}, column 'Path': {table['Path'][row]!r} is not of the form "
-                ".../patientN/studyN/viewN_frontal.jpg"
-            )
-        found = [place for place in places if place]
+        used = pd.Series([place is not None for place in places])
+        for row in used.index[~used]:
+            rejected.add(
+                "row", file, f"{table['Path'][row]!r} is not of the form "
+                ".../patientN/studyN/viewN_frontal.jpg, as CheXpert's are; for files under other "
+                "names use `adapter: folder`", row=line(table, row), field="Path",
+            )  # fmt: skip
+        found = [place.groups() if place else ("", "", "", "") for place in places]
         images = pd.DataFrame(index=table.index)
-        images["image_id"] = ["_".join(place.groups()[:3]) for place in found]
-        images["patient_id"] = [place[1] for place in found]
-        images["study_id"] = [f"{place[1]}_{place[2]}" for place in found]
-        images["view"] = [place[4] for place in found]
-        images["projection"] = _column(table, "AP/PA").where(lambda text: text.isin(["AP", "PA"]))
-        folder = root / self.images
-        images["path"] = [
-            str(PurePosixPath(self.images) / _on_disk(folder, path, file, row))
-            for row, path in enumerate(table["Path"])
-        ]
-        images["sex"] = _column(table, "Sex").map(SEXES)
-        images["age"] = numbers(table, "Age", file) if "Age" in table else float("nan")
+        images["image_id"] = ["_".join(place[:3]) for place in found]
+        images["patient_id"] = [place[0] for place in found]
+        images["study_id"] = [f"{place[0]}_{place[1]}" for place in found]
+        images["view"] = [place[3] for place in found]
+        images["projection"] = (
+            values.projections(table, "AP/PA", file) if "AP/PA" in table else None
+        )
+        images["path"] = self._paths(table, file, root, used, rejected)
+        images["sex"] = values.sexes(table, "Sex", file) if "Sex" in table else None
+        images["age"] = values.ages(table, "Age", file) if "Age" in table else float("nan")
         for name in classes:
-            images[name] = numbers(table, name, file)
-            wrong = ~images[name].isin([1, 0, -1]) & images[name].notna()
-            if wrong.any():
-                row = int(wrong.to_numpy().argmax())
-                raise InputError(
-                    f"{file}: row {row + 2}, column {name!r}: {table[name][row]!r}; "
-                    "allowed are 1, 0, -1 (uncertain) and blank (not mentioned)"
-                )
-        return images[[*COLUMNS, *classes]]
+            images[name], wrong = as_numbers(table, name)
+            wrong |= ~images[name].isin([1, 0, -1]) & images[name].notna()
+            for row in wrong.index[wrong]:
+                rejected.add(
+                    "row", file, f"{table[name][row]!r}; allowed are 1, 0, -1 (uncertain) and "
+                    "blank (not mentioned)", row=line(table, row), field=name,
+                )  # fmt: skip
+            used &= ~wrong
+        return images.loc[used, [*COLUMNS, *classes]].reset_index(drop=True)
+
+    def _paths(
+        self, table: pd.DataFrame, file: Path, root: Path, used: pd.Series, rejected: Rejections
+    ) -> list[str]:
+        """Return each image's path under `data.root`; mark those that lead out of the folder.
+
+        Leading folders that the disk lacks are left out, the same for all paths that begin alike.
+        Not every file is looked for: who reads the images does that.
+        """
+        folder = root / self.images
+        leading: dict[tuple[str, ...], tuple[str, ...] | None] = {}
+        paths = []
+        for row, text in enumerate(table["Path"]):
+            path = PurePosixPath(text.strip())
+            if used[row] and (".." in path.parts or path.is_absolute()):
+                said = "leads out of the folder of images"
+                if path.is_absolute():
+                    said = f"is a whole path; write it as it is below {folder}"
+                rejected.add("row", file, f"{text!r} {said}", row=line(table, row), field="Path")
+                used[row] = False
+            before, rest = path.parts[:-3], path.parts[-3:]
+            if used[row] and leading.get(before) is None:
+                leading[before] = _on_disk(folder, before, rest)
+            own = leading.get(before)
+            own = before if own is None else own
+            paths.append(str(PurePosixPath(self.images, *own, *rest)))
+        lost = [before for before, own in leading.items() if own is None]
+        if lost and len(lost) == len(leading):
+            raise InputError(
+                f"{file}: row {line(table, 0)}, column 'Path': no file for {table['Path'][0]!r} "
+                f"under {folder}, nor for any other row; is the folder of images the right one?"
+            )
+        return paths
 
     def read_masks(self, root: Path, images: pd.DataFrame, rejected: Rejections) -> pd.DataFrame:
         """Read the listed images' masks: run lengths first, polygons where there are none.
@@ -113,38 +154,34 @@ class ChexpertSource(DiskSource):
         ):
             if file:
                 content = read_json(root / file)
-                if content and not wanted & set(content):
-                    raise InputError(
-                        f"{root / file}: none of its {len(content)} images, such as "
-                        f"{next(iter(content))!r}, is among the {len(wanted)} of source {self.name}"
-                    )
+                tell_strangers(root / file, content, wanted, self.name)
+                if reader is read_polygons:
+                    tell_lines(root / file, content, wanted)
                 for image_id in sorted(wanted & set(content)):
-                    for row in reader(content[image_id], f"{root / file}: {image_id}"):
+                    try:
+                        found = reader(content[image_id], image_id)
+                        areas = [area({"image_id": image_id, **row}) for row in found]
+                    except InputError as error:
+                        rejected.add("mask", root / file, str(error), image_id=image_id)
+                        continue
+                    for row, pixels in zip(found, areas, strict=True):
                         key = image_id, row["class"], kind
                         drawn = row["instances"] or rows.get(key, {}).get("instances", 0)
                         own = {"image_id": image_id, "kind": kind, "instances": drawn}
-                        rows[key] = {**row, **own}
-        kept = [row for _, row in sorted(rows.items()) if area(row)]
+                        rows[key] = {**row, **own, "area": pixels}
+        kept = [row for _, row in sorted(rows.items()) if row["area"]]
         table = pd.DataFrame(kept, columns=["image_id", "kind", *MASK_ROW])
         table["instances"] = table["instances"].astype("int64")
         return table.assign(annotator="chexlocalize")[MASK_COLUMNS]
 
 
-def _column(table: pd.DataFrame, name: str) -> pd.Series:
-    return table[name].str.strip() if name in table else pd.Series("", index=table.index)
-
-
-def _on_disk(folder: Path, path: str, file: Path, row: int) -> str:
-    """Return the place of a CSV path under `folder`, which may lack some of its leading folders."""
-    parts = PurePosixPath(path).parts
-    if ".." in parts or PurePosixPath(path).is_absolute():
-        raise InputError(f"{file}: row {row + 2}: {path!r} leads out of the folder of images")
-    for start in range(len(parts) - 2):
-        rest = parts[start:]
-        for first in (rest[0], {"valid": "val", "val": "valid"}.get(rest[0])):
-            if first and (folder / first).joinpath(*rest[1:]).is_file():
-                return str(PurePosixPath(first, *rest[1:]))
-    raise InputError(
-        f"{file}: row {row + 2}: no file for {path!r} under {folder}; "
-        "is the folder of images the right one?"
-    )
+def _on_disk(
+    folder: Path, before: tuple[str, ...], rest: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Return the folders before a path's last three parts as they are on disk; None if nowhere."""
+    for start in range(len(before) + 1):
+        own = before[start:]
+        for first in (own[:1], (SAME_FOLDER.get(own[0], ""),) if own else ()):
+            if "" not in first and folder.joinpath(*first, *own[1:], *rest).is_file():
+                return (*first, *own[1:])
+    return None

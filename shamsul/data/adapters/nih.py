@@ -16,8 +16,9 @@ import numpy as np
 from pydantic import PositiveInt
 
 from shamsul import lazy
+from shamsul.data import values
 from shamsul.data.adapter import COLUMNS, DiskSource
-from shamsul.data.csv_files import header, numbers, read_csv, require_columns
+from shamsul.data.csv_files import header, line, numbers, read_csv, require_columns
 from shamsul.data.masks import MASK_COLUMNS, encode, from_boxes
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
@@ -60,6 +61,8 @@ LABELS = {name for names in FINDINGS.values() for name in names} | {
 }
 """All findings of ChestX-ray14; the last three have no counterpart in CheXpert."""
 
+SEX_COLUMNS = ("Patient Gender", "Patient Sex")
+"""Columns of the sex: the first in the release of 2017, the second in that of 2020."""
 NORMAL = {"No Finding"}
 """Labels of an image without a finding."""
 
@@ -124,36 +127,47 @@ class NihSource(DiskSource):
         """Read the images that `Data_Entry_2017.csv` lists; as `DiskSource.read_images`."""
         file = root / self.labels
         table = read_csv(file)
-        folder = root / self.images
+        rejected.expect(len(table))
+        used = pd.Series(True, index=table.index)
+
+        def reject(row: int, column: str, said: str) -> None:
+            rejected.add("row", file, said, row=line(table, row), field=column)
+            used[row] = False
+
         for row, name in enumerate(table["Image Index"]):
-            if PurePosixPath(name).name != name or not (folder / name).is_file():
-                raise InputError(f"{file}: row {row + 2}: no image {name!r} in {folder}")
+            if not name.strip() or PurePosixPath(name).name != name:
+                reject(row, "Image Index", f"{name!r} is no file name, as NIH's are")
         images = pd.DataFrame(index=table.index)
         images["image_id"] = [PurePosixPath(name).stem for name in table["Image Index"]]
         images["patient_id"] = table["Patient ID"].str.strip()
+        for row in np.flatnonzero(images["patient_id"] == "").tolist():
+            reject(row, "Patient ID", "is blank")
         images["study_id"] = images["image_id"]
         images["view"] = "frontal"
-        position = table["View Position"].str.strip()
-        images["projection"] = position.where(position.isin(["AP", "PA"]))
+        images["projection"] = values.projections(table, "View Position", file)
         images["path"] = [str(PurePosixPath(self.images, name)) for name in table["Image Index"]]
-        gender = table.get("Patient Gender", pd.Series("", index=table.index)).str.strip()
-        images["sex"] = gender.where(gender.isin(["F", "M"]))
-        images["age"] = _age(table, file)
-        if (images["patient_id"] == "").any():
-            row = int((images["patient_id"] == "").to_numpy().argmax())
-            raise InputError(f"{file}: row {row + 2}, column 'Patient ID': is blank")
-        found = _findings(table, file)
+        sex = next((name for name in SEX_COLUMNS if name in table), None)
+        images["sex"] = values.sexes(table, sex, file) if sex else None
+        # Ages of 2017 may end in a unit, and some are typing errors of 150 years and more.
+        age = "Patient Age" if "Patient Age" in table else None
+        images["age"] = values.ages(table, age, file) if age else np.nan
+        found = [{part.strip() for part in text.split("|")} for text in table["Finding Labels"]]
+        for row, findings in enumerate(found):
+            for name in sorted(findings - LABELS):
+                reject(row, "Finding Labels", unknown(name, sorted(LABELS), "finding"))
         for name in classes:
             images[name] = [float(bool(labels & set(FINDINGS[name]))) for labels in found]
         if self.select != "all":
             finding = pd.Series([bool(labels - NORMAL) for labels in found], index=images.index)
-            images = images[self._selected(root, images, finding)]
-        return images[[*COLUMNS, *classes]].reset_index(drop=True)
+            # Boxes are rejected where the masks are read; here they only choose patients.
+            quiet = Rejections(self.name, True) if rejected.quarantine else rejected
+            used &= self._selected(images, finding, self._boxes(root, quiet))
+        return images.loc[used, [*COLUMNS, *classes]].reset_index(drop=True)
 
-    def _selected(self, root: Path, images: pd.DataFrame, finding: pd.Series) -> pd.Series:
+    def _selected(self, images: pd.DataFrame, finding: pd.Series, boxes: pd.DataFrame) -> pd.Series:
         """Return True for each image of a patient to keep, of images with and without finding."""
         patient = images["patient_id"]
-        boxed = patient.isin(patient[images["image_id"].isin(self._boxes(root)["image_id"])])
+        boxed = patient.isin(patient[images["image_id"].isin(boxes["image_id"])])
         if self.select in ("boxed", "unboxed"):
             return boxed == (self.select == "boxed")
         return ~boxed & (patient.isin(patient[finding]) == (self.select == "with_finding"))
@@ -165,8 +179,14 @@ class NihSource(DiskSource):
         none, and are left out.
         """
         sizes = images.set_index("image_id")[["height", "width"]]
-        boxes = self._boxes(root)
-        boxes = boxes[boxes["image_id"].isin(sizes.index)]
+        boxes = self._boxes(root, rejected)
+        known = boxes["image_id"].isin(sizes.index)
+        if not known.all():
+            logger.info(
+                "data source %s: %d of %d boxes are of images that it does not use, such as %s",
+                self.name, int((~known).sum()), len(boxes), boxes.loc[~known, "image_id"].iloc[0],
+            )  # fmt: skip
+        boxes = boxes[known]
         rows, blank = [], []
         for (image_id, name), group in boxes.groupby(["image_id", "class"]):
             annotator = "+".join(sorted(set(group["annotator"])))
@@ -186,7 +206,7 @@ class NihSource(DiskSource):
             )  # fmt: skip
         return pd.DataFrame(rows, columns=MASK_COLUMNS)
 
-    def _boxes(self, root: Path) -> pd.DataFrame:
+    def _boxes(self, root: Path, rejected: Rejections) -> pd.DataFrame:
         """Read all boxes: image_id, class, annotator, and `BOX_COLUMNS`."""
         tables = []
         for annotator, name in (("nih", self.nih_boxes), ("rsna", self.rsna_boxes)):
@@ -203,44 +223,21 @@ class NihSource(DiskSource):
             boxes["image_id"] = [PurePosixPath(text).stem for text in table["Image Index"]]
             boxes["class"] = table["Finding Label"].map(BOXES)
             boxes["annotator"] = annotator
-            if boxes["class"].isna().any():
-                row = int(boxes["class"].isna().to_numpy().argmax())
-                label = table["Finding Label"][row]
-                raise InputError(f"{file}: row {row + 2}: {unknown(label, BOXES, 'finding')}")
+            wrong = boxes["class"].isna()
+            for row in wrong.index[wrong]:
+                said = unknown(table["Finding Label"][row], BOXES, "finding")
+                rejected.add("mask", file, said, row=line(table, row), field="Finding Label")
             outside = boxes[BOX_COLUMNS].isna().any(axis=1) | (boxes[["w", "h"]] <= 0).any(axis=1)
             outside |= (boxes[["x", "y"]] < 0).any(axis=1)
             outside |= boxes["x"] + boxes["w"] > self.box_frame + 1
             outside |= boxes["y"] + boxes["h"] > self.box_frame + 1
-            if outside.any():
-                row = int(outside.to_numpy().argmax())
-                raise InputError(
-                    f"{file}: row {row + 2}: the box does not lie in a frame of {self.box_frame} x "
-                    f"{self.box_frame} pixels; set box_frame of source {self.name}"
+            for row in outside.index[outside & ~wrong]:
+                said = (
+                    f"the box does not lie in a frame of {self.box_frame} x {self.box_frame} "
+                    f"pixels; set box_frame of source {self.name}"
                 )
+                rejected.add("mask", file, said, row=line(table, row))
+            boxes = boxes[~wrong & ~outside]
             tables.append(boxes)
         columns = ["image_id", "class", "annotator", *BOX_COLUMNS]
         return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
-
-
-def _findings(table: pd.DataFrame, file: Path) -> list[set[str]]:
-    """Return the findings of each row; one that is not among `LABELS` is an InputError."""
-    found = [{part.strip() for part in text.split("|")} for text in table["Finding Labels"]]
-    for row, findings in enumerate(found):
-        for name in sorted(findings - LABELS):
-            raise InputError(
-                f"{file}: row {row + 2}, column 'Finding Labels': "
-                f"{unknown(name, sorted(LABELS), 'finding')}"
-            )
-    return found
-
-
-def _age(table: pd.DataFrame, file: Path) -> pd.Series:
-    """Return ages in years, missing where the file has none or one above 120.
-
-    NIH's first release writes `058Y`, and a few ages of over 150 are typing errors.
-    """
-    if "Patient Age" not in table:
-        return pd.Series(np.nan, index=table.index)
-    text = table["Patient Age"].str.rstrip("Yy")
-    age = numbers(table.assign(**{"Patient Age": text}), "Patient Age", file)
-    return age.where(age <= 120)

@@ -52,7 +52,7 @@ class Run:
     ) -> Run:
         """Build it from the run's tables; of the manifest image_id and split are needed.
 
-        Masks of several annotators are united, boxes left out.
+        Masks of the first annotator by name; boxes are left out.
         """
         outlines = by_image(masks[masks["kind"] == "segmentation"].to_dict("records"))
         keys = zip(predictions["image_id"], predictions["class"], strict=True)

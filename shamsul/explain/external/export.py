@@ -144,7 +144,8 @@ def segmentations(
 
     Parameters
     ----------
-    masks : `shamsul.data.masks.MASK_COLUMNS`; boxes are left out, several annotators united.
+    masks : `shamsul.data.masks.MASK_COLUMNS`; boxes are left out; of several
+        annotators the first by name counts.
     classes : classes to write, by default CheXlocalize's ten.
 
     Returns

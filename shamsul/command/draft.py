@@ -1,0 +1,320 @@
+"""Configuration of a folder of radiographs that nobody has described, with comments."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from shamsul import lazy
+from shamsul.command.draft_masks import Masks
+from shamsul.data.adapters.folder import FolderSource
+from shamsul.data.joining import divide
+from shamsul.data.rejected import Rejections
+from shamsul.data.survey.whole import Survey
+from shamsul.data.values import SPLIT_NAMES
+from shamsul.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = lazy.load("pandas")
+
+FRACTIONS: tuple[tuple[float, float, float], ...] = (
+    (0.6, 0.15, 0.25), (0.5, 0.2, 0.3), (0.7, 0.1, 0.2), (0.5, 0.25, 0.25), (0.4, 0.3, 0.3),
+    (0.55, 0.2, 0.25), (0.45, 0.25, 0.3), (0.34, 0.33, 0.33),
+)  # fmt: skip
+"""Shares of train, tune and test that are tried; of equal ones the first is taken."""
+MOST_CLASSES = 20
+"""Number of findings of a list up to which each becomes a class."""
+FEWEST_POSITIVES = 2
+"""Number of images of a finding below which a list's finding becomes no class."""
+
+
+@dataclass
+class Draft:
+    """What a configuration is written from.
+
+    Attributes
+    ----------
+    source : entry of `data.sources`.
+    classes : names of the classes.
+    masked : classes that have masks, of which heatmaps are judged.
+    positives : number of positive images of each class.
+    images : number of images.
+    train : number of images of the train split.
+    prior : True where every judged class has masks on tune.
+    sides : heights and widths of some images.
+    understood : lines on what was understood.
+    questions : lines on what could not be told.
+    noticed : lines that reading the data said.
+    """
+
+    source: dict[str, Any]
+    classes: list[str]
+    masked: list[str] = field(default_factory=list)
+    positives: dict[str, int] = field(default_factory=dict)
+    images: int = 0
+    train: int = 0
+    prior: bool = False
+    sides: list[tuple[int, int]] = field(default_factory=list)
+    understood: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    noticed: list[str] = field(default_factory=list)
+
+
+def draft(found: Survey, name: str) -> Draft:
+    """Return what a configuration of a folder is written from.
+
+    Parameters
+    ----------
+    found : survey of the folder.
+    name : name of the source.
+
+    Raises
+    ------
+    InputError
+        Nothing says what a radiograph shows, or the files cannot be read.
+    """
+    source: dict[str, Any] = {"adapter": "folder", "name": name, "images": found.folder}
+    made = Draft(source, [])
+    made.understood.append(f"{len(found.images)} radiographs in {found.folder!r}")
+    _add_table(made, found)
+    if not made.classes:
+        raise InputError(
+            f"{found.root}: nothing says what a radiograph shows: neither a column of 1 and 0 or "
+            "yes and no beside the images' names, nor a list of findings, nor a folder for each "
+            "finding. Write a table with a column of the file names and one for each finding"
+        )
+    masks = Masks(made.classes)
+    masks.add_all(found)
+    made.understood += masks.understood
+    made.questions += masks.questions
+    if masks.entries:
+        source["masks"] = masks.entries
+    if masks.labels:
+        source["labels"] = {**source.get("labels", {}), **masks.labels}
+    _try(made, found)
+    if found.others:
+        made.questions.append(
+            "not understood, and not used: " + ", ".join(repr(file) for file in found.others[:8])
+        )
+    return made
+
+
+def _add_table(made: Draft, found: Survey) -> None:
+    """Add the table's columns, or what the folders of the images say."""
+    table = found.table
+    if table is None:
+        _add_folders(made, found)
+        return
+    columns = {"path": table.path, **table.columns}
+    if not table.repeated:
+        columns.pop("reader", None)
+    made.source["tables"] = [table.file]
+    made.understood.append(f"{table.file}: {table.rows} rows, of the images in {table.path!r}")
+    for key, column in table.columns.items():
+        made.understood.append(f"{table.file}: {key} in {column!r}")
+    counts = table.findings
+    if table.lists:
+        columns["labels"], separator = table.lists
+        made.source["separator"] = separator
+        common = sorted(counts, key=lambda label: -counts[label])
+        common = [label for label in common if counts[label] >= FEWEST_POSITIVES]
+        made.classes = common[:MOST_CLASSES]
+        rare = [label for label in counts if label not in made.classes]
+        if rare:
+            made.questions.append(f"findings of few images, which are no classes: {_some(rare)}")
+    else:
+        made.classes = list(table.labels)
+    if table.probabilities:
+        made.source["threshold"] = 0.5
+        made.questions.append("labels are probabilities: is 0.5 the right `threshold`?")
+    if table.repeated:
+        made.questions.append("several rows are of one image: one for each reader?")
+    made.source["columns"] = columns
+    if table.unused:
+        made.questions.append(f"columns that are not used: {_some(table.unused)}")
+    if "patient" not in table.columns:
+        made.questions.append(
+            "which column says the patient (columns.patient)? Without it, each image counts as a "
+            "patient of its own, and images of one patient may be in two splits"
+        )
+    if not {"view", "projection"} & set(table.columns):
+        made.questions.append("no column says the view: are all radiographs frontal?")
+
+
+def _add_folders(made: Draft, found: Survey) -> None:
+    """Add a template of the images' folders, where these say split and finding."""
+    paths = [PurePosixPath(path).relative_to(found.folder).parts[:-1] for path in found.images]
+    words: list[str] = []
+    for level in range(max(map(len, paths), default=0)):
+        names = [path[level] for path in paths if len(path) > level]
+        distinct = set(names)
+        if len(names) < len(paths) or len(distinct) > MOST_CLASSES:
+            break
+        if distinct <= {n for n in distinct if n.lower() in SPLIT_NAMES} and len(distinct) > 1:
+            words.append("{split}")
+        elif len(distinct) > 1 and "{label}" not in words:
+            words.append("{label}")
+            made.classes = sorted(distinct)
+            counts = Counter(names)
+            told = ", ".join(f"{label} ({counts[label]})" for label in made.classes)
+            made.understood.append(f"the finding is the folder: {told}")
+        else:
+            words.append("*")
+    if made.classes:
+        depth = max(map(len, paths))
+        made.source["named"] = "/".join([*words, *["*"] * (depth - len(words)), "*"])
+    made.questions.append(
+        "no table is there: does a part of the file names say the patient (`{patient}` in `named`)?"
+    )
+
+
+def _try(made: Draft, found: Survey) -> None:
+    """Read the data once, to number the images and to choose fractions."""
+    has_split = "split" in made.source.get("columns", {}) or "{split}" in (
+        made.source.get("named") or ""
+    )
+    if not has_split:
+        made.source["split"] = dict(zip(("train", "tune", "test"), FRACTIONS[0], strict=True))
+    source = FolderSource.model_validate(made.source)
+    classes = tuple(made.classes)
+    source.check(found.root, classes)
+    rejected = Rejections(source.name, quarantine=True)
+    images = source.read_images(found.root, classes, rejected)
+    images = images[images["view"] == "frontal"].reset_index(drop=True)
+    sizes = [_size(found.root / path) for path in images["path"]]
+    images["height"], images["width"] = zip(*sizes, strict=True)
+    masks = source.read_masks(found.root, images, rejected)
+    splits = _divided(made, source, images, masks)
+    made.images = len(images)
+    made.sides = sizes
+    made.positives = {name: int((images[name] == 1).sum()) for name in classes}
+    made.train = int((splits == "train").sum())
+    split_of = dict(zip(images["image_id"], splits, strict=True))
+    drawn = masks[masks["class"].isin(classes)]
+    judged = drawn[drawn["image_id"].map(split_of) == "test"]
+    made.masked = [name for name in classes if name in set(judged["class"])]
+    tuned = set(drawn.loc[drawn["image_id"].map(split_of) == "tune", "class"])
+    made.prior = bool(made.masked) and set(made.masked) <= tuned
+    counts = Counter(splits)
+    told = ", ".join(f"{counts[split]} {split}" for split in ("train", "tune", "test"))
+    made.understood.append(f"images by split: {told}")
+    if len(masks):
+        where = Counter(drawn["image_id"].map(split_of))
+        told = ", ".join(f"{where[split]} {split}" for split in ("train", "tune", "test"))
+        made.understood.append(f"masks and boxes by split: {told}")
+    made.noticed += [f"left out: {one}" for one in rejected.found[:5]]
+    if len(rejected.found) > 5:
+        made.noticed.append(f"left out: {len(rejected.found) - 5} more rows, images or masks")
+
+
+def _divided(
+    made: Draft, source: FolderSource, images: pd.DataFrame, masks: pd.DataFrame
+) -> pd.Series:
+    """Return the split of each image; choose fractions that leave no class out of a split.
+
+    Patients with masks go to tune and test where train has enough of each class without them.
+    """
+    classes = made.classes
+    if not isinstance(source.split, dict):
+        return pd.Series(divide(source, images, masks, classes), index=images.index)
+    ways = [(prefer, shares) for prefer in (True, False) for shares in FRACTIONS]
+    tried: list[tuple[float, dict[str, Any], pd.Series]] = []
+    for prefer, shares in ways if len(masks) else ways[len(FRACTIONS) :]:
+        split = dict(zip(("train", "tune", "test"), shares, strict=True))
+        keys = {"split": split} | ({"prefer_masks": True} if prefer else {})
+        with Notes():
+            splits = divide(source.model_copy(update=keys), images, masks, classes)
+        found = pd.Series(splits, index=images.index)
+        tried.append((_fewest(images, found, masks, classes), keys, found))
+    best = max(tried, key=lambda one: one[0])
+    made.source |= best[1]
+    divide(source.model_copy(update=best[1]), images, masks, classes)  # It says what is in train.
+    if best[0] < 1:
+        made.questions.append(
+            "a split has no image with, or without, some class: are there enough patients?"
+        )
+    return best[2]
+
+
+def _fewest(
+    images: pd.DataFrame, splits: pd.Series, masks: pd.DataFrame, classes: list[str]
+) -> float:
+    """Return how well splits are filled: the fewest images with or without a class, up to four."""
+    fewest = 4.0
+    masked = images["image_id"].isin(masks["image_id"])
+    for split in ("train", "tune", "test"):
+        part = images[splits == split]
+        for name in classes:
+            fewest = min(fewest, (part[name] == 1).sum(), (part[name] == 0).sum())
+        if split != "train" and masked.any():
+            fewest = min(fewest, masked[splits == split].sum())
+    return float(fewest)
+
+
+class Notes(logging.Handler):
+    """Handler that keeps what the library logs while it is used in `with`.
+
+    Attributes
+    ----------
+    lines : what was logged, once each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line."""
+        line = record.getMessage()
+        if line not in self.lines:
+            self.lines.append(line)
+
+    def __enter__(self) -> Notes:
+        """Keep what is logged from now on, and hand nothing on."""
+        logger = logging.getLogger("shamsul")
+        self._before = logger.propagate, logger.level, logger.handlers[:]
+        logger.propagate, logger.handlers = False, [self]
+        logger.setLevel(logging.INFO)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Log again as before."""
+        logger = logging.getLogger("shamsul")
+        logger.propagate, level, logger.handlers = self._before
+        logger.setLevel(level)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Return height and width of an image by its header; those of a usual one if unreadable."""
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 1024, 1024
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return ", ".join(map(repr, names[:12])) + more
+
+
+def quoted(value: Any) -> str:
+    """Return a value as YAML within one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{quoted(k)}: {quoted(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(quoted, value)) + "]"
+    if isinstance(value, bool) or not isinstance(value, str):
+        return json.dumps(value)
+    is_plain = re.fullmatch(r"[A-Za-z][\w./ -]*[\w./]|[A-Za-z]", value)
+    is_word = value.lower() in ("y", "n", "yes", "no", "true", "false", "on", "off", "null")
+    return value if is_plain and not is_word else json.dumps(value, ensure_ascii=False)

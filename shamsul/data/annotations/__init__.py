@@ -1,0 +1,1 @@
+"""Masks and boxes as annotation programs and competitions write them, one module for each form."""
