@@ -144,7 +144,7 @@ class VindrSource(PublishedSource):
         file = root / self.place(self.boxes)
         table = read(file)
         self.known_findings(table["class_name"], file, "class_name")
-        return table.assign(rad_id=table["rad_id"] if "rad_id" in table else CONSENSUS)
+        return table.assign(rad_id=table.get("rad_id", CONSENSUS))
 
     def _seen(self, root: Path) -> pd.DataFrame:
         """Return image_id, rad_id and class_name of all that any reader saw."""
