@@ -279,14 +279,14 @@ def in_folder(root: Path, folder: str) -> dict[str, str]:
     for place, folders, files in os.walk(root / folder):
         folders.sort()
         for name in sorted(files):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() not in SUFFIXES:
+            stem = PurePosixPath(name).stem
+            if PurePosixPath(name).suffix.lower() not in SUFFIXES:
                 continue
             path = str(PurePosixPath(Path(place).relative_to(root)) / name)
             if stem in found:
                 raise InputError(
-                    f"{root / folder}: {found[stem]} and {path} are both named {stem}; keep one, or "
-                    "set `images` to a folder with one of them"
+                    f"{root / folder}: {found[stem]} and {path} are both named {stem}; keep one, "
+                    "or set `images` to a folder with one of them"
                 )
             found[stem] = path
     return found

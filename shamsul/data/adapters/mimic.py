@@ -1,7 +1,6 @@
 """MIMIC-CXR-JPG: 377,110 radiographs of 65,379 patients, labels from reports; boxes of MS-CXR.
 
-Johnson et al., Scientific Data 6:317 (2019), doi 10.1038/s41597-019-0322-0; MS-CXR: Boecking et
-al., ECCV 2022, arXiv 2204.09817. From PhysioNet (mimic-cxr-jpg 2.1.0, ms-cxr 1.1.0) after training
+Johnson et al., arXiv 1901.07042 (2019); MS-CXR: Boecking et al., ECCV 2022, arXiv 2204.09817. From PhysioNet (mimic-cxr-jpg 2.1.0, ms-cxr 1.1.0) after training
 and a signed agreement.
 
 Traps: Labels belong to studies, not to images: all views of a study have the same. They are mined
@@ -161,7 +160,7 @@ class MimicSource(PublishedSource):
     def _paths(self, table: pd.DataFrame) -> list[str]:
         """Return the path of each image, which follows from patient, study and name."""
         return [
-            f"{self.place(self.images)}/p{subject[:2]}/p{subject}/s{study}/{name}.jpg"
+            self.place(f"{self.images}/p{subject[:2]}/p{subject}/s{study}/{name}.jpg")
             for subject, study, name in zip(
                 table["subject_id"], table["study_id"], table["dicom_id"], strict=True
             )

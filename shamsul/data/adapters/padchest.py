@@ -6,8 +6,9 @@ Bustos et al., Medical Image Analysis 66:101797 (2020), doi 10.1016/j.media.2020
 Traps: Labels are lists in the text of a cell, with blanks and repetitions. Physicians labelled
 39,053 images, a network the others (`physicians: true` keeps the former). `unchanged` alone says
 nothing of the findings, so that all labels are missing; `exclude` and `suboptimal study` mark
-images that are unfit, and these are left out. Files are PNG of 16 bits that hold fewer. Some archives hold damaged or
-no files of listed images. The year of birth is known, not the age, so ages are off by up to a year.
+images that are unfit, and these are left out. Files are PNG of 16 bits that hold fewer. Some
+archives hold damaged files, or none, of listed images. The year of birth is known, not the age, so
+ages are off by up to a year.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 from shamsul import lazy
 from shamsul.data.masks import MASK_COLUMNS
+from shamsul.data.padchest_findings import PADCHEST_FINDINGS
 from shamsul.data.published import PublishedSource, of_sets, projections, read, sexes
 from shamsul.data.rejected import Rejections
 
@@ -31,74 +33,6 @@ else:
 
 logger = logging.getLogger(__name__)
 
-LUNG = ("Lung Opacity",)
-DEVICE = ("Support Devices",)
-PADCHEST_FINDINGS: dict[str, tuple[str, ...]] = {
-    "normal": ("No Finding",),
-    "cardiomegaly": ("Cardiomegaly",),
-    **dict.fromkeys(
-        ("mediastinal enlargement", "superior mediastinal enlargement"),
-        ("Enlarged Cardiomediastinum",),
-    ),
-    **dict.fromkeys(
-        (
-            "infiltrates", "alveolar pattern", "interstitial pattern", "ground glass pattern",
-            "reticular interstitial pattern", "reticulonodular interstitial pattern",
-            "miliary opacities", "increased density",
-        ),
-        LUNG,
-    ),
-    **dict.fromkeys(
-        ("nodule", "multiple nodules", "mass", "pulmonary mass", "lung metastasis"),
-        ("Lung Lesion",),
-    ),
-    "pulmonary edema": ("Edema",),
-    "consolidation": ("Consolidation",),
-    **dict.fromkeys(("pneumonia", "atypical pneumonia"), ("Pneumonia",)),
-    **dict.fromkeys(
-        (
-            "atelectasis", "laminar atelectasis", "lobar atelectasis", "segmental atelectasis",
-            "atelectasis basal", "total atelectasis", "round atelectasis",
-        ),
-        ("Atelectasis",),
-    ),
-    "pneumothorax": ("Pneumothorax",),
-    "hydropneumothorax": ("Pneumothorax", "Pleural Effusion"),
-    **dict.fromkeys(
-        ("pleural effusion", "loculated pleural effusion", "loculated fissural effusion"),
-        ("Pleural Effusion",),
-    ),
-    **dict.fromkeys(
-        (
-            "pleural thickening", "apical pleural thickening", "calcified pleural thickening",
-            "pleural plaques", "calcified pleural plaques", "fissure thickening",
-            "minor fissure thickening", "major fissure thickening", "pleural mass",
-        ),
-        ("Pleural Other",),
-    ),
-    **dict.fromkeys(
-        (
-            "fracture", "rib fracture", "callus rib fracture", "clavicle fracture",
-            "humeral fracture", "vertebral fracture",
-        ),
-        ("Fracture",),
-    ),
-    **dict.fromkeys(
-        (
-            "NSG tube", "endotracheal tube", "tracheostomy tube", "chest drain tube",
-            "gastrostomy tube", "nephrostomy tube", "ventriculoperitoneal drain tube", "catheter",
-            "central venous catheter", "central venous catheter via jugular vein",
-            "central venous catheter via subclavian vein",
-            "central venous catheter via umbilical vein", "reservoir central venous catheter",
-            "pacemaker", "dual chamber device", "single chamber device", "dai",
-            "electrical device", "artificial heart valve", "artificial mitral heart valve",
-            "artificial aortic heart valve",
-        ),
-        DEVICE,
-    ),
-}  # fmt: skip
-"""Classes of the findings of PadChest that have a counterpart in CheXpert. `dai` is Spanish for an
-implanted defibrillator."""
 SILENT = {"unchanged", "exclude", "suboptimal study", ""}
 """Labels that say nothing of the findings."""
 LEFT_OUT = ("exclude", "suboptimal study")
@@ -165,7 +99,7 @@ class PadchestSource(PublishedSource):
             "patient_id": table["PatientID"],
             "study_id": table["StudyID"],
             "path": [
-                f"{self.place(self.images)}/{folder}/{name}"
+                self.place(f"{self.images}/{folder}/{name}")
                 for folder, name in zip(table["ImageDir"], table["ImageID"], strict=True)
             ],
             "sex": sexes(table["PatientSex_DICOM"]),

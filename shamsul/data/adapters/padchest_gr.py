@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from shamsul import lazy
-from shamsul.data.adapters.padchest import PADCHEST_FINDINGS
 from shamsul.data.boxes import BOX_COLUMNS, draw, used
+from shamsul.data.padchest_findings import PADCHEST_FINDINGS
 from shamsul.data.published import PublishedSource, of_sets, paths, read, sexes
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError

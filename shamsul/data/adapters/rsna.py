@@ -6,7 +6,7 @@ From Kaggle (rsna-pneumonia-detection-challenge), files of stage 2, or from RSNA
 Traps: `patientId` names an image, not a patient: the radiographs are from ChestX-ray14, where
 patients come back and train networks. RSNA's file of mappings tells which; without it each image is
 its own patient. A radiograph without opacity is not normal: 11,821 of them show something else. All
-are 1024 x 1024 pixels of 8 bits. Boxes were drawn by one reader, in part read again by two more.
+are 1024 x 1024 pixels of 8 bits. Most radiographs were read by one radiologist.
 """
 
 from __future__ import annotations

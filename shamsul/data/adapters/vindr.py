@@ -7,7 +7,7 @@ Abnormalities Detection), which has the 15,000 of the train part.
 Traps: Train images have three of 17 readers each, test images one consensus of five. Readers
 disagree: of the images that anybody marked, two marked a third to two thirds. Boxes are in pixels
 of the DICOM files; for images that were resized give `sizes`. There are no patients: each image is
-its own. All are PA. The files are MONOCHROME1 and MONOCHROME2, of 10 to 16 bits.
+its own. All are PA. Some files are MONOCHROME1, the others MONOCHROME2.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class VindrSource(PublishedSource):
 
     adapter: Literal["vindr"]
     boxes: str = "annotations/annotations_train.csv"
-    """CSV file of boxes: `annotations_train.csv` or `annotations_test.csv`, Kaggle's `train.csv`."""
+    """CSV file of boxes: `annotations_train.csv`, `annotations_test.csv`, or Kaggle's
+    `train.csv`."""
     image_labels: str | None = None
     """`image_labels_train.csv` or `image_labels_test.csv`: all 28 labels of each reader. Without
     it the labels are those of the boxes, which diagnoses such as Pneumonia have not."""
