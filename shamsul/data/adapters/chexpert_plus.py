@@ -2,11 +2,11 @@
 
 Chambon et al., arXiv 2405.19538 (2024). From Stanford AIMI (Redivis, AIMI/chexpert_plus).
 
-Traps: Labels are not in the table but in JSON lines of their own, one file for each part of a report
-that was labelled (`report_fixed.json`, `findings_fixed.json`, `impression_fixed.json`). They are a
-program's, also for the 234 images of `valid`, which radiologists labelled for CheXpert. The table
-says `.jpg` where the published files are PNG or DICOM. The images are CheXpert's: never use both
-for different splits.
+Traps: Labels are not in the table but in JSON lines of their own, one file for each part of a
+report that was labelled (`report_fixed.json`, `findings_fixed.json`, `impression_fixed.json`). They
+are a program's, also for the 234 images of `valid`, which radiologists labelled for CheXpert. The
+table says `.jpg` where the published files are PNG or DICOM. The images are CheXpert's: never use
+both for different splits.
 """
 
 from __future__ import annotations

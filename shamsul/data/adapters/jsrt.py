@@ -5,10 +5,11 @@ Medical Image Analysis 10:19-40 (2006). From the Japanese Society of Radiologica
 (db.jsrt.or.jp), and SCR from its authors at Utrecht.
 
 Traps: The files `.IMG` have no header: 2048 x 2048 pixels of 16 bits, big-endian, that hold 12, and
-lungs are high. Invert them, and convert them to PNG or DICOM first. Places are in pixels of 2048 x 2048, sizes in mm, at
-0.175 mm a pixel. A nodule has a place and a size, not an outline: its mask is the square about it
-and is marked as a box. The columns of the tables are not those of the user's guide, and the tables
-have no header. Each radiograph is its own patient. SCR's masks are 1024 x 1024.
+lungs are high. Invert them, and convert them to PNG or DICOM first. Places are in pixels of 2048 x
+2048, sizes in mm, at 0.175 mm a pixel. A nodule has a place and a size, not an outline: its mask is
+the square about it and is marked as a box. The columns of the tables are not those of the user's
+guide, and the tables have no header. Each radiograph is its own patient. SCR's masks are 1024 x
+1024.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """MIMIC-CXR-JPG: 377,110 radiographs of 65,379 patients, labels from reports; boxes of MS-CXR.
 
-Johnson et al., arXiv 1901.07042 (2019); MS-CXR: Boecking et al., ECCV 2022, arXiv 2204.09817. From PhysioNet (mimic-cxr-jpg 2.1.0, ms-cxr 1.1.0) after training
-and a signed agreement.
+Johnson et al., arXiv 1901.07042 (2019); MS-CXR: Boecking et al., ECCV 2022, arXiv 2204.09817. From
+PhysioNet (mimic-cxr-jpg 2.1.0, ms-cxr 1.1.0) after training and a signed agreement.
 
 Traps: Labels belong to studies, not to images: all views of a study have the same. They are mined
 from reports by a program; radiologists read studies of the test part
