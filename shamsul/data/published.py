@@ -63,7 +63,7 @@ class PublishedSource(DiskSource):
         found = {name: (*classes, name) for name, classes in self.FINDINGS.items()}
         return found | {name: (chosen,) for name, chosen in self.map.items()}
 
-    def findings_of(self, classes: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    def findings_of(self, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return the findings any of which makes each class positive.
 
         Raises

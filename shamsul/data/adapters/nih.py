@@ -92,6 +92,9 @@ class NihSource(DiskSource):
     """`BBox_List_2017.csv`."""
     rsna_boxes: str | None = None
     """CSV file with the columns Image Index, Finding Label, x, y, w, h."""
+    listed: str | None = None
+    """Text file with the names of the images to keep, one a line: NIH's `train_val_list.txt` or
+    `test_list.txt`, which divide the patients."""
     box_frame: PositiveInt = 1024
     """Side in pixels of the frame that box coordinates are in, whatever the file's own size."""
     select: Literal["all", "boxed", "unboxed", "with_finding", "without_finding"] = "all"
@@ -100,7 +103,8 @@ class NihSource(DiskSource):
 
     def files(self) -> list[str]:
         """Return the label and box files, relative to `data.root`."""
-        return [f for f in (self.labels, self.nih_boxes, self.rsna_boxes) if f]
+        names = (self.labels, self.nih_boxes, self.rsna_boxes, self.listed)
+        return [name for name in names if name]
 
     def check(self, root: Path, classes: tuple[str, ...]) -> None:
         """Check files, folder, columns and classes; as `Source.check`."""
@@ -123,7 +127,7 @@ class NihSource(DiskSource):
     ) -> pd.DataFrame:
         """Read the images that `Data_Entry_2017.csv` lists; as `DiskSource.read_images`."""
         file = root / self.labels
-        table = read_csv(file)
+        table = self._kept(read_csv(file), root)
         folder = root / self.images
         for row, name in enumerate(table["Image Index"]):
             if PurePosixPath(name).name != name or not (folder / name).is_file():
@@ -149,6 +153,23 @@ class NihSource(DiskSource):
             finding = pd.Series([bool(labels - NORMAL) for labels in found], index=images.index)
             images = images[self._selected(root, images, finding)]
         return images[[*COLUMNS, *classes]].reset_index(drop=True)
+
+    def _kept(self, table: pd.DataFrame, root: Path) -> pd.DataFrame:
+        """Return the rows of the images that `listed` names, of all where there is no list."""
+        if self.listed is None:
+            return table
+        file = root / self.listed
+        try:
+            names = set(file.read_text(encoding="utf-8").split())
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{file}: not a readable list of names ({error})") from None
+        unlisted = sorted(names - set(table["Image Index"]))
+        if unlisted:
+            raise InputError(
+                f"{file}: {len(unlisted)} of its {len(names)} images, such as {unlisted[0]!r}, are "
+                f"not in {root / self.labels}"
+            )
+        return table[table["Image Index"].isin(names)].reset_index(drop=True)
 
     def _selected(self, root: Path, images: pd.DataFrame, finding: pd.Series) -> pd.Series:
         """Return True for each image of a patient to keep, of images with and without finding."""

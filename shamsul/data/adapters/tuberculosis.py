@@ -13,6 +13,7 @@ Montgomery's radiographs are of 12 bits and up to 4892 x 4020 pixels.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -57,9 +58,9 @@ class TuberculosisSource(PublishedSource):
         """Return no file: labels are in the names of the radiographs."""
         return []
 
-    def findings_of(self, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:  # type: ignore[override]
+    def findings_of(self, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return the findings that mean each class; a structure that has masks has none."""
-        known = super().findings_of(name for name in classes if name not in self.masks)
+        known = super().findings_of([name for name in classes if name not in self.masks])
         return {name: known.get(name, ()) for name in classes}
 
     def check(self, root: Path, classes: tuple[str, ...]) -> None:

@@ -122,7 +122,7 @@ def boxes(mask: Mask) -> list[Box]:
 
 def twelve_bits(image: NDArray[np.uint8]) -> NDArray[np.uint16]:
     """Return grey values of 8 bits as the same of 12 bits."""
-    return (image.astype(np.uint16) * 4095 + 127) // 255
+    return ((image.astype(np.uint32) * 4095 + 127) // 255).astype(np.uint16)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -174,7 +174,8 @@ def _sentence(case: Case, name: str) -> dict[str, Any]:
 def _labels(case: Case) -> list[str]:
     """Return PadChest's labels of a case, with blanks as there."""
     shown = [label for name, label in PADCHEST.items() if case.labels[name]]
-    return [*(f" {label}" for label in shown), "unchanged"] if shown else ["normal"]
+    normal = ["normal"] if case.labels["No Finding"] else ["unchanged"]
+    return [*normal, *(f" {label}" for label in shown)]
 
 
 def _number(case: Case) -> str:
