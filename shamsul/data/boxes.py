@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco
 
 from shamsul import lazy
@@ -79,7 +79,7 @@ def relative_counts(text: str, height: int, width: int) -> str:
     rest = height * width - sum(numbers)
     if len(numbers) % 2 or not numbers or min(numbers) < 0 or rest < 0:
         raise ValueError(f"not pairs of gap and length that fit {height} x {width} pixels")
-    counts = {"counts": [*numbers, rest], "size": [height, width]}
+    counts = {"counts": [*numbers, rest] if rest else numbers, "size": [height, width]}
     return str(coco.frPyObjects(counts, height, width)["counts"].decode("ascii"))
 
 
@@ -138,22 +138,26 @@ def draw(
     frames = np.where(np.isnan(frames), sizes, frames)
     scales = (sizes / frames)[:, [1, 0, 1, 0]]
     keep = _check(boxes, frames, file, rejected)
-    scaled = boxes.assign(**dict(zip(BOX, (boxes[BOX].to_numpy(float) * scales).T, strict=True)))
-    scaled = scaled.assign(rows=sizes[:, 0], columns=sizes[:, 1])[keep]
+    places = boxes[BOX].to_numpy(float) * scales
+    keys = ["image_id", "class", "annotator"]
+    lines = boxes["line"].to_numpy()
     masks = []
-    for key, group in scaled.groupby(["image_id", "class", "annotator"]):
-        height, width = int(group["rows"].iloc[0]), int(group["columns"].iloc[0])
-        counts = box_counts(group[BOX], height, width)
+    # By place in the table: thousands of groups as tables of their own would take a minute.
+    for key, rows in sorted(boxes[keep].reset_index().groupby(keys).indices.items()):
+        own = np.flatnonzero(keep)[rows]
+        height, width = (int(side) for side in sizes[own[0]])
+        counts = box_counts(places[own], height, width)
         if counts is None:
-            line = int(group["line"].iloc[0])
             said = f"the boxes of {key[1]} cover no pixel of the {height} x {width} of the image"
-            rejected.add("mask", file, said, row=line, image_id=key[0])
+            rejected.add("mask", file, said, row=int(lines[own[0]]), image_id=key[0])
             continue
-        masks.append([*key, "box", height, width, counts, len(group)])
+        masks.append([*key, "box", height, width, counts, len(own)])
     return pd.DataFrame(masks, columns=MASK_COLUMNS)
 
 
-def _check(boxes: pd.DataFrame, frames: ArrayLike, file: Path, rejected: Rejections) -> pd.Series:
+def _check(
+    boxes: pd.DataFrame, frames: ArrayLike, file: Path, rejected: Rejections
+) -> NDArray[np.bool_]:
     """Return which boxes are well formed; the others are rejected."""
     place = boxes[BOX].to_numpy(float)
     sides = np.asarray(frames)[:, [1, 0]]
@@ -176,4 +180,4 @@ def _check(boxes: pd.DataFrame, frames: ArrayLike, file: Path, rejected: Rejecti
         if outside[index]:
             said = "the box does not lie in its image"
         rejected.add("mask", file, said, row=int(row["line"]), image_id=row["image_id"])
-    return pd.Series(~(empty | outside), index=boxes.index)
+    return ~(empty | outside)
