@@ -37,18 +37,29 @@ def export_phantoms(
         str | None, typer.Option(metavar="CLASS", help="Burn in a marker that goes with a class.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="Data set whose layout is written: `chexpert`, `vindr`, `rsna`, `siim`, `mimic`, "
+            "`chexpert_plus`, `padchest`, `padchest_gr`, `nih`, `chestx_det`, `jsrt`, "
+            "`tuberculosis` or `covid_qu_ex`. All but the first take no option from --lateral to "
+            "--workers."
+        ),
+    ] = "chexpert",
 ) -> None:
-    """Write phantoms as the archives of CheXpert and CheXlocalize lie on disk.
+    """Write phantoms as the archives of CheXpert and CheXlocalize, or of others, lie on disk.
 
     These are radiographs, labels, experts' masks and a simulated reader's, in the published layout
     and formats. Programs that read the archives read them too. Equal options give equal bytes.
 
     - `shamsul phantom export data --patients train=200,tune=20,test=40 --workers 4`
+    - `shamsul phantom export data --layout vindr --patients train=20,test=10`
     """
     from pydantic import ValidationError
 
     from shamsul.data.adapters.phantom import PhantomSource
     from shamsul.phantom.export import export
+    from shamsul.phantom.layouts.export import export_layout
     from shamsul.settings import explain_errors
 
     settings: dict[str, Any] = {"adapter": "phantom", "height": height}
@@ -60,6 +71,11 @@ def export_phantoms(
         source = PhantomSource.model_validate(settings)
     except ValidationError as error:
         raise InputError(*explain_errors(error, PhantomSource)) from None
+    if layout != "chexpert":
+        if lateral or annotations or confounder or workers > 1:
+            raise InputError(f"--layout {layout}: takes no option from --lateral to --workers")
+        export_layout(directory, layout, seed, source)
+        return
     export(directory, seed, source, lateral=lateral, annotations=annotations, workers=workers)
 
 

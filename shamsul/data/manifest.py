@@ -12,6 +12,7 @@ that names it.
 from __future__ import annotations
 
 import collections
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

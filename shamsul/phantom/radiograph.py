@@ -130,6 +130,11 @@ class Drawing:
         """
         return {name: change > EVIDENT for name, change in self.changes().items()}
 
+    def lungs(self) -> tuple[Mask, Mask]:
+        """Return the shadows of the right and the left lung, each (height, width) bool."""
+        right, left = (self._whole.scene.lung(side) > 0.5 for side in SIDES)
+        return right, left
+
     def imagined(self, name: str, rng: np.random.Generator) -> Mask:
         """Return a place where a reader might see a finding, be it there or not."""
         scene = self._whole.scene

@@ -95,6 +95,9 @@ class NihSource(DiskSource):
     """`BBox_List_2017.csv`."""
     rsna_boxes: str | None = None
     """CSV file with the columns Image Index, Finding Label, x, y, w, h."""
+    listed: str | None = None
+    """Text file with the names of the images to keep, one a line: NIH's `train_val_list.txt` or
+    `test_list.txt`, which divide the patients."""
     box_frame: PositiveInt = 1024
     """Side in pixels of the frame that box coordinates are in, whatever the file's own size."""
     select: Literal["all", "boxed", "unboxed", "with_finding", "without_finding"] = "all"
@@ -103,7 +106,8 @@ class NihSource(DiskSource):
 
     def files(self) -> list[str]:
         """Return the label and box files, relative to `data.root`."""
-        return [f for f in (self.labels, self.nih_boxes, self.rsna_boxes) if f]
+        names = (self.labels, self.nih_boxes, self.rsna_boxes, self.listed)
+        return [name for name in names if name]
 
     def check(self, root: Path, classes: tuple[str, ...]) -> None:
         """Check files, folder, columns and classes; as `Source.check`."""
@@ -128,11 +132,12 @@ class NihSource(DiskSource):
         file = root / self.labels
         table = read_csv(file)
         rejected.expect(len(table))
-        used = pd.Series(True, index=table.index)
+        used = self._listed(table, root)
 
         def reject(row: int, column: str, said: str) -> None:
-            rejected.add("row", file, said, row=line(table, row), field=column)
-            used[row] = False
+            if used[row]:
+                rejected.add("row", file, said, row=line(table, row), field=column)
+                used[row] = False
 
         for row, name in enumerate(table["Image Index"]):
             if not name.strip() or PurePosixPath(name).name != name:
@@ -163,6 +168,23 @@ class NihSource(DiskSource):
             quiet = Rejections(self.name, True) if rejected.quarantine else rejected
             used &= self._selected(images, finding, self._boxes(root, quiet))
         return images.loc[used, [*COLUMNS, *classes]].reset_index(drop=True)
+
+    def _listed(self, table: pd.DataFrame, root: Path) -> pd.Series:
+        """Return True for the images that `listed` names, for all where there is no list."""
+        if self.listed is None:
+            return pd.Series(True, index=table.index)
+        file = root / self.listed
+        try:
+            names = set(file.read_text(encoding="utf-8").split())
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{file}: not a readable list of names ({error})") from None
+        unlisted = sorted(names - set(table["Image Index"]))
+        if unlisted:
+            raise InputError(
+                f"{file}: {len(unlisted)} of its {len(names)} images, such as {unlisted[0]!r}, are "
+                f"not in {root / self.labels}"
+            )
+        return table["Image Index"].isin(names)
 
     def _selected(self, images: pd.DataFrame, finding: pd.Series, boxes: pd.DataFrame) -> pd.Series:
         """Return True for each image of a patient to keep, of images with and without finding."""
