@@ -33,8 +33,8 @@ from shamsul.storage.tables import write_rows
 
 ROWS = 223414
 """Radiographs of CheXpert's training set (Irvin et al., AAAI 2019)."""
-PARTS = 219
-"""Parts of about 1,024 images."""
+PARTS = 55
+"""Parts of about 4,096 images, and four shards."""
 SECONDS, MIB = 10, 1024
 """Bounds of a manifest of CheXpert: seconds of the two jobs together, peak memory of each."""
 SMALL, FULL = (320, 390), (2320, 2828)
@@ -102,7 +102,7 @@ def manifest_chexpert() -> dict[str, Any]:
                 {
                     "classes": list(CLASSES),
                     "sources": [source],
-                    "shards": {"train": PARTS - 4, "tune": 2, "test": 2},
+                    "shards": {"train": 4 * PARTS - 4, "tune": 2, "test": 2},
                 }
             ),
             "roots": json.dumps({"chexpert": name}),
