@@ -29,12 +29,12 @@ from shamsul.data.reading.part import FACTS_COLUMNS
 from shamsul.geometry import Frame, to_model
 from shamsul.labels import CLASSES
 from shamsul.storage.images import read_images
-from shamsul.storage.tables import write_rows
+from shamsul.storage.tables import read_table, write_rows, write_table
 
 ROWS = 223414
 """Radiographs of CheXpert's training set (Irvin et al., AAAI 2019)."""
-PARTS = 219
-"""Parts of about 1,024 images."""
+PARTS = 55
+"""Parts of about 4,096 images, and four shards."""
 SECONDS, MIB = 10, 1024
 """Bounds of a manifest of CheXpert: seconds of the two jobs together, peak memory of each."""
 SMALL, FULL = (320, 390), (2320, 2828)
@@ -102,7 +102,7 @@ def manifest_chexpert() -> dict[str, Any]:
                 {
                     "classes": list(CLASSES),
                     "sources": [source],
-                    "shards": {"train": PARTS - 4, "tune": 2, "test": 2},
+                    "shards": {"train": 4 * PARTS - 4, "tune": 2, "test": 2},
                 }
             ),
             "roots": json.dumps({"chexpert": name}),
@@ -187,7 +187,7 @@ def prepared(folder: Path, rows: list[dict[str, Any]]) -> dict[str, tuple[float,
         "read", roots=roots, listed=folder / "listed.parquet",
         facts_table=folder / "facts.parquet", record=folder / "record.csv",
     )  # fmt: skip
-    pd.read_parquet(folder / "facts.parquet").assign(depth=8).to_parquet(folder / "files.parquet")
+    write_table(read_table(folder / "facts.parquet").assign(depth=8), folder / "files.parquet")
     frame = {"size": [224, 224], "geometry": "stretch", "resampling": "bilinear"}
     images = job(
         "images", settings=json.dumps(frame), roots=roots, manifest=folder / "files.parquet",

@@ -12,9 +12,8 @@ MASKED = f"{RUN}/masked_classes.parquet"
 if any(method.train_inputs for method in METHODS.values()):
     PREPARED = sorted({*PREPARED, SHARDS["train"][0]})
 DATA_FILES = given(*sources.input_files(CONFIG.data, ROOTS))
-# Image files are read in as many parts as there are shards. Which shard an image is in is not known
-# by then: its split may follow from its patient's masks.
-PARTS = [f"{number:04d}" for number in range(sum(map(len, SHARDS.values())))]
+# Which shard an image is in is not known when its file is read: the split may follow from masks.
+PARTS = [f"{number:04d}" for number in range(CONFIG.data.parts)]
 ALL_SHARDS = [shard for split in SPLITS for shard in SHARDS[split]]
 LISTING = CONFIG.part(
     *("classes", "data.sources", "data.views", "data.exclude", "data.shards"),

@@ -34,7 +34,7 @@ def main(
     classes = tuple(settings.pop("classes"))
     data = Data.model_validate(settings)
     listing = list_images(data, classes, {name: Path(folder) for name, folder in roots.items()})
-    for name, rows in by_part(listing.images, sum(data.shards.values())).items():
+    for name, rows in by_part(listing.images, data.parts).items():
         # A corrected label reads no image file again.
         write_table(rows[PLACE_COLUMNS], parts / f"{name}.parquet")
     write_table(listing.images, listed)

@@ -20,8 +20,8 @@ from tests.experiment import PARTS
 
 TUNE, TEST = ("tune-0000",), ("test-0000", "test-0001")
 SHARDS = TUNE + TEST
-PARTS_READ = range(5)
-"""Parts that the image files are read in: as many as there are shards, also of train."""
+PARTS_READ = 2
+"""Number of parts that the image files are read in, of five shards with those of train."""
 METHODS = ("grad_cam", "lime", "random", "shared_lime", "consensus", "radiologist")
 
 
@@ -291,7 +291,7 @@ def replaced_in_shard(experiment):
     """What follows from other content of an image file: no table is read for a new list."""
     path, shard = first_image(experiment)
     image_id = f"{path.parent.parent.name}_{path.parent.name}_{path.stem}"
-    part = f"part={shard_of(image_id, len(PARTS_READ)):04d}"
+    part = f"part={shard_of(image_id, PARTS_READ):04d}"
     return jobs("manifest") | {("read", part)} | after_image(shard)
 
 

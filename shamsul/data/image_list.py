@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from shamsul.data.adapter import COLUMNS, DiskSource
@@ -116,9 +117,27 @@ def shard(image_id: str, shards: int) -> int:
 
 
 def by_part(images: pd.DataFrame, parts: int) -> dict[str, pd.DataFrame]:
-    """Return the rows of each part by its name, such as `0000`, in the rows' order."""
-    numbers = images["image_id"].map(lambda name: shard(name, parts))
-    return {f"{number:04d}": images[numbers == number] for number in range(parts)}
+    """Return the places of each part's image files by its name, such as `0000`, in their order."""
+    return divided(images[PLACE_COLUMNS], parts, "")
+
+
+def divided(images: pd.DataFrame, shards: int, prefix: str) -> dict[str, pd.DataFrame]:
+    """Return the rows of each shard or part by its name, in the rows' order.
+
+    Parameters
+    ----------
+    images : table with the column image_id.
+    shards : number of shards.
+    prefix : beginning of their names, which the number follows.
+    """
+    numbers = np.array([shard(name, shards) for name in images["image_id"]], dtype=np.int64)
+    order = np.argsort(numbers, kind="stable")
+    ends = np.searchsorted(numbers[order], np.arange(shards + 1))
+    rows = images.iloc[order]
+    return {
+        f"{prefix}{number:04d}": rows.iloc[ends[number] : ends[number + 1]]
+        for number in range(shards)
+    }
 
 
 def check_splits(images: pd.DataFrame, what: str, key: pd.Series) -> None:

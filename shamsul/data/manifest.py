@@ -17,12 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from shamsul.data.adapter import DiskSource
 from shamsul.data.depth import depths
-from shamsul.data.image_list import Listing, check_splits, shard
+from shamsul.data.image_list import Listing, check_splits, divided
 from shamsul.data.joining import check_masks, divide
 from shamsul.data.reading.files import SUGGESTION
 from shamsul.data.reading.picture import DOUBTFUL
@@ -141,12 +140,9 @@ def build(
 
 def by_shard(images: pd.DataFrame, shards: Mapping[Split, int]) -> dict[str, pd.DataFrame]:
     """Return the rows of each shard by its name, such as `test-0000`, in the rows' order."""
-    found = {}
+    found: dict[str, pd.DataFrame] = {}
     for split in SPLITS:
-        part = images[images["split"] == split]
-        numbers = np.array([shard(name, shards[split]) for name in part["image_id"]])
-        for number in range(shards[split]):
-            found[f"{split}-{number:04d}"] = part[numbers == number]
+        found |= divided(images[images["split"] == split], shards[split], f"{split}-")
     return found
 
 

@@ -30,6 +30,10 @@ def _size(given: Any) -> Any:
 ImageSize = Annotated[Size, BeforeValidator(_size, json_schema_input_type=Side | tuple[Side, Side])]
 
 
+SHARDS_OF_A_PART = 4
+"""Number of shards whose images one job reads at first, to see what they are."""
+
+
 class Data(Section):
     """Sources of radiographs, and the way to the model's frame."""
 
@@ -60,6 +64,14 @@ class Data(Section):
     """Treatment of images, rows and masks that cannot be used: `quarantine` leaves them out and
     lists them in the table `rejected`, `fail` stops the run. If absent, `quarantine` for sources
     of more than 100 images."""
+
+    @property
+    def parts(self) -> int:
+        """Return the number of parts that the image files are read in, each by a job of its own.
+
+        A part is read in less time than a shard is made, so that it is as large as several.
+        """
+        return -(-sum(self.shards.values()) // SHARDS_OF_A_PART)
 
     @field_validator("shards")
     @classmethod

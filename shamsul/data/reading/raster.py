@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import warnings
 from typing import TYPE_CHECKING
@@ -13,14 +14,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from shamsul import lazy
 from shamsul.data.reading.picture import Note, Picture, UnreadableError, check_size
 
 if TYPE_CHECKING:
-    import cv2
     from PIL.ImageFile import ImageFile
-else:
-    cv2 = lazy.load("cv2")
 
 # On damaged EXIF data, which are looked at for the orientation alone.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -149,6 +146,9 @@ def _is_wide_colour(image: ImageFile) -> bool:
 
 def _wide_colour(content: bytes) -> NDArray[np.uint16]:
     """Return the luminance of an image of several channels of 16 bits, composed on black."""
+    # Not by an import: these files are decoded without loss, whatever the version, so that another
+    # one of OpenCV reruns nothing.
+    cv2 = importlib.import_module("cv2")
     values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.ndim != 3:
         raise UnreadableError("is damaged, or has 16 bits a channel in an unusual form")
