@@ -1,7 +1,7 @@
 """PadChest-GR: 4,555 radiographs of PadChest whose findings up to two of 14 readers boxed.
 
-Castro et al., NEJM AI (2025), arXiv 2411.05085. From BIMCV (bimcv.cipf.es/bimcv-projects/
-padchest-gr) on request.
+Castro et al., NEJM AI (2025), arXiv 2411.05085. From BIMCV
+(bimcv.cipf.es/bimcv-projects/padchest-gr) on request.
 
 Traps: Boxes are fractions of width and height. `boxes` are the first reader's, `extra_boxes` the
 second's; they are kept apart. A sentence may have several labels, and then its boxes are masks of

@@ -1,8 +1,8 @@
 """Montgomery and Shenzhen: 138 and 662 radiographs of screening for tuberculosis, lung masks.
 
-Jaeger et al., Quantitative Imaging in Medicine and Surgery 4(6):475-477 (2014), doi 10.3978/
-j.issn.2223-4292.2014.11.20; Shenzhen's masks: Stirenko et al., arXiv 1803.01199. From the National
-Library of Medicine (lhncbc.nlm.nih.gov, Tuberculosis Chest X-ray Image Data Sets).
+Jaeger et al., Quantitative Imaging in Medicine and Surgery 4(6):475-477 (2014), doi
+10.3978/j.issn.2223-4292.2014.11.20; Shenzhen's masks: Stirenko et al., arXiv 1803.01199. From the
+National Library of Medicine (lhncbc.nlm.nih.gov, Tuberculosis Chest X-ray Image Data Sets).
 
 Traps: The label is the last digit of a file's name, 1 for tuberculosis. The masks are of lungs, not
 of findings. Montgomery has a mask for each lung in `ManualMask`; those of Shenzhen, for 566
