@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from shamsul import lazy
-from shamsul.data.mask_folder import read_masks
+from shamsul.data.mask_folder import mask_files, read_masks
 from shamsul.data.published import PublishedSource, in_folder, of_sets
 from shamsul.data.rejected import Rejections
 
@@ -43,6 +43,10 @@ class CovidQuExSource(PublishedSource):
     def files(self) -> list[str]:
         """Return no file: labels are names of folders."""
         return []
+
+    def inputs(self, root: Path) -> list[Path]:
+        """Return the files that labels and masks are read from; as `Source.inputs`."""
+        return mask_files([root / self.place(f"{self.part}/{COVID}/{INFECTION}")])
 
     def check(self, root: Path, classes: tuple[str, ...]) -> None:
         """Check folders and classes; as `Source.check`."""

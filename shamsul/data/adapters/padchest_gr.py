@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from shamsul import lazy
-from shamsul.data.boxes import BOX_COLUMNS, draw, used
+from shamsul.data.boxes import BOX_COLUMNS, Readers, draw, of_readers, used
 from shamsul.data.padchest_findings import PADCHEST_FINDINGS
 from shamsul.data.published import PublishedSource, of_sets, paths, read, sexes
 from shamsul.data.rejected import Rejections
@@ -48,6 +48,9 @@ class PadchestGrSource(PublishedSource):
     """Part of PadChest-GR's own that the source has."""
     images: str = "PadChest_GR"
     """Folder of the radiographs."""
+    readers: Readers = "apart"
+    """Treatment of several readers of an image: `apart` keeps a mask of each, `union` is what any
+    of them marked, `majority` what most of those marked who marked the finding."""
 
     def files(self) -> list[str]:
         """Return the tables, relative to `data.root`."""
@@ -100,8 +103,8 @@ class PadchestGrSource(PublishedSource):
                     for box in finding.get(key) or ()
                     for name in sorted(classes)
                 ]
-        boxes = pd.DataFrame(rows, columns=BOX_COLUMNS)
-        return draw(used(boxes, images, file, self.name), images, file, rejected)
+        boxes = used(pd.DataFrame(rows, columns=BOX_COLUMNS), images, file, self.name)
+        return of_readers(draw(boxes, images, file, rejected), self.readers)
 
     def _entries(self, root: Path) -> list[dict[str, Any]]:
         """Read the reports; an entry of another form is an InputError."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from shamsul import lazy
-from shamsul.data.mask_folder import read_masks
+from shamsul.data.mask_folder import mask_files, read_masks
 from shamsul.data.masks import MASK_COLUMNS
 from shamsul.data.published import SEXES, PublishedSource, in_folder, of_sets
 from shamsul.data.rejected import Rejections
@@ -57,6 +57,12 @@ class TuberculosisSource(PublishedSource):
     def files(self) -> list[str]:
         """Return no file: labels are in the names of the radiographs."""
         return []
+
+    def inputs(self, root: Path) -> list[Path]:
+        """Return the files that labels and masks are read from; as `Source.inputs`."""
+        folders = [root / self.place(folder) for folder in self.masks.values()]
+        readings = sorted((root / self.place(self.readings)).glob("*.txt")) if self.readings else []
+        return [*readings, *mask_files(folders)]
 
     def findings_of(self, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return the findings that mean each class; a structure that has masks has none."""
