@@ -22,7 +22,7 @@ from shamsul.data.adapters.padchest import PadchestSource
 from shamsul.data.adapters.rsna import RsnaSource
 from shamsul.data.adapters.siim import SiimSource
 from shamsul.data.adapters.vindr import CORNERS, VindrSource
-from shamsul.data.masks import area, decode, encode, run_lengths
+from shamsul.data.masks import decode, encode, run_lengths
 from shamsul.data.rejected import Rejections
 from shamsul.evaluate.histogram import contains, sweep
 from shamsul.evaluate.histogram_metrics import iou
@@ -177,6 +177,8 @@ def prior(masks, fold, folds, share):
         decode(row).reshape(GRID, cells, GRID, cells).mean(axis=(1, 3)) > share
         for row in masks.to_dict("records")
     ])  # fmt: skip
+    shown = drawn.any(axis=(1, 2))
+    drawn, fold = drawn[shown], fold[shown]
     runs = [run_lengths({"counts": encode(mask), "height": GRID, "width": GRID}) for mask in drawn]
     drawn = drawn.astype(np.float32)
     ious, hits = [], []
@@ -219,7 +221,7 @@ def test_the_position_prior_of_nih(nih_masks, name):
     expected, hit_of_first = NIH_PRIOR[name]
     assert found == pytest.approx(expected, abs=0.002)
     # Theirs is the first of several maxima, ours their share in the mask.
-    assert hit == pytest.approx(hit_of_first, abs=0.025)
+    assert hit == pytest.approx(hit_of_first, abs=0.06)
 
 
 @pytest.fixture(scope="module")
@@ -256,9 +258,8 @@ def test_siim_run_lengths_are_drawn_as_their_reference_draws_them(siim):
 def test_the_position_prior_of_siim(siim):
     """Two folds, of which the reference tells not how they were drawn: here, by alternate rows."""
     _, masks = siim
-    large = masks.iloc[::2]
-    large = large[[area(row) > 100 for row in large.to_dict("records")]].reset_index(drop=True)
-    found, hit = prior(large, np.arange(len(large)) % 2, 2, share=0.5)
+    masks = masks.iloc[::2].reset_index(drop=True)
+    found, hit = prior(masks, np.arange(len(masks)) % 2, 2, share=0.5)
     assert found == pytest.approx(SIIM_PRIOR[0], abs=0.004)
     assert hit == pytest.approx(SIIM_PRIOR[1], abs=0.02)
 

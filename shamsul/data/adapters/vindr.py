@@ -20,7 +20,8 @@ from pydantic import PositiveInt
 
 from shamsul import lazy
 from shamsul.data.boxes import BOX_COLUMNS, Readers, draw, of_readers, used
-from shamsul.data.published import PublishedSource, paths, read, values
+from shamsul.data.packed_tables import read, values
+from shamsul.data.published import PublishedSource, paths
 from shamsul.data.rejected import Rejections
 
 if TYPE_CHECKING:
