@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from shamsul import schema
+from shamsul.data.published import PublishedSource
+from shamsul.data.registry import adapters
 from shamsul.explain import registry
 from shamsul.explain.base import Method
 from shamsul.job.fingerprint import PROJECT
@@ -33,6 +35,8 @@ _COST = {
     "sampling": "many forward passes per image",
     "no_model": "does not ask the network",
 }
+MANY_FINDINGS = 40
+"""Number of findings up to which the page of data sets lists them."""
 _ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": "describes"}
 
 
@@ -143,6 +147,43 @@ def tables() -> str:
     return "\n".join([*overview, "", *details]).rstrip()
 
 
+def data_sets() -> str:
+    """Return an overview of the data sets that are read as published, and a section for each.
+
+    The module of such an adapter says in three paragraphs what the data set is, where it comes
+    from, and its traps.
+    """
+    overview = ["| data set | adapter | what it has |", "|---|---|---|"]
+    details: list[str] = []
+    for name, cls in adapters().items():
+        if not issubclass(cls, PublishedSource):
+            continue
+        about, source, traps = (
+            " ".join(paragraph.split())
+            for paragraph in (sys.modules[cls.__module__].__doc__ or "").strip().split("\n\n")
+        )
+        title, told = about.split(": ", 1)
+        overview.append(f"| [{title}](#{name}) | `{name}` | {told} |")
+        files = [
+            f"`{field.default}`"
+            for key, field in cls.model_fields.items()
+            if key in cls.__annotations__ and key not in ("adapter", "part", "suffix")
+            and isinstance(field.default, str) and field.default != "."
+        ]  # fmt: skip
+        meant = [
+            f"{finding} ({', '.join(classes)})" for finding, classes in cls.FINDINGS.items()
+            if classes and classes != (finding,)
+        ]  # fmt: skip
+        details += [f"### {title} {{: #{name} }}\n", f"`adapter: {name}`\n", f"{told}\n"]
+        details.append(f"- **Source:** {source}")
+        if files:
+            details.append(f"- **Files:** {', '.join(files)}")
+        if 0 < len(meant) <= MANY_FINDINGS:
+            details.append(f"- **Findings (classes):** {'; '.join(meant)}")
+        details.append(f"- **Traps:** {traps.removeprefix('Traps: ')}\n")
+    return "\n".join([*overview, "", *details]).rstrip()
+
+
 def command_line() -> str:
     """Return a section for each subcommand of `shamsul`: usage, help, arguments and options."""
     # It is imported here, since only this part needs the library of the command line.
@@ -185,6 +226,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "tables": tables,
     "command-line": command_line,
+    "data-sets": data_sets,
 }
 """Generators of the parts of pages, by the name that stands in a page's comment."""
 

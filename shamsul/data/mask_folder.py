@@ -30,6 +30,12 @@ SUFFIXED = "_mask"
 """End of the names of masks in some data sets, which their radiographs lack."""
 
 
+def mask_files(folders: Iterable[Path]) -> list[Path]:
+    """Return the files of masks in folders, in order; none where a folder is missing."""
+    found = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()))
+    return [path for path in found if path.suffix.lower() in SUFFIXES]
+
+
 def read_mask(path: Path) -> NDArray[np.bool_]:
     """Read a picture as a mask: true where it is brighter than half of full white.
 
@@ -68,24 +74,18 @@ def read_masks(
     """
     known = set(wanted)
     rows, others = [], []
-    places = list(folders)
-    for folder in places:
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() not in SUFFIXES:
-                continue
-            image_id = path.stem if path.stem in known else path.stem.removesuffix(SUFFIXED)
-            if image_id not in known:
-                others.append(path)
-                continue
-            try:
-                mask = read_mask(path)
-            except ValueError as error:
-                rejected.add("mask", path, str(error), image_id=image_id)
-                continue
-            if mask.any():
-                rows.append(
-                    [image_id, name, annotator, "segmentation", *mask.shape, encode(mask), 0]
-                )
+    for path in mask_files(folders):
+        image_id = path.stem if path.stem in known else path.stem.removesuffix(SUFFIXED)
+        if image_id not in known:
+            others.append(path)
+            continue
+        try:
+            mask = read_mask(path)
+        except ValueError as error:
+            rejected.add("mask", path, str(error), image_id=image_id)
+            continue
+        if mask.any():
+            rows.append([image_id, name, annotator, "segmentation", *mask.shape, encode(mask), 0])
     if others and len(rows) == 0:
         raise InputError(
             f"{others[0]}: none of the {len(others)} masks of {name} is of a radiograph that is "
@@ -94,6 +94,6 @@ def read_masks(
     if others:
         logger.info(
             "%s: %d masks of %s are of radiographs that are not used, such as %s",
-            places[0], len(others), name, others[0].name,
+            others[0].parent, len(others), name, others[0].name,
         )  # fmt: skip
     return pd.DataFrame(rows, columns=MASK_COLUMNS)

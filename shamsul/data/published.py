@@ -1,4 +1,4 @@
-"""What the adapters of published data sets share: names of findings, tables, files and readers."""
+"""Base of the adapters of published data sets: names of findings, labels and files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shamsul import lazy
 from shamsul.data.adapter import COLUMNS, DiskSource
+from shamsul.data.packed_tables import read
 from shamsul.errors import InputError
 from shamsul.labels import PARENTS
 from shamsul.settings import unknown
@@ -26,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 """Ends of the names of radiographs' files."""
-PACKED = (".gz", ".zip")
-"""Ends of the names of tables that are read without being unpacked."""
 OLDEST = 120
 """Age in years above which an age is a typing error."""
 SEXES = {"M": "M", "F": "F", "MALE": "M", "FEMALE": "F"}
@@ -175,58 +174,6 @@ def projections(text: pd.Series, views: Mapping[str, tuple[str, str | None]]) ->
     """
     found = [views.get(name.strip(), ("other", None)) for name in text]
     return {"view": [view for view, _ in found], "projection": [seen for _, seen in found]}
-
-
-def read(path: Path, columns: Sequence[str] | None = None, rows: int | None = None) -> pd.DataFrame:
-    """Read a CSV file as text, also packed (`.gz`, `.zip`), every cell a string without its blanks.
-
-    Parameters
-    ----------
-    path : the file.
-    columns : columns to read, where not all.
-    rows : number of rows to read, where not all.
-
-    Returns
-    -------
-    One row per row of the file; its number in the index is that in the file less 2.
-
-    Raises
-    ------
-    InputError
-        The file is unreadable, lacks a column, or has a row of another length than the header.
-    """
-    try:
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, na_filter=True, skip_blank_lines=False,
-            encoding="utf-8-sig", nrows=rows, on_bad_lines="error",
-        )  # fmt: skip
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a readable CSV file ({error})") from None
-    table.columns = table.columns.str.strip()
-    for column in columns or ():
-        if column not in table:
-            raise InputError(
-                f"{path}: lacks the column {column!r}; it has {', '.join(table.columns)}"
-            )
-    table = table[~table.isna().all(axis=1)]
-    short = table.isna().any(axis=1)
-    if short.any():
-        line = int(short.index[short][0]) + 2
-        raise InputError(f"{path}: row {line}: has fewer fields than the header")
-    table = table[list(columns)] if columns is not None else table
-    return table.apply(lambda cells: cells.str.strip())
-
-
-def values(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
-    """Return a column as numbers, missing where blank; another cell is an InputError."""
-    found = pd.to_numeric(table[column].where(table[column] != ""), errors="coerce")
-    wrong = found.isna() & (table[column] != "")
-    if wrong.any():
-        line = int(wrong.index[wrong][0])
-        raise InputError(
-            f"{path}: row {line + 2}, column {column!r}: {table[column][line]!r} is not a number"
-        )
-    return found.to_numpy("float64")
 
 
 def strongest(labels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

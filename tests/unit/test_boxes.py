@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
-from shamsul.data.boxes import BOX_COLUMNS, box_counts, draw, relative_counts, united, used
-from shamsul.data.masks import decode, encode, from_boxes
+from shamsul.data.boxes import (
+    BOX_COLUMNS,
+    box_counts,
+    draw,
+    of_readers,
+    relative_counts,
+    united,
+    used,
+)
+from shamsul.data.masks import MASK_COLUMNS, decode, encode, from_boxes
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 from shamsul.phantom.layouts.challenges import relative_run_lengths
@@ -60,6 +68,36 @@ def test_one_worked_case_of_relative_run_lengths():
     row = {"counts": relative_counts("2 3 1 2", 3, 4), "height": 3, "width": 4}
     expected = np.array([0, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0], bool).reshape(4, 3).T
     np.testing.assert_array_equal(decode(row), expected)
+
+
+@pytest.mark.parametrize(
+    ("readers", "expected"),
+    [("union", "1111110"), ("majority", "0011100")],
+)
+def test_readers_are_united_or_counted(readers, expected):
+    masks = pd.DataFrame(
+        [
+            ["one", "Edema", reader, "box", 1, 7, encode(np.array([list(map(int, bits))])), count]
+            for reader, bits, count in (
+                ("R1", "1111000", 1),
+                ("R2", "0011100", 3),
+                ("R3", "0000110", 1),
+            )
+        ],
+        columns=MASK_COLUMNS,
+    )
+    row = of_readers(masks, readers).iloc[0]
+    assert "".join(decode(row)[0].astype(int).astype(str)) == expected
+    assert row["annotator"] == "R1+R2+R3" and row["instances"] == 3
+    assert of_readers(masks, "apart") is masks
+
+
+def test_readers_who_agree_on_no_pixel_have_no_majority():
+    rows = [
+        ["one", "Edema", reader, "box", 1, 4, encode(np.array([bits])), 1]
+        for reader, bits in (("R1", [1, 1, 0, 0]), ("R2", [0, 0, 1, 1]))
+    ]
+    assert of_readers(pd.DataFrame(rows, columns=MASK_COLUMNS), "majority").empty
 
 
 def table(*boxes, frame=(np.nan, np.nan)):

@@ -49,7 +49,7 @@ NIH_PRIOR = {
     "Pneumonia": (0.235, 0.500),
     "Pneumothorax": (0.152, 0.265),
 }
-SIIM_PRIOR = (0.0826, 0.157, 0.1428)
+SIIM_PRIOR = (0.0826, 0.157)
 READERS = {
     # IoU, hit rate, pairs of readers, images
     "Aortic enlargement": (0.691, 0.987, 5834, 2346),
@@ -166,17 +166,19 @@ def vindr_at_a_fifth(tmp_path_factory):
     return images, source.read_masks(folder, images, rejected), side // 5
 
 
-def prior(masks, fold, folds):
+def prior(masks, fold, folds, share):
     """IoU and hit rate of the mean mask of the other folds, cut where those overlap it best.
 
-    A cell of the grid belongs to a mask where any of its pixels does, as the figures have it.
+    A cell of the grid belongs to a mask where more than a share of its pixels does.
     """
     frame = Frame.fit(GRID, GRID, GRID, "stretch")
     cells = 1024 // GRID
     drawn = np.array([
-        decode(row).reshape(GRID, cells, GRID, cells).any(axis=(1, 3))
+        decode(row).reshape(GRID, cells, GRID, cells).mean(axis=(1, 3)) > share
         for row in masks.to_dict("records")
     ])  # fmt: skip
+    shown = drawn.any(axis=(1, 2))
+    drawn, fold = drawn[shown], fold[shown]
     runs = [run_lengths({"counts": encode(mask), "height": GRID, "width": GRID}) for mask in drawn]
     drawn = drawn.astype(np.float32)
     ious, hits = [], []
@@ -214,11 +216,12 @@ def test_nih_has_984_boxes(nih_masks):
 def test_the_position_prior_of_nih(nih_masks, name):
     masks = nih_masks[nih_masks["class"] == name]
     fold = masks["image_id"].str.split("_").str[0].astype(int).to_numpy() % FOLDS
-    found, hit = prior(masks, fold, FOLDS)
+    # Theirs has a cell in a box that touches it.
+    found, hit = prior(masks, fold, FOLDS, share=0)
     expected, hit_of_first = NIH_PRIOR[name]
-    assert found == pytest.approx(expected, abs=0.001)
+    assert found == pytest.approx(expected, abs=0.002)
     # Theirs is the first of several maxima, ours their share in the mask.
-    assert hit == pytest.approx(hit_of_first, abs=0.025)
+    assert hit == pytest.approx(hit_of_first, abs=0.06)
 
 
 @pytest.fixture(scope="module")
@@ -255,21 +258,21 @@ def test_siim_run_lengths_are_drawn_as_their_reference_draws_them(siim):
 def test_the_position_prior_of_siim(siim):
     """Two folds, of which the reference tells not how they were drawn: here, by alternate rows."""
     _, masks = siim
-    masks = masks.iloc[::4].reset_index(drop=True)
-    found, hit = prior(masks, np.arange(len(masks)) % 2, 2)
-    assert found == pytest.approx(SIIM_PRIOR[0], abs=0.012)
-    assert hit == pytest.approx(SIIM_PRIOR[1], abs=0.05)
+    masks = masks.iloc[::2].reset_index(drop=True)
+    found, hit = prior(masks, np.arange(len(masks)) % 2, 2, share=0.5)
+    assert found == pytest.approx(SIIM_PRIOR[0], abs=0.004)
+    assert hit == pytest.approx(SIIM_PRIOR[1], abs=0.02)
 
 
 def test_pneumothoraces_lie_where_they_lie_in_life(siim):
-    """A transposed mask would be as wide as it should be high: the upper lungs are beside."""
+    """In two lungs, and in their upper parts; transposed masks would not."""
     _, masks = siim
     mean = np.mean([decode(row) for row in masks.iloc[::20].to_dict("records")], axis=0)
     across, down = mean.sum(axis=0), mean.sum(axis=1)
-    middle = slice(448, 576)
-    # The mediastinum is between the lungs; from top to bottom nothing is between.
-    assert across[middle].mean() < 0.4 * across.mean()
-    assert down[middle].mean() > 0.8 * down.mean()
+    between = across[448:576].mean()
+    assert between < 0.5 * min(across[:448].max(), across[576:].max())
+    assert down[:512].sum() > 0.65 * down.sum()
+    assert 0.4 < across[:512].sum() / across.sum() < 0.6
 
 
 def test_rsna_has_26684_images_and_9555_boxes(tmp_path):
@@ -298,15 +301,15 @@ def test_padchest_has_160861_rows(caplog):
     with caplog.at_level(logging.WARNING):
         images = source.read_images(TABLES, CLASSES, Rejections("padchest", quarantine=False))
     raw = pd.read_csv(TABLES / PADCHEST, usecols=["Labels", "PatientID"], dtype=str)
-    unfit = raw["Labels"].str.contains("'exclude'|'suboptimal study'", regex=True, na=False)
+    unfit = raw["Labels"].str.contains("' *exclude *'|' *suboptimal study *'", na=False)
     assert len(raw) == 160861 == len(images) + unfit.sum()
     assert f"{unfit.sum()} of 160861 images are left out" in caplog.text
     assert images["image_id"].is_unique and images["age"].between(0, 120).sum() > 157000
     kept = raw.loc[~unfit, "Labels"].fillna("")
-    assert images["Cardiomegaly"].sum() == kept.str.contains("'cardiomegaly'").sum()
-    assert images["Pneumothorax"].sum() == kept.str.contains(r"pneumothorax'").sum()
+    assert images["Cardiomegaly"].sum() == kept.str.contains("' *cardiomegaly *'").sum()
+    assert images["Pneumothorax"].sum() == kept.str.contains("pneumothorax *'").sum()
     # Devices are no pathology, so that an image may be normal and have one.
-    assert images["No Finding"].sum() == kept.str.contains(r"' ?normal'").sum()
+    assert images["No Finding"].sum() == kept.str.contains("' *normal *'").sum()
     assert set(images["view"]) == {"frontal", "lateral", "other"}
 
 

@@ -20,7 +20,8 @@ import numpy as np
 from shamsul import lazy
 from shamsul.data.adapters.chexpert import PLACE
 from shamsul.data.masks import MASK_COLUMNS
-from shamsul.data.published import PublishedSource, read, sexes, strongest
+from shamsul.data.packed_tables import read
+from shamsul.data.published import PublishedSource, sexes, strongest
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 from shamsul.labels import CLASSES

@@ -1,12 +1,13 @@
-"""COVID-QU-Ex: radiographs with COVID-19, other pneumonia or neither; infection and lung masks.
+"""COVID-QU-Ex: Radiographs with COVID-19, other pneumonia or neither; infection and lung masks.
 
-Tahir et al., Computers in Biology and Medicine 139:105002 (2021), doi 10.1016/
-j.compbiomed.2021.105002. From Kaggle (anasmohammedtahir/covidqu), its Infection Segmentation Data.
+Tahir et al., Computers in Biology and Medicine 139:105002 (2021), doi
+10.1016/j.compbiomed.2021.105002. From Kaggle (anasmohammedtahir/covidqu), its Infection
+Segmentation Data.
 
 Traps: The set is collected from many others, so that hospital, age and disease go together and a
-network may tell them by the source. Infection masks are of COVID-19 alone: 2,913 radiographs,
-drawn by a network and corrected by hand. Images are 256 x 256 pixels. Patients are not told: each
-image is its own, and views of one patient may lie in several parts.
+network may tell them by the source. Infection masks are of COVID-19 alone: 2,913 radiographs, drawn
+by a network and corrected by hand. Images are 256 x 256 pixels. Patients are not told: each image
+is its own, and views of one patient may lie in several parts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from shamsul import lazy
-from shamsul.data.mask_folder import read_masks
+from shamsul.data.mask_folder import mask_files, read_masks
 from shamsul.data.published import PublishedSource, in_folder, of_sets
 from shamsul.data.rejected import Rejections
 
@@ -42,6 +43,10 @@ class CovidQuExSource(PublishedSource):
     def files(self) -> list[str]:
         """Return no file: labels are names of folders."""
         return []
+
+    def inputs(self, root: Path) -> list[Path]:
+        """Return the files that labels and masks are read from; as `Source.inputs`."""
+        return mask_files([root / self.place(f"{self.part}/{COVID}/{INFECTION}")])
 
     def check(self, root: Path, classes: tuple[str, ...]) -> None:
         """Check folders and classes; as `Source.check`."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from shamsul import lazy
 from shamsul.data.boxes import BOX_COLUMNS, draw, used
-from shamsul.data.mask_folder import read_masks
+from shamsul.data.mask_folder import mask_files, read_masks
 from shamsul.data.published import PublishedSource, of_sets, paths, sexes
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
@@ -66,6 +66,17 @@ class JsrtSource(PublishedSource):
         """Return the tables, relative to `data.root`."""
         return [self.place(name) for name in (self.nodules, self.normals) if name]
 
+    def inputs(self, root: Path) -> list[Path]:
+        """Return the files that labels and masks are read from; as `Source.inputs`."""
+        tables = [root / file for file in self.files()]
+        return [*tables, *mask_files(self._folds(root, "*"))]
+
+    def _folds(self, root: Path, organ: str) -> list[Path]:
+        """Return SCR's folders of an organ's masks; none where the masks are not given."""
+        if not self.organs:
+            return []
+        return sorted((root / self.place(self.organs)).glob(f"fold?/masks/{organ}"))
+
     def check(self, root: Path, classes: tuple[str, ...]) -> None:
         """Check files, folders and classes; as `Source.check`."""
         super().check(root, classes)
@@ -106,10 +117,9 @@ class JsrtSource(PublishedSource):
             "frame_height": SIDE, "frame_width": SIDE, "line": table["line"].to_numpy(),
         })  # fmt: skip
         masks = [draw(used(boxes[BOX_COLUMNS], images, file, self.name), images, file, rejected)]
-        if self.organs:
-            for folder, name in ORGANS.items():
-                folds = sorted((root / self.place(self.organs)).glob(f"fold?/masks/{folder}"))
-                masks.append(read_masks(folds, name, "scr", images["image_id"], rejected))
+        for folder, name in ORGANS.items():
+            folds = self._folds(root, folder)
+            masks.append(read_masks(folds, name, "scr", images["image_id"], rejected))
         return pd.concat(masks)
 
 

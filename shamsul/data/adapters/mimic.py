@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from shamsul import lazy
 from shamsul.data.boxes import BOX_COLUMNS, draw, used
-from shamsul.data.published import PublishedSource, projections, read, strongest, values
+from shamsul.data.packed_tables import read, values
+from shamsul.data.published import PublishedSource, projections, strongest
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 from shamsul.labels import CLASSES

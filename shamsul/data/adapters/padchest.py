@@ -22,8 +22,9 @@ import numpy as np
 
 from shamsul import lazy
 from shamsul.data.masks import MASK_COLUMNS
+from shamsul.data.packed_tables import read
 from shamsul.data.padchest_findings import PADCHEST_FINDINGS
-from shamsul.data.published import PublishedSource, of_sets, projections, read, sexes
+from shamsul.data.published import PublishedSource, of_sets, projections, sexes
 from shamsul.data.rejected import Rejections
 
 if TYPE_CHECKING:

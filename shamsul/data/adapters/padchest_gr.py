@@ -1,7 +1,7 @@
 """PadChest-GR: 4,555 radiographs of PadChest whose findings up to two of 14 readers boxed.
 
-Castro et al., NEJM AI (2025), arXiv 2411.05085. From BIMCV (bimcv.cipf.es/bimcv-projects/
-padchest-gr) on request.
+Castro et al., NEJM AI (2025), arXiv 2411.05085. From BIMCV
+(bimcv.cipf.es/bimcv-projects/padchest-gr) on request.
 
 Traps: Boxes are fractions of width and height. `boxes` are the first reader's, `extra_boxes` the
 second's; they are kept apart. A sentence may have several labels, and then its boxes are masks of
@@ -16,9 +16,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from shamsul import lazy
-from shamsul.data.boxes import BOX_COLUMNS, draw, used
+from shamsul.data.boxes import BOX_COLUMNS, Readers, draw, of_readers, used
+from shamsul.data.packed_tables import read
 from shamsul.data.padchest_findings import PADCHEST_FINDINGS
-from shamsul.data.published import PublishedSource, of_sets, paths, read, sexes
+from shamsul.data.published import PublishedSource, of_sets, paths, sexes
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 
@@ -48,6 +49,9 @@ class PadchestGrSource(PublishedSource):
     """Part of PadChest-GR's own that the source has."""
     images: str = "PadChest_GR"
     """Folder of the radiographs."""
+    readers: Readers = "apart"
+    """Treatment of several readers of an image: `apart` keeps a mask of each, `union` is what any
+    of them marked, `majority` what most of those marked who marked the finding."""
 
     def files(self) -> list[str]:
         """Return the tables, relative to `data.root`."""
@@ -100,8 +104,8 @@ class PadchestGrSource(PublishedSource):
                     for box in finding.get(key) or ()
                     for name in sorted(classes)
                 ]
-        boxes = pd.DataFrame(rows, columns=BOX_COLUMNS)
-        return draw(used(boxes, images, file, self.name), images, file, rejected)
+        boxes = used(pd.DataFrame(rows, columns=BOX_COLUMNS), images, file, self.name)
+        return of_readers(draw(boxes, images, file, rejected), self.readers)
 
     def _entries(self, root: Path) -> list[dict[str, Any]]:
         """Read the reports; an entry of another form is an InputError."""

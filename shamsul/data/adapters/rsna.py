@@ -20,7 +20,8 @@ import numpy as np
 
 from shamsul import lazy
 from shamsul.data.boxes import BOX, BOX_COLUMNS, draw, used
-from shamsul.data.published import PublishedSource, paths, read, strongest, values
+from shamsul.data.packed_tables import read, values
+from shamsul.data.published import PublishedSource, paths, strongest
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 

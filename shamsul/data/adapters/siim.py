@@ -20,7 +20,8 @@ import numpy as np
 from shamsul import lazy
 from shamsul.data.boxes import relative_counts, united, used
 from shamsul.data.masks import MASK_COLUMNS
-from shamsul.data.published import PublishedSource, paths, read
+from shamsul.data.packed_tables import read
+from shamsul.data.published import PublishedSource, paths
 from shamsul.data.rejected import Rejections
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Montgomery and Shenzhen: 138 and 662 radiographs of screening for tuberculosis, lung masks.
 
-Jaeger et al., Quantitative Imaging in Medicine and Surgery 4(6):475-477 (2014), doi 10.3978/
-j.issn.2223-4292.2014.11.20; Shenzhen's masks: Stirenko et al., arXiv 1803.01199. From the National
-Library of Medicine (lhncbc.nlm.nih.gov, Tuberculosis Chest X-ray Image Data Sets).
+Jaeger et al., Quantitative Imaging in Medicine and Surgery 4(6):475-477 (2014), doi
+10.3978/j.issn.2223-4292.2014.11.20; Shenzhen's masks: Stirenko et al., arXiv 1803.01199. From the
+National Library of Medicine (lhncbc.nlm.nih.gov, Tuberculosis Chest X-ray Image Data Sets).
 
 Traps: The label is the last digit of a file's name, 1 for tuberculosis. The masks are of lungs, not
 of findings. Montgomery has a mask for each lung in `ManualMask`; those of Shenzhen, for 566
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from shamsul import lazy
-from shamsul.data.mask_folder import read_masks
+from shamsul.data.mask_folder import mask_files, read_masks
 from shamsul.data.masks import MASK_COLUMNS
 from shamsul.data.published import SEXES, PublishedSource, in_folder, of_sets
 from shamsul.data.rejected import Rejections
@@ -57,6 +57,12 @@ class TuberculosisSource(PublishedSource):
     def files(self) -> list[str]:
         """Return no file: labels are in the names of the radiographs."""
         return []
+
+    def inputs(self, root: Path) -> list[Path]:
+        """Return the files that labels and masks are read from; as `Source.inputs`."""
+        folders = [root / self.place(folder) for folder in self.masks.values()]
+        readings = sorted((root / self.place(self.readings)).glob("*.txt")) if self.readings else []
+        return [*readings, *mask_files(folders)]
 
     def findings_of(self, classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return the findings that mean each class; a structure that has masks has none."""

@@ -19,8 +19,9 @@ import numpy as np
 from pydantic import PositiveInt
 
 from shamsul import lazy
-from shamsul.data.boxes import BOX_COLUMNS, draw, used
-from shamsul.data.published import PublishedSource, paths, read, values
+from shamsul.data.boxes import BOX_COLUMNS, Readers, draw, of_readers, used
+from shamsul.data.packed_tables import read, values
+from shamsul.data.published import PublishedSource, paths
 from shamsul.data.rejected import Rejections
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ class VindrSource(PublishedSource):
     sizes: str | None = None
     """CSV file of the original sizes, with the columns image_id, dim0 (height) and dim1 (width),
     for radiographs that were resized."""
+    readers: Readers = "apart"
+    """Treatment of several readers of an image: `apart` keeps a mask of each, `union` is what any
+    of them marked, `majority` what most of those marked who marked the finding."""
     agree: PositiveInt = 2
     """Number of readers who make a finding positive; it is uncertain where fewer saw it. Where an
     image has fewer readers, all must have seen it."""
@@ -138,7 +142,8 @@ class VindrSource(PublishedSource):
             known = sizes.drop_duplicates("image_id").set_index("image_id").astype(float)
             boxes["frame_height"] = boxes["image_id"].map(known["dim0"])
             boxes["frame_width"] = boxes["image_id"].map(known["dim1"])
-        return draw(used(boxes[BOX_COLUMNS], images, file, self.name), images, file, rejected)
+        boxes = used(boxes[BOX_COLUMNS], images, file, self.name)
+        return of_readers(draw(boxes, images, file, rejected), self.readers)
 
     def _boxes(self, root: Path) -> pd.DataFrame:
         """Read the table of boxes; files of the consensus name no reader."""

@@ -1,4 +1,4 @@
-"""What every layout writes: the radiographs of some patients, their findings, and files."""
+"""Radiographs of some patients with their findings, as every layout writes them, and files."""
 
 from __future__ import annotations
 
