@@ -32,6 +32,7 @@ ABOVE = {
     "reference",
     "experiment",
     "api",
+    "cases",
     "results",
     "plan",
     "command",
