@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shamsul.errors import InputError
 from shamsul.geometry import Frame, to_original
-from shamsul.metrics import PREFIX
+from shamsul.metrics import PREFIX, kind_of
 from shamsul.report.case.content import GROUPS, Case, Explanation, Layer, Segmentation
 from shamsul.settings import unknown
 
@@ -190,6 +190,7 @@ def _measures(run: Run, image_id: str) -> list[dict[str, Any]]:
             "method": row["method"],
             "class": row["class"],
             "metric": row["metric"],
+            "kind": kind_of(row["metric"]),
             "rule": row["threshold_rule"],
             "value": float(row["value"]),
         }

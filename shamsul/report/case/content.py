@@ -21,10 +21,10 @@ LONGEST = 1024
 BUDGET = 20_000_000
 """Bytes of maps up to which a page holds them as they are; beyond it, in 16 bits."""
 GROUPS = {
-    "forward": "One forward pass",
-    "backward": "A gradient for each class",
-    "sampling": "Many forward passes",
-    "no_model": "Without the network",
+    "forward": "Forward pass",
+    "backward": "Gradients",
+    "sampling": "Sampling",
+    "no_model": "No network",
 }
 """Names of the methods' groups, by cost."""
 
@@ -138,7 +138,6 @@ def packed(case: Case, budget: int = BUDGET) -> dict[str, Any]:
         if not isinstance(layer.values, Segmentation)
     )
     precision: Precision = "float32" if size <= budget else "int16"
-    names = [method.name for method in case.explanations]
     return {
         "image": {
             "id": case.image_id,
@@ -163,7 +162,7 @@ def packed(case: Case, budget: int = BUDGET) -> dict[str, Any]:
             }
             for method in case.explanations
         ],
-        "first": {"class": _first(case), "methods": names[:FIRST]},
+        "first": {"class": _first(case), "methods": _first_methods(case)},
         "maps": {
             method.name: {name: _layer(layer, precision) for name, layer in method.layers.items()}
             for method in case.explanations
@@ -178,7 +177,21 @@ def packed(case: Case, budget: int = BUDGET) -> dict[str, Any]:
 
 
 FIRST = 5
-"""Methods that are shown at first, beside the radiograph."""
+"""Number of methods that are shown at first, beside the radiograph."""
+
+
+def _first_methods(case: Case) -> list[str]:
+    """Return the methods to show first: by turns of each cost, controls only where all are."""
+    explains = [
+        method
+        for method in case.explanations
+        if method.cost != "no_model" and method.parameters.get("network") != "untrained"
+    ] or list(case.explanations)
+    turns: list[tuple[int, int, str]] = []
+    for place, cost in enumerate(GROUPS):
+        own = [method.name for method in explains if method.cost == cost]
+        turns += [(turn, place, name) for turn, name in enumerate(own)]
+    return [name for _, _, name in sorted(turns)[:FIRST]]
 
 
 def _first(case: Case) -> str:

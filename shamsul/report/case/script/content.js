@@ -12,7 +12,8 @@
  * @typedef {DenseMap | Segmentation} Layer
  * @typedef {{name: string, probability: number | null, label: number | null}} Class
  * @typedef {{name: string, title: string, group: string, signed: boolean}} Method
- * @typedef {{method: string, class: string, metric: string, rule: string, value: number}} Measure
+ * @typedef {{method: string, class: string, metric: string, kind: string, rule: string,
+ *   value: number}} Measure
  * @typedef {{
  *   image: {id: string, height: number, width: number, png: string},
  *   classes: Class[], methods: Method[], first: {class: string, methods: string[]},

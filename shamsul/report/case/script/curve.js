@@ -40,7 +40,7 @@ export function drawCurve(svg, measured, cut, judged) {
   const told = `${name} at every threshold, at most ${written(most, 3)}; Otsu's is ${threshold(otsu)}`;
   svg.setAttribute("aria-label", tuned === null ? told : `${told}, tuned ${threshold(tuned)}`);
   svg.replaceChildren(...parts);
-  return judged ? `at most ${written(most, 3)}, at ${threshold(best)}` : "";
+  return judged ? `highest ${written(most, 3)} at ${threshold(best)}` : "";
 }
 
 /**

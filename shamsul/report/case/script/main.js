@@ -10,7 +10,7 @@ import { navigable } from "./navigation.js";
 import { byColumns, outline } from "./outlines.js";
 import { Pane } from "./pane.js";
 import { START, Store, addressOf, stateOf } from "./state.js";
-import { evidence, extremes } from "./sweep.js";
+import { evidence, extremes, usual } from "./sweep.js";
 import { fillMeasures, fillRecorded } from "./table.js";
 
 /**
@@ -55,6 +55,7 @@ export class App {
     const { methods, class: name } = content.first;
     /** @type {State} */
     this.first = { ...START, class: name, methods, method: methods[0] ?? "" };
+    if (narrow()) this.first.layout = "single";
     this.known = {
       classes: content.classes.map((each) => each.name),
       methods: content.methods.map((each) => each.name),
@@ -134,7 +135,9 @@ export class App {
     const of = async (/** @type {Method} */ each, /** @type {string} */ name) => {
       const opened = await this.measures.opened(each.name, name);
       if (!opened?.values) return [0, 1];
-      return extremes(each.signed ? opened.values : evidence(opened.values, this.content.sign));
+      const { sign } = this.content;
+      const values = each.signed ? opened.values : evidence(opened.values, sign);
+      return state.range === "most" ? usual(values) : extremes(values);
     };
     const alike = this.chosen().filter(
       (each) => each.signed === method.signed && !this.segments(each),
@@ -186,7 +189,7 @@ export class App {
       else pane.draw();
     }
     void fillMeasures(this);
-    if (has("class")) fillRecorded(this);
+    if (has("class", "reader")) fillRecorded(this);
     this.say();
   }
 
@@ -229,6 +232,11 @@ async function greyOf(png) {
   return { values, height: canvas.height, width: canvas.width };
 }
 
+/** Return if the page is as narrow as a telephone's. */
+function narrow() {
+  return matchMedia("(max-width: 820px)").matches;
+}
+
 /** Let the button change between light and dark. */
 function listenToTheme() {
   const root = document.documentElement;
@@ -241,7 +249,7 @@ function listenToTheme() {
 
 export async function main() {
   listenToTheme();
-  if (matchMedia("(max-width: 820px)").matches) {
+  if (narrow()) {
     document.querySelectorAll("aside details.later").forEach((part) => part.removeAttribute("open"));
   }
   const content = /** @type {Case} */ (JSON.parse(byId("content").textContent ?? ""));

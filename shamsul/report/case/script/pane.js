@@ -204,6 +204,7 @@ export class Pane {
     paintScale(this.bar, colours[range.scale]);
     const ends = range.scale === "diverging" ? [range.low, 0, range.high] : [range.low, range.high];
     const texts = ends.map(short);
+    if (store.state.range === "most") texts[texts.length - 1] = `≥ ${texts[texts.length - 1]}`;
     this.bar.setAttribute("aria-label", `Colours from ${texts[0]} to ${texts[texts.length - 1]}`);
     this.ends.replaceChildren(...texts.map((text) => element("span", {}, text)));
     const where = segments ? "" : `at ${threshold(cut)}${this.ruleName(measured, cut)}`;

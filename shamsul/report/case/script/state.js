@@ -4,7 +4,7 @@
  * @typedef {{
  *   class: string, methods: string[], layout: "grid" | "single", method: string,
  *   rule: "otsu" | "tuned" | "fixed", threshold: number, reader: string, opacity: number,
- *   range: "map" | "method" | "shown", level: number, window: number,
+ *   range: "most" | "map" | "method" | "shown", level: number, window: number,
  *   map: boolean, cut: boolean, outlines: boolean, point: boolean,
  *   zoom: number, x: number, y: number,
  * }} State
@@ -13,7 +13,7 @@
 
 /** @type {Omit<State, "class" | "methods" | "method">} */
 export const START = {
-  ...{ layout: "grid", rule: "otsu", threshold: 0.5, reader: "", opacity: 0.65, range: "map" },
+  ...{ layout: "grid", rule: "otsu", threshold: 0.5, reader: "", opacity: 0.65, range: "most" },
   ...{ level: 127, window: 255, map: true, cut: true, outlines: true, point: true },
   ...{ zoom: 1, x: 0.5, y: 0.5 },
 };
@@ -25,7 +25,7 @@ export const START = {
 const WORDS = new Map([
   ["layout", ["grid", "single"]],
   ["rule", ["otsu", "tuned", "fixed"]],
-  ["range", ["map", "method", "shown"]],
+  ["range", ["most", "map", "method", "shown"]],
 ]);
 /**
  * Bounds of the settings that are numbers.

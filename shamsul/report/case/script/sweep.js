@@ -49,6 +49,18 @@ export function extremes(values) {
 }
 
 /**
+ * Return the values between which all but the extreme hundredth at either end lies, and zero.
+ * @param {Float32Array} values
+ * @returns {[number, number]}
+ */
+export function usual(values) {
+  const sorted = values.toSorted();
+  const cut = Math.floor(sorted.length / 100);
+  const [low, high] = [sorted[cut], sorted[sorted.length - 1 - cut]];
+  return high > low ? [Math.min(low, 0), high] : extremes(values);
+}
+
+/**
  * Lay a map over a mask on the mask's own pixels.
  * @param {Float32Array} map Relevance, at least 0.
  * @param {[number, number]} cells

@@ -39,7 +39,10 @@ export async function fillMeasures(app) {
  */
 export function fillRecorded(app) {
   const { content, store } = app;
-  const own = content.measures.filter((row) => row.class === store.state.class);
+  const kind = app.measures.mask(store.state)?.kind;
+  const own = content.measures.filter(
+    (row) => row.class === store.state.class && row.kind === kind,
+  );
   const columns = [...new Set(own.map(({ metric, rule }) => JSON.stringify([metric, rule])))];
   const heads = columns.map((column) => {
     const [metric, rule] = JSON.parse(column);
