@@ -33,7 +33,7 @@ export class Pane {
     this.curve = drawing("svg", { class: "curve", role: "img" });
     this.told = element("p", { class: "told" });
     this.best = element("p", { class: "best" });
-    const title = element("h3", {}, method ? method.title : "Radiograph");
+    const title = element("h2", {}, method ? method.title : "Radiograph");
     const sort = method ? (method.signed ? `${method.group}, signed` : method.group) : "";
     this.element = element(
       "figure",
