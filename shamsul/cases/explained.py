@@ -81,7 +81,8 @@ def explained(
     grey = np.asarray(image)
     if grey.ndim != 2 or grey.dtype != np.uint8:
         raise InputError(f"image: need (H, W) uint8, grey values, not {grey.shape} {grey.dtype}")
-    frame = Frame.fit(*grey.shape, classifier.size, geometry)
+    height, width = grey.shape
+    frame = Frame.fit(height, width, classifier.size, geometry)
     seen = to_model(grey, frame)
     probabilities, forward = _predicted(classifier, seen)
     wanted = _classes(classifier, classes, probabilities)
@@ -105,7 +106,6 @@ def explained(
         taken = time.perf_counter() - start
         logger.info("%d of %d: %s, %.1f s", number, len(chosen), name, taken)
         found.append(_explanation(name, maps, wanted, frame, taken))
-    spec, (height, width) = classifier.spec, grey.shape
     return Case(
         image_id=image_id,
         image=grey,
@@ -117,7 +117,7 @@ def explained(
         sign=sign,
         provenance={
             "Radiograph": f"{image_id}, {height} x {width} pixels",
-            "Network": spec.network,
+            "Network": classifier.spec.network,
             "Input": f"{classifier.size[0]} x {classifier.size[1]} pixels, {geometry}",
             "Checkpoint": classifier.digest(),
             "Seed": str(seed),

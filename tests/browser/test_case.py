@@ -351,7 +351,7 @@ def test_names_that_try_to_be_markup_are_text(open_page):
     assert page.evaluate("window.hit") is None and page.locator("img").count() == 0
     assert page.text_content("h1") == f"p1 {HOSTILE}"
     assert HOSTILE in page.text_content("#classes")
-    assert page.text_content('.pane[data-method="lime"] h3') == "lime <b>"
+    assert page.text_content('.pane[data-method="lime"] h2') == "lime <b>"
 
 
 def test_the_table_has_what_the_run_recorded(open_page):
