@@ -93,8 +93,10 @@ def test_the_content_is_what_the_script_reads():
     found = packed(case())
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["first"] == {"class": "Edema", "methods": ["grad_cam"]}
-    assert [each["name"] for each in found["classes"]] == ["Edema"]
-    assert found["classes"][0] == {"name": "Edema", "probability": 0.25, "label": 1.0}
+    assert found["classes"] == [
+        {"name": "Other", "probability": 0.9, "label": None},
+        {"name": "Edema", "probability": 0.25, "label": 1.0},
+    ]
     assert found["maps"]["grad_cam"]["Edema"]["precision"] == "float32"
     assert found["maps"]["reader"]["Edema"]["segmentation"]["height"] == 40
     for scale in found["colours"].values():
@@ -218,5 +220,5 @@ def test_figures_are_those_of_the_measures():
 def test_without_any_map_the_page_still_shows_the_classes():
     one = case()
     bare = Case("i", one.image, 40, 30, {"A": 0.1, "B": 0.2}, [])
-    assert bare.classes == ["A", "B"] and content.packed(bare)["first"]["methods"] == []
+    assert bare.classes == ["B", "A"] and content.packed(bare)["first"]["methods"] == []
     assert "<h1>i</h1>" in render(bare)

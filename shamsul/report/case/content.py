@@ -116,11 +116,13 @@ class Case:
 
     @property
     def classes(self) -> list[str]:
-        """Classes that any method has a map of, or a reader outlined, most probable first."""
-        shown = {name for method in self.explanations for name in method.layers}
-        shown |= {str(row["class"]) for row in self.masks} & set(self.probabilities)
-        order = sorted(shown & set(self.probabilities), key=lambda name: -self.probabilities[name])
-        return order or list(self.probabilities)
+        """Classes of the classifier, most probable first."""
+        return sorted(self.probabilities, key=lambda name: -self.probabilities[name])
+
+    @property
+    def explained(self) -> set[str]:
+        """Classes that any method has a map of."""
+        return {name for method in self.explanations for name in method.layers}
 
 
 def packed(case: Case, budget: int = BUDGET) -> dict[str, Any]:
@@ -195,9 +197,10 @@ def _first_methods(case: Case) -> list[str]:
 
 
 def _first(case: Case) -> str:
-    """Return the class to show first: the most probable that is outlined, else that has a map."""
-    outlined = {str(row["class"]) for row in case.masks}
-    return next((name for name in case.classes if name in outlined), case.classes[0])
+    """Return the class to show first: the most probable that has a map, outlined if any is."""
+    outlined = {str(row["class"]) for row in case.masks} & case.explained
+    wanted = outlined or case.explained or set(case.classes)
+    return next(name for name in case.classes if name in wanted)
 
 
 def _layer(layer: Layer, precision: Precision) -> dict[str, Any]:

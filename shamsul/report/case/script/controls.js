@@ -67,9 +67,10 @@ function fillClasses(app) {
     fill.style.width = `${100 * (probability ?? 0)}%`;
     const marks = [];
     if (label === 1) marks.push(element("abbr", { title: "labelled positive" }, "+"));
+    const bare = app.content.methods.every((method) => !app.content.maps[method.name]?.[name]);
     if (app.measures.masks(name).length) marks.push(element("abbr", { title: "outlined" }, "○"));
     const labelled = element("span", { class: "name" }, name, " ", ...marks);
-    return element("label", { class: "class" }, radio, labelled, chance, bar);
+    return element("label", { class: bare ? "class bare" : "class" }, radio, labelled, chance, bar);
   });
   byId("classes").append(...rows);
 }
