@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shamsul.cases.suited import suited
 from shamsul.errors import InputError
 from shamsul.explain import registry
-from shamsul.explain.base import TOGETHER
 from shamsul.explain.call import explain
 from shamsul.geometry import Frame, Geometry, to_model
-from shamsul.plan import passes
 from shamsul.report.case.content import GROUPS, Case, Explanation, Layer
 from shamsul.settings import unknown
-from shamsul.size import at_a_time
 
 if TYPE_CHECKING:
     from shamsul.evaluate.sign import Sign
-    from shamsul.explain.base import Method
     from shamsul.model.classifier import Classifier
 
 logger = logging.getLogger(__name__)
@@ -78,6 +76,105 @@ def explained(
     >>> [(each.title, list(each.layers)) for each in found.explanations]
     [('Grad-CAM', ['Edema'])]
     """
+    started = start(
+        classifier, image, methods, classes=classes, masks=masks, image_id=image_id,
+        geometry=geometry, sign=sign, seed=seed, seconds=seconds,
+    )  # fmt: skip
+    return started.case(list(started.explanations()))
+
+
+@dataclass(frozen=True)
+class Started:
+    """A radiograph whose classes are predicted and whose methods are chosen, but not made yet.
+
+    Attributes
+    ----------
+    classifier : classifier to explain.
+    image : (H, W) uint8, the radiograph.
+    seen : radiograph as the network sees it.
+    frame : frame of the radiograph.
+    image_id : name of the radiograph.
+    geometry : way in which the radiograph fits the frame.
+    probabilities : probability of each class.
+    classes : classes to explain.
+    methods : names of the methods to make, in this order.
+    named : true where the methods were named, so that none of them may be left out.
+    masks : rows of the masks table.
+    sign : treatment of negative relevance.
+    seed : seed of methods that draw at random.
+    notes : sentences on what is left out, to which `explanations` adds.
+    """
+
+    classifier: Classifier
+    image: NDArray[np.uint8]
+    seen: NDArray[np.uint8]
+    frame: Frame
+    image_id: str
+    geometry: Geometry
+    probabilities: Mapping[str, float]
+    classes: Sequence[str]
+    methods: Sequence[str]
+    named: bool
+    masks: Sequence[Mapping[str, Any]]
+    sign: Sign
+    seed: int
+    notes: list[str]
+
+    def explanations(self) -> Iterator[Explanation]:
+        """Make the methods one after the other; raises as `explained` does."""
+        for number, name in enumerate(self.methods, 1):
+            begun = time.perf_counter()
+            try:
+                maps = explain(
+                    self.classifier, self.seen, name, classes=self.classes, seed=self.seed
+                )[0]
+            except InputError as error:
+                if self.named:
+                    raise
+                self.notes.append(f"{name} was left out: {error}")
+                continue
+            taken = time.perf_counter() - begun
+            logger.info("%d of %d: %s, %.1f s", number, len(self.methods), name, taken)
+            yield _explanation(name, maps, self.classes, self.frame, taken)
+
+    def case(self, made: Sequence[Explanation]) -> Case:
+        """Return the case with the explanations that are made, in the order of their costs."""
+        height, width = self.image.shape
+        rows, columns = self.classifier.size
+        return Case(
+            image_id=self.image_id,
+            image=self.image,
+            height=height,
+            width=width,
+            probabilities=self.probabilities,
+            explanations=sorted(made, key=lambda each: (list(GROUPS).index(each.cost), each.name)),
+            masks=self.masks,
+            sign=self.sign,
+            provenance={
+                "Radiograph": f"{self.image_id}, {height} x {width} pixels",
+                "Network": self.classifier.spec.network,
+                "Input": f"{rows} x {columns} pixels, {self.geometry}",
+                "Checkpoint": self.classifier.digest(),
+                "Seed": str(self.seed),
+            },
+            notes=list(self.notes),
+        )
+
+
+def start(
+    classifier: Classifier,
+    image: ArrayLike,
+    methods: Sequence[str] | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    masks: Mapping[str, Mapping[str, ArrayLike]] | None = None,
+    image_id: str = "radiograph",
+    geometry: Geometry = "stretch",
+    sign: Sign = "positive",
+    seed: int = 0,
+    seconds: float = SECONDS,
+) -> Started:
+    """Predict the classes of a radiograph and choose its methods; arguments are `explained`'s."""
     grey = np.asarray(image)
     if grey.ndim != 2 or grey.dtype != np.uint8:
         raise InputError(f"image: need (H, W) uint8, grey values, not {grey.shape} {grey.dtype}")
@@ -93,37 +190,11 @@ def explained(
         chosen = suited(classifier, len(wanted), forward, seconds, notes)
     else:
         chosen = list(dict.fromkeys(methods))
-    found = []
-    for number, name in enumerate(chosen, 1):
-        start = time.perf_counter()
-        try:
-            maps = explain(classifier, seen, name, classes=wanted, seed=seed)[0]
-        except InputError as error:
-            if methods is not None:
-                raise
-            notes.append(f"{name} was left out: {error}")
-            continue
-        taken = time.perf_counter() - start
-        logger.info("%d of %d: %s, %.1f s", number, len(chosen), name, taken)
-        found.append(_explanation(name, maps, wanted, frame, taken))
-    return Case(
-        image_id=image_id,
-        image=grey,
-        height=height,
-        width=width,
-        probabilities=probabilities,
-        explanations=sorted(found, key=lambda each: (list(GROUPS).index(each.cost), each.name)),
-        masks=_rows(masks or {}, image_id, grey.shape, classifier),
-        sign=sign,
-        provenance={
-            "Radiograph": f"{image_id}, {height} x {width} pixels",
-            "Network": classifier.spec.network,
-            "Input": f"{classifier.size[0]} x {classifier.size[1]} pixels, {geometry}",
-            "Checkpoint": classifier.digest(),
-            "Seed": str(seed),
-        },
-        notes=notes,
-    )
+    rows = _rows(masks or {}, image_id, grey.shape, classifier)
+    return Started(
+        classifier, grey, seen, frame, image_id, geometry, probabilities, wanted, chosen,
+        methods is not None, rows, sign, seed, notes,
+    )  # fmt: skip
 
 
 def _predicted(classifier: Classifier, seen: NDArray[np.uint8]) -> tuple[dict[str, float], float]:
@@ -146,57 +217,6 @@ def _classes(
         if name not in classifier.classes:
             raise InputError(f"classes: {unknown(name, classifier.classes, 'class')}")
     return list(dict.fromkeys(classes))
-
-
-def suited(
-    classifier: Classifier, classes: int, forward: float, seconds: float, notes: list[str]
-) -> list[str]:
-    """Return the names of the methods that suit a network and take seconds, cheapest first.
-
-    Parameters
-    ----------
-    classifier : classifier to explain.
-    classes : number of classes to explain.
-    forward : seconds of a forward pass of an image.
-    seconds : seconds that the methods may take together, by an estimate.
-    notes : list to which sentences on what was left out are added.
-    """
-    refused: dict[str, str] = {}
-    estimates: dict[str, float] = {}
-    for name, cls in registry.methods().items():
-        # Controls, readers and other libraries' versions of the same methods are there by name.
-        if cls.cost == "no_model" or ".peers." in cls.__module__:
-            continue
-        method = registry.bare(cls)
-        if reason := classifier.structure.refusal(method.needs):
-            refused[name] = reason
-        elif method.train_inputs or method.supervised:
-            refused[name] = "needs radiographs or masks of a run"
-        else:
-            estimates[name] = _estimate(method, classifier, classes) * forward
-    chosen: list[str] = []
-    left = seconds
-    for name in sorted(estimates, key=lambda each: (estimates[each], each)):
-        if estimates[name] > left:
-            break
-        left -= estimates[name]
-        chosen.append(name)
-    slow = {name: took for name, took in estimates.items() if name not in chosen}
-    if slow:
-        told = ", ".join(f"{name} ({took:.0f} s)" for name, took in sorted(slow.items()))
-        notes.append(
-            f"Left out because all would take more than {seconds:.0f} s: {told}. Name a method to "
-            "have it."
-        )
-    for reason in dict.fromkeys(refused.values()):
-        names = ", ".join(name for name, why in refused.items() if why == reason)
-        notes.append(f"Not for this network or radiograph: {names}; {reason}.")
-    return chosen
-
-
-def _estimate(method: Method, classifier: Classifier, classes: int) -> float:
-    """Return the forward passes that a method takes for one image, repeated to fill its group."""
-    return passes(method, classes) * at_a_time(TOGETHER[method.cost], classifier.size)
 
 
 def _explanation(

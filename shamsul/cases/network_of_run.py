@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,47 @@ if TYPE_CHECKING:
     from shamsul.model.classifier import Classifier
 
 
-def known(folder: Path, image: Path) -> tuple[Classifier, dict[str, Any]]:
-    """Return a run's classifier, and arguments of `shamsul.explained` that follow from the run.
+@dataclass(frozen=True)
+class RunNetwork:
+    """A run's classifier, and what follows from the run for a radiograph.
 
-    They are the geometry of its images, and where the file is one of its radiographs, the name and
-    the readers' masks.
+    Attributes
+    ----------
+    run : run's results.
+    classifier : classifier of its checkpoint.
+    geometry : way in which the run's radiographs fit the network's frame.
+    """
+
+    run: Run
+    classifier: Classifier
+    geometry: Geometry
+
+    def known(self, content: bytes) -> dict[str, Any]:
+        """Return arguments of `shamsul.explained` for a radiograph's file.
+
+        They are the geometry, and where the file is one of the run's, its name and its readers'
+        outlines.
+
+        Parameters
+        ----------
+        content : bytes of the file.
+        """
+        manifest = self.run.table("manifest")
+        own = manifest[manifest["sha256"] == hashlib.sha256(content).hexdigest()]
+        found: dict[str, Any] = {"geometry": self.geometry}
+        if own.empty:
+            return found
+        image_id = str(own["image_id"].iloc[0])
+        masks = _masks(self.run, image_id, self.classifier)
+        return {**found, "image_id": image_id, "masks": masks}
+
+
+def network_of_run(folder: Path) -> RunNetwork:
+    """Read the network of a run.
 
     Parameters
     ----------
     folder : folder of the run's results.
-    image : file of the radiograph.
 
     Raises
     ------
@@ -37,14 +69,7 @@ def known(folder: Path, image: Path) -> tuple[Classifier, dict[str, Any]]:
     file = run.folder / "model" / "checkpoint.pt"
     if not file.is_file():
         raise InputError(f"{file}: is not there; finish the run, or give --checkpoint")
-    classifier = checkpoints.load(file)
-    found: dict[str, Any] = {"geometry": geometry(_frames(run))}
-    manifest = run.table("manifest")
-    own = manifest[manifest["sha256"] == hashlib.sha256(image.read_bytes()).hexdigest()]
-    if own.empty:
-        return classifier, found
-    image_id = str(own["image_id"].iloc[0])
-    return classifier, {**found, "image_id": image_id, "masks": _masks(run, image_id, classifier)}
+    return RunNetwork(run, checkpoints.load(file), geometry(_frames(run)))
 
 
 def _frames(run: Run) -> Iterable[Frame]:

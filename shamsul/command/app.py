@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from shamsul.command import configuration, explaining, exporting, listing, planning, workflow
+from shamsul.command import (
+    configuration,
+    explaining,
+    exporting,
+    listing,
+    planning,
+    serving,
+    workflow,
+)
 
 app = typer.Typer(
     name="shamsul",
@@ -51,6 +59,7 @@ app.command("run", context_settings=workflow.PASSED_ON)(workflow.run)
 app.command("check")(workflow.check)
 app.command("plan")(planning.plan)
 app.command("explain")(explaining.explain)
+app.command("serve")(serving.serve)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
 app.command("export")(exporting.export_heatmaps)

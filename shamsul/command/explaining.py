@@ -89,13 +89,14 @@ def explain(
     if run is not None:
         if network is not None or checkpoint is not None:
             raise InputError("give --run, or --checkpoint and --network, and not both")
-        from shamsul.cases.network_of_run import known
+        from shamsul.cases.network_of_run import network_of_run
 
-        classifier, found = known(run, image)
-        made |= found
+        of_run = network_of_run(run)
+        classifier = of_run.classifier
+        made |= of_run.known(image.read_bytes())
     else:
         classifier = _classifier(checkpoint, network, outputs, size)
-    case = explained(classifier, grey, _names(methods), classes=_names(classes), **made)
+    case = explained(classifier, grey, names(methods), classes=names(classes), **made)
     for note in case.notes:
         logger.info("%s", note)
     page = output if output or as_json else Path(f"{image.stem}.html")
@@ -112,7 +113,7 @@ def explain(
         typer.echo(json.dumps({**figures(case), "page": page and str(page)}, indent=2))
 
 
-def _names(text: str | None) -> list[str] | None:
+def names(text: str | None) -> list[str] | None:
     """Return the names in a list with commas, None where there is no list."""
     if text is None:
         return None
@@ -135,8 +136,8 @@ def _classifier(
         return api.classifier(checkpoint)
     source, name = source_of(network)
     published = source.outputs(name) or ()
-    names = _names(outputs) or [each for each in dict.fromkeys(published) if each]
-    if not names:
+    classes = names(outputs) or [each for each in dict.fromkeys(published) if each]
+    if not classes:
         raise InputError(f"{network}: its source names no outputs; give them with --outputs A,B")
     weights = checkpoint or "pretrained"
-    return api.classifier(network, names, size=size, checkpoint=weights)
+    return api.classifier(network, classes, size=size, checkpoint=weights)

@@ -3,7 +3,7 @@ import globals from "globals";
 
 export default [
   {
-    files: ["**/report/case/script/*.js"],
+    files: ["shamsul/**/*.js"],
     languageOptions: { ecmaVersion: 2023, sourceType: "module", globals: globals.browser },
     rules: {
       ...js.configs.recommended.rules,

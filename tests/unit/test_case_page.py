@@ -178,6 +178,7 @@ def test_no_module_of_the_script_hides_a_name_of_another():
     ]
     assert len(names) == len(set(names))
     script = bundle.script()
+    assert "</" not in script and "<!--" not in script, "it would end its element"
     assert not re.search(r"^(import|export) ", script, re.M)
     for module in modules:
         assert script.count(f"// {module.name}\n") == 1

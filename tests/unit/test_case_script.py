@@ -232,7 +232,7 @@ def test_types_of_the_script_hold():
 
 
 def test_the_script_is_clean():
-    command = ["-c", "tests/browser/eslint.config.js", "shamsul/report/case/script"]
+    command = ["-c", "tests/browser/eslint.config.js", "shamsul"]
     done = subprocess.run(
         [installed("eslint"), *command], cwd=PROJECT, capture_output=True, text=True
     )

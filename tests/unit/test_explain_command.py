@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 import shamsul
-from shamsul.cases.explained import explained, suited
+from shamsul.cases.explained import explained
 from shamsul.cases.network_of_run import geometry
+from shamsul.cases.suited import suited
 from shamsul.explain import registry
 from shamsul.geometry import Frame, to_model
 from shamsul.job.fingerprint import PROJECT

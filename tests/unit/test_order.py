@@ -33,6 +33,7 @@ ABOVE = {
     "experiment",
     "api",
     "cases",
+    "serve",
     "results",
     "plan",
     "command",

@@ -155,15 +155,7 @@ def packed(case: Case, budget: int = BUDGET) -> dict[str, Any]:
             }
             for name in case.classes
         ],
-        "methods": [
-            {
-                "name": method.name,
-                "title": method.title,
-                "group": GROUPS[method.cost],
-                "signed": method.signed,
-            }
-            for method in case.explanations
-        ],
+        "methods": [_method(method) for method in case.explanations],
         "first": {"class": _first(case), "methods": _first_methods(case)},
         "maps": {
             method.name: {name: _layer(layer, precision) for name, layer in method.layers.items()}
@@ -194,6 +186,19 @@ def _first_methods(case: Case) -> list[str]:
         own = [method.name for method in explains if method.cost == cost]
         turns += [(turn, place, name) for turn, name in enumerate(own)]
     return [name for _, _, name in sorted(turns)[:FIRST]]
+
+
+def added(method: Explanation) -> dict[str, Any]:
+    """Return what the script of an open page reads of a method that is made later."""
+    maps = {name: _layer(layer, "float32") for name, layer in method.layers.items()}
+    return {"method": _method(method), "maps": maps}
+
+
+def _method(method: Explanation) -> dict[str, Any]:
+    group = GROUPS[method.cost]
+    return {
+        "name": method.name, "title": method.title, "group": group, "signed": method.signed,
+    }  # fmt: skip
 
 
 def _first(case: Case) -> str:

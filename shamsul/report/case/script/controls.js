@@ -75,8 +75,11 @@ function fillClasses(app) {
   byId("classes").append(...rows);
 }
 
-/** @param {App} app */
-function fillMethods(app) {
+/**
+ * Show the methods that there are, by their costs.
+ * @param {App} app
+ */
+export function fillMethods(app) {
   /** @type {Map<string, HTMLElement>} */
   const groups = new Map();
   for (const { name, title, group } of app.content.methods) {
@@ -86,7 +89,7 @@ function fillMethods(app) {
     const box = element("input", { type: "checkbox", name: "methods", value: name });
     groups.get(group)?.append(element("label", { class: "check" }, box, ` ${title}`));
   }
-  byId("methods").append(...groups.values());
+  byId("methods").replaceChildren(...groups.values());
 }
 
 /** @param {App} app */
@@ -121,7 +124,7 @@ function bind({ store, content }) {
  * Show the state in the controls.
  * @param {App} app
  */
-function show(app) {
+export function show(app) {
   const { state } = app.store;
   for (const input of byId("controls").querySelectorAll("input, select")) {
     const field = /** @type {HTMLInputElement} */ (input);

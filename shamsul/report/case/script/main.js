@@ -2,7 +2,7 @@
 
 import { bytesOf, pixelsOf } from "./content.js";
 import { context, paintGrey } from "./colours.js";
-import { fillControls } from "./controls.js";
+import { fillControls, fillMethods, show } from "./controls.js";
 import { byId, element } from "./dom.js";
 import { listen } from "./keys.js";
 import { Measures } from "./measures.js";
@@ -23,6 +23,8 @@ import { fillMeasures, fillRecorded } from "./table.js";
 
 /** Longest side of the grid on which maps are painted. */
 const GRID = 512;
+/** Methods up to which one that is added later is shown at once. */
+const FEW = 5;
 /** Colours and dashes of the readers' outlines, which differ to every eye (Okabe and Ito). */
 const READERS = [
   { colour: "#3ddc97", dash: [] },
@@ -193,6 +195,22 @@ export class App {
     this.say();
   }
 
+  /**
+   * Add a method whose maps were made while the page is open, and show it while few are.
+   * @param {Method} method
+   * @param {Record<string, import("./content.js").Layer>} maps By class.
+   */
+  add(method, maps) {
+    if (this.content.maps[method.name]) return;
+    this.content.methods.push(method);
+    this.content.maps[method.name] = maps;
+    this.known.methods.push(method.name);
+    fillMethods(this);
+    show(this);
+    const { methods } = this.store.state;
+    if (methods.length < FEW) this.store.set({ methods: [...methods, method.name] });
+  }
+
   /** Write the state into the address, a little later, and the link to this view. */
   say() {
     const address = addressOf(this.store.state, this.first);
@@ -210,6 +228,11 @@ export class App {
     addEventListener("hashchange", () =>
       this.store.set(stateOf(location.hash, this.first, this.known)),
     );
+    // A page that holds this one, as that of `shamsul serve`, sends maps as they are made.
+    addEventListener("message", ({ source, data }) => {
+      if (source !== parent || parent === window || data?.shamsul !== "method") return;
+      this.add(data.method, data.maps);
+    });
     const redraw = () => this.visible?.forEach((pane) => pane.draw());
     new ResizeObserver(redraw).observe(byId("panes"));
     this.update(new Set(/** @type {Key[]} */ (Object.keys(this.first))));
