@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from shamsul.api import classifier as classifier
     from shamsul.api import methods as methods
     from shamsul.api import score as score
+    from shamsul.cases.explained import explained as explained
+    from shamsul.cases.show import show as show
     from shamsul.errors import InputError as InputError
     from shamsul.explain.call import explain as explain
     from shamsul.model.classifier import Classifier as Classifier
@@ -28,11 +30,13 @@ _PUBLIC = {
     "Run": "shamsul.results",
     "__version__": "shamsul.version",
     "classifier": "shamsul.api",
+    "explained": "shamsul.cases.explained",
     "methods": "shamsul.api",
     "open_run": "shamsul.results",
     "read_heatmaps": "shamsul.storage.heatmaps",
     "read_table": "shamsul.storage.tables",
     "score": "shamsul.api",
+    "show": "shamsul.cases.show",
 }
 """Public names, and the modules that define them. `explain` is the package of that name."""
 

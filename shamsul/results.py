@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shamsul.errors import InputError
-from shamsul.settings import unknown
+from shamsul.settings import EXPLAINED, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from shamsul.evaluate.sign import Sign
     from shamsul.explain.base import Kind
+    from shamsul.report.case.content import Case
     from shamsul.storage.heatmaps import Heatmaps
 
 
@@ -89,6 +91,37 @@ class Run:
             raise InputError(f"{self.folder}: {unknown(name, places, 'table')}")
         return read_table(places[name])
 
+    @property
+    def cases(self) -> list[str]:
+        """Names of the images that have heatmaps, those of tune and test, sorted."""
+        manifest = self.table("manifest")
+        return sorted(manifest.loc[manifest["split"].isin(EXPLAINED), "image_id"])
+
+    def case(
+        self,
+        image_id: str,
+        *,
+        roots: Mapping[str, str | Path] | None = None,
+        sign: Sign = "positive",
+    ) -> Case:
+        """Return one radiograph with its maps, masks and measures, which `shamsul.show` draws.
+
+        Parameters
+        ----------
+        image_id : one of `cases`.
+        roots : folder of each data source by its name. Without it the folder of the run's own
+            phantoms is known, and other radiographs are shown as the model saw them.
+        sign : treatment of negative relevance, `evaluate.sign` of the run's configuration.
+
+        Raises
+        ------
+        InputError
+            There is no such image, or it has no heatmaps.
+        """
+        from shamsul.cases.of_run import of_run
+
+        return of_run(self, image_id, roots=roots, sign=sign)
+
     def heatmaps(self, method: str, split: str = "test") -> Iterator[Heatmaps]:
         """Read a method's heatmaps of a split, shard by shard.
 
@@ -131,6 +164,7 @@ def open_run(folder: str | Path) -> Run:
     --------
     >>> run = open_run("results/phantom")  # doctest: +SKIP
     >>> run.table("localisation").groupby("method")["mean"].max()  # doctest: +SKIP
+    >>> shamsul.show(run.case(run.cases[0]))  # doctest: +SKIP
     """
     run = Run(Path(folder))
     if not run.tables and not run.methods:

@@ -13,10 +13,12 @@ from shamsul.command import (
     comparing,
     configuration,
     drawing,
+    explaining,
     exporting,
     initialising,
     listing,
     planning,
+    serving,
     workflow,
 )
 
@@ -60,6 +62,8 @@ app.command("run", context_settings=workflow.PASSED_ON)(workflow.run)
 app.command("init")(initialising.init)
 app.command("check")(workflow.check)
 app.command("plan")(planning.plan)
+app.command("explain")(explaining.explain)
+app.command("serve")(serving.serve)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
 app.command("export")(exporting.export_heatmaps)

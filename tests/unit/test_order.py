@@ -32,6 +32,8 @@ ABOVE = {
     "reference",
     "experiment",
     "api",
+    "cases",
+    "serve",
     "results",
     "charts",
     "plan",

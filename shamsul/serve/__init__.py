@@ -1,0 +1,1 @@
+"""A page of this machine on which a radiograph is dropped, and explained: `shamsul serve`."""
