@@ -28,8 +28,10 @@ def stem(name: str) -> str:
 
 
 def parts(key: str) -> tuple[str, ...]:
-    """Return folders and name of a path that may be a Windows one."""
-    return tuple(p for p in PurePosixPath(key.strip().replace("\\", "/")).parts if p not in "./")
+    """Return folders and name of a path that may be a Windows one, behind the last `..`."""
+    found = [p for p in PurePosixPath(key.strip().replace("\\", "/")).parts if p not in "./"]
+    last = max((place for place, part in enumerate(found) if part == ".."), default=-1)
+    return tuple(found[last + 1 :])
 
 
 class Names:
@@ -55,7 +57,7 @@ class Names:
         both have must be equal.
         """
         wanted = parts(key)
-        if not wanted or ".." in wanted:
+        if not wanted:
             return []
         if key in self._others:
             return [self._others[key]]

@@ -151,7 +151,9 @@ def test_a_damaged_workbook_or_parquet_is_told_in_one_line(tmp_path, start):
 
 
 def test_ages_with_units_and_impossible_ones(tmp_path, caplog):
-    table = table_of(["058Y", "018M", "002W", "-5", "411", "inf", "1e400", "old", "", "nan", "58 y"])
+    table = table_of(
+        ["058Y", "018M", "002W", "-5", "411", "inf", "1e400", "old", "", "nan", "58 y"]
+    )
     found = values.ages(table, "c", tmp_path / "t.csv")
     assert found.tolist()[:2] == [58, 1.5] and found.iloc[2] == pytest.approx(14 / 365.25)
     assert found.isna().tolist() == [False] * 3 + [True] * 7 + [False]
@@ -214,9 +216,7 @@ def test_what_is_no_label_rejects_its_row(tmp_path):
 def test_lists_name_what_is_there_and_their_strangers_are_counted(tmp_path):
     table = table_of(["Mass|Edema", "Edema", "", "No Finding", "Mass|Hernia"])
     names = {"Edema": "Edema", "Mass": "Lung Lesion"}
-    found, others = label_values.lists(
-        table, "c", tmp_path, "|", names, ["Edema", "Lung Lesion"]
-    )
+    found, others = label_values.lists(table, "c", tmp_path, "|", names, ["Edema", "Lung Lesion"])
     assert found["Lung Lesion"].tolist()[:2] == [1, 0] and found["Edema"].tolist()[:2] == [1, 1]
     assert found.iloc[2].isna().all() and others == {"No Finding": 1, "Hernia": 1}
     with pytest.raises(InputError, match="never names class 'Effusion': .*Hernia"):

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 SLACK = 0.02
 """Share of a side by which coordinates may lie outside an image, as those of real files do."""
+EXACT = 6
+"""Number of decimals of a pixel that count: shares of a side are no exact numbers."""
 Key = tuple[str, str, str, str]
 """Image, class, kind and reader."""
 
@@ -154,10 +156,10 @@ def _draw(one: Annotation, height: int, width: int) -> tuple[NDArray[np.bool_], 
         return one.shape.mask(height, width), 0
     by = _factors(one, (height, width))
     if isinstance(one.shape, Boxes):
-        corners = one.shape.corners * np.tile(by, 2)
+        corners = np.round(one.shape.corners * np.tile(by, 2), EXACT)
         sides = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         return from_boxes(sides, height, width), len(corners)
-    polygons = [(polygon * by).tolist() for polygon in one.shape.vertices]
+    polygons = [np.round(polygon * by, EXACT).tolist() for polygon in one.shape.vertices]
     return from_polygons(polygons, height, width), len(polygons)
 
 
