@@ -345,6 +345,20 @@ def test_run_lengths_that_cannot_be_name_their_row(tmp_path, counts, more, said)
     assert found[0].row == 3 and said in found[0].reason
 
 
+def test_run_lengths_in_the_wrong_order_fall_into_stripes(tmp_path):
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[10:30, 5:20] = True
+    flat = np.flatnonzero(np.diff(np.concatenate([[0], mask.T.ravel(), [0]]).astype(int)))
+    text = " ".join(f"{a} {b - a}" for a, b in flat.reshape(-1, 2))
+    saved(tmp_path, f"i,rle\na,{text}\n", "r.csv")
+    entry = {"form": "rle", "file": "r.csv", "image": "i", "counts": "rle", "label": "Edema"}
+    entry |= {"start": "absolute", "first": 0}
+    drawn, _ = read(tmp_path, **entry, order="column")
+    assert np.array_equal(decode(drawn.iloc[0]), mask)
+    with pytest.raises(InputError, match="fall into stripes, with a border of .*set the other"):
+        read(tmp_path, **entry, order="row")
+
+
 def test_images_that_nobody_lists_are_counted_with_the_nearest_name(tmp_path, caplog):
     saved(tmp_path, "i,c,x,y,w,h\na,Edema,1,1,5,5\nb1,Edema,1,1,5,5\nz,Edema,1,1,5,5\n", "b.csv")
     entry = {"form": "boxes", "file": "b.csv", "image": "i", "label": "c"}
