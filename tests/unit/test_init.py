@@ -104,6 +104,15 @@ def test_lists_of_findings_and_no_patients(inside):
     assert "? which column says the patient" in said
 
 
+def test_folders_that_are_patients(inside):
+    names = [f"patient{n // 2:03d}/study{n % 2}/view.png" for n in range(24)]
+    write_images(inside / "data", names)
+    labels(names).to_csv("data/t.csv", index=False)
+    raw, said = initialised("data")
+    assert raw["data"]["sources"][0]["named"] == "{patient}/{study}/*"
+    assert "which column says the patient" not in said and "counts as a patient" not in said
+
+
 def test_folders_that_are_findings_and_splits(inside):
     places = [f"{s}/{label}/{n}.png" for s in ("train", "val", "test")
               for label in ("NORMAL", "PNEUMONIA") for n in range(4)]  # fmt: skip
