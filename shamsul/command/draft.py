@@ -31,6 +31,11 @@ FRACTIONS: tuple[tuple[float, float, float], ...] = (
     (0.55, 0.2, 0.25), (0.45, 0.25, 0.3), (0.34, 0.33, 0.33),
 )  # fmt: skip
 """Shares of train, tune and test that are tried; of equal ones the first is taken."""
+FOLDERS = {
+    "patient": r"(?i)(patient|pat|subject|subj|sub|case|person|p)[-_ ]?\d+",
+    "study": r"(?i)(study|exam|visit|session|ses|s)[-_ ]?\d+",
+}
+"""Names of folders by what they stand for."""
 MOST_CLASSES = 20
 """Number of findings of a list up to which each becomes a class."""
 FEWEST_POSITIVES = 2
@@ -141,13 +146,30 @@ def _add_table(made: Draft, found: Survey) -> None:
     made.source["columns"] = columns
     if table.unused:
         made.questions.append(f"columns that are not used: {_some(table.unused)}")
-    if "patient" not in table.columns:
+    if "patient" not in table.columns and not _add_patients(made, found):
         made.questions.append(
             "which column says the patient (columns.patient)? Without it, each image counts as a "
             "patient of its own, and images of one patient may be in two splits"
         )
     if not {"view", "projection"} & set(table.columns):
         made.questions.append("no column says the view: are all radiographs frontal?")
+
+
+def _add_patients(made: Draft, found: Survey) -> bool:
+    """Add a template where a folder of each image is called by its patient; return true if so."""
+    paths = [PurePosixPath(path).relative_to(found.folder).parts for path in found.images]
+    depth = len(paths[0])
+    words = ["*"] * depth
+    for level in range(depth - 1):
+        for word, pattern in FOLDERS.items():
+            names = [path[level] for path in paths if len(path) == depth]
+            if len(names) == len(paths) and all(re.fullmatch(pattern, name) for name in names):
+                words[level] = f"{{{word}}}"
+    if "{patient}" not in words:
+        return False
+    made.source["named"] = "/".join(words)
+    made.understood.append(f"the images' folders say {made.source['named']}")
+    return True
 
 
 def _add_folders(made: Draft, found: Survey) -> None:

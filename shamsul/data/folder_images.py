@@ -48,7 +48,7 @@ class FolderImages:
         self.classes = classes
         self.rejected = rejected
         self.on_disk = self._files()
-        self.names = Names(self.on_disk)
+        self.names = Names(self.on_disk, folder=self.folder.resolve().name)
 
     def read(self) -> pd.DataFrame:
         """Return a row for each image: `shamsul.data.adapter.COLUMNS`, classes, maybe `split`."""

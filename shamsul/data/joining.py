@@ -98,14 +98,11 @@ def divide(
             if source.prefer_masks and patient in masked:
                 fractions.pop("train", None)
             splits[patient] = share_of(fractions, patient)
-    found = [
-        own if isinstance(own, str) else splits[patient]
-        for own, patient in zip(
-            images["split"] if "split" in images else [None] * len(images),
-            images["patient_id"],
-            strict=True,
-        )
-    ]
+    own: list[Split | None] = images["split"].tolist() if "split" in images else []
+    found: list[Split] = [splits[patient] for patient in images["patient_id"]]
+    for row, split in enumerate(own):
+        if split in SPLITS:
+            found[row] = split
     if isinstance(source.split, dict) and not source.prefer_masks:
         _tell_masks_in_train(source.name, {p: splits[p] for p in masked - set(said)})
     return found
@@ -201,7 +198,7 @@ def _tell_swapped(masks: pd.DataFrame) -> None:
     same across and down.
     """
     square = masks[(masks["height"] / masks["width"] - 1).abs() <= 0.02]
-    gains = []
+    gains: list[float] = []
     for row in square.to_dict("records"):
         usual = next(
             (found for part, found in USUAL_PLACES.items() if part in row["class"].lower()), None

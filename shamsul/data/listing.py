@@ -83,7 +83,8 @@ def on_disk(
     paths: list[str | None] = []
     faults: list[tuple[int, str]] = []
     for row, cell in enumerate(cells):
-        found = names.find(cell) if 0 < len(cell) <= LONGEST_PATH else []
+        usable = 0 < len(cell) <= LONGEST_PATH and ".." not in cell.replace("\\", "/").split("/")
+        found = names.find(cell) if usable else []
         paths.append(found[0] if len(found) == 1 else None)
         if len(found) != 1:
             faults.append((row, _missing(cell, found, folder)))

@@ -28,8 +28,10 @@ def stem(name: str) -> str:
 
 
 def parts(key: str) -> tuple[str, ...]:
-    """Return folders and name of a path that may be a Windows one."""
-    return tuple(p for p in PurePosixPath(key.strip().replace("\\", "/")).parts if p not in "./")
+    """Return folders and name of a path that may be a Windows one, behind the last `..`."""
+    found = [p for p in PurePosixPath(key.strip().replace("\\", "/")).parts if p not in "./"]
+    last = max((place for place, part in enumerate(found) if part == ".."), default=-1)
+    return tuple(found[last + 1 :])
 
 
 class Names:
@@ -39,11 +41,15 @@ class Names:
     ----------
     paths : paths of the images, relative to one folder.
     others : other names of some of them, such as an image_id.
+    folder : name of the folder that the paths are in.
     """
 
-    def __init__(self, paths: Iterable[str], others: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, paths: Iterable[str], others: dict[str, str] | None = None, folder: str = ""
+    ) -> None:
         self.paths = list(paths)
         self._others = others or {}
+        self._folder = folder
         self._by_stem: dict[str, list[str]] = {}
         for path in self.paths:
             self._by_stem.setdefault(stem(path), []).append(path)
@@ -51,17 +57,24 @@ class Names:
     def find(self, key: str) -> list[str]:
         """Return the paths that a name may mean: one, none, or several that it cannot tell apart.
 
-        Folders before the name may be left out, or more than there are on disk, but those that
-        both have must be equal.
+        Folders before the name may be left out, or be more than on disk. Those that both have must
+        be equal. A file in no folder is not meant by a name with one, if others are called so too.
         """
         wanted = parts(key)
-        if not wanted or ".." in wanted:
+        if not wanted:
             return []
         if key in self._others:
             return [self._others[key]]
-        fitting = [
-            path for path in self._by_stem.get(stem(wanted[-1]), []) if _agree(wanted, parts(path))
-        ]
+        same = self._by_stem.get(stem(wanted[-1]), [])
+        if self._folder in wanted[:-1]:
+            last = len(wanted) - 1 - wanted[::-1].index(self._folder)
+            inside = wanted[last + 1 :]
+            exact = [path for path in same if parts(path)[:-1] == inside[:-1]]
+            if exact:
+                same, wanted = exact, inside
+        fitting = [path for path in same if _agree(wanted, parts(path))]
+        if len(fitting) < len(same) and len(wanted) > 1:
+            fitting = [path for path in fitting if len(parts(path)) > 1]
         for better in (
             lambda path: PurePosixPath(path).name == wanted[-1],
             lambda path: len(parts(path)) == len(wanted),

@@ -7,7 +7,7 @@ apart unless the configuration asks for their union or majority.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,6 +31,12 @@ logger = logging.getLogger(__name__)
 
 SLACK = 0.02
 """Share of a side by which coordinates may lie outside an image, as those of real files do."""
+LOOKED_AT = 50
+"""Number of masks by which the order of run lengths is checked."""
+STRIPES = 2
+"""Ratio of the borders of masks in the one and the other order, from which the one is wrong."""
+EXACT = 6
+"""Number of decimals of a pixel that count: shares of a side are no exact numbers."""
 Key = tuple[str, str, str, str]
 """Image, class, kind and reader."""
 
@@ -67,6 +73,7 @@ def to_masks(
     drawn: dict[Key, _Drawn] = {}
     strangers: dict[str, str] = {}
     known = blank = 0
+    borders: list[tuple[int, int]] = []
     for one in annotations:
         found = names.find(one.image)
         if len(found) != 1:
@@ -98,7 +105,10 @@ def to_masks(
         reader = one.reader or entry.reader or entry.NAMELESS
         key = (str(image_id), labels.get(one.label, one.label), kind, reader)
         drawn.setdefault(key, _Drawn(target)).add(one, mask, instances)
+        if isinstance(one.shape, Runs) and len(borders) < LOOKED_AT:
+            borders.append(one.shape.borders(*target))
     _tell_strangers(strangers, known, names, entry, rejected.source)
+    _check_order(borders, rejected.source)
     if blank:
         logger.info(
             "data source %s: %d masks are blank, as without a finding", rejected.source, blank
@@ -154,10 +164,10 @@ def _draw(one: Annotation, height: int, width: int) -> tuple[NDArray[np.bool_], 
         return one.shape.mask(height, width), 0
     by = _factors(one, (height, width))
     if isinstance(one.shape, Boxes):
-        corners = one.shape.corners * np.tile(by, 2)
+        corners = np.round(one.shape.corners * np.tile(by, 2), EXACT)
         sides = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         return from_boxes(sides, height, width), len(corners)
-    polygons = [(polygon * by).tolist() for polygon in one.shape.vertices]
+    polygons = [np.round(polygon * by, EXACT).tolist() for polygon in one.shape.vertices]
     return from_polygons(polygons, height, width), len(polygons)
 
 
@@ -207,6 +217,16 @@ def _fault(one: Annotation, own: tuple[int, int]) -> str:
             "drawn on an image of another size (`frame`)?"
         )
     return ""
+
+
+def _check_order(borders: Sequence[tuple[int, int]], source: str) -> None:
+    """Raise an InputError where run lengths make whole masks in the other order alone."""
+    own, other = (sum(column) for column in zip(*borders, strict=True)) if borders else (0, 0)
+    if other * STRIPES < own:
+        raise InputError(
+            f"data source {source}: masks (rle): in this `order` they fall into stripes, with a "
+            f"border of {own} pixels, and in the other one they do not ({other}): set the other"
+        )
 
 
 def _tell_strangers(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -58,3 +58,21 @@ class Runs:
         if self.order == "row":
             return flat.reshape(height, width)
         return np.ascontiguousarray(flat.reshape(width, height).T)
+
+    def borders(self, height: int, width: int) -> tuple[int, int]:
+        """Return the lengths of the border of the mask, and of what the other order would give.
+
+        A mask that is read in the wrong order falls into stripes, unless the image is square: the
+        border is long then, of the same area.
+        """
+        other = replace(self, order="row" if self.order == "column" else "column")
+        return _border(self.mask(height, width)), _border(other.mask(height, width))
+
+
+def _border(mask: NDArray[np.bool_]) -> int:
+    """Return the number of sides of pixels between the mask and what it leaves out."""
+    framed = np.pad(mask, 1)
+    return int(
+        np.count_nonzero(framed[1:] != framed[:-1])
+        + np.count_nonzero(framed[:, 1:] != framed[:, :-1])
+    )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from PIL import Image
 
@@ -86,7 +87,7 @@ def _colours(path: Path) -> list[str]:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > 1 << 26:
                 return []
-            counts = image.convert("RGB").getcolors(FEW_COLOURS)
+            counts: Any = image.convert("RGB").getcolors(FEW_COLOURS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return []
     if counts is None:
