@@ -90,7 +90,7 @@ def _radiograph(
     run: Run, row: Mapping[Any, Any], roots: Mapping[str, str | Path], notes: list[str]
 ) -> tuple[NDArray[np.uint8], Frame]:
     """Return the radiograph, in its own pixels where its file is known, and its frame."""
-    from shamsul.data.images import load
+    from shamsul.data.reading.files import load
     from shamsul.storage.images import read_images
 
     image_id = row["image_id"]
@@ -105,7 +105,7 @@ def _radiograph(
     source = str(row["source"])
     root = Path(roots.get(source, run.folder / "phantom" / source))
     if (file := root / str(row["path"])).is_file():
-        return load(file), frame
+        return load(file, int(row["depth"])), frame
     notes.append(
         f"The file of the radiograph is not known ({row['path']} of source {source}), so it is "
         f"shown as the model saw it, in {frame.size[0]} x {frame.size[1]} pixels."

@@ -82,7 +82,7 @@ def explain(
     - `shamsul explain chest.png --network torchxrayvision/densenet121-res224-chex --json`
     """
     from shamsul.cases.explained import explained
-    from shamsul.data.images import load
+    from shamsul.data.reading.files import load
 
     grey = load(image)
     made: dict[str, Any] = {"image_id": image.name, "seed": seed, "seconds": seconds}

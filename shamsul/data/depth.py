@@ -12,10 +12,10 @@ from pathlib import PurePath
 
 import pandas as pd
 
+from shamsul.data.reading.picture import LEAST
+
 logger = logging.getLogger(__name__)
 
-LEAST = 8
-"""Bits of the least depth that is found; fewer are said by the configuration alone."""
 DARK = 3
 """Bits below the depth at which an image counts as one that does not reach the source's range."""
 

@@ -23,7 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from shamsul.cases.explained import Started, start
-from shamsul.data.images import load
+from shamsul.data.reading.files import load
 from shamsul.errors import InputError
 from shamsul.report.case.content import added
 from shamsul.report.case.page import render

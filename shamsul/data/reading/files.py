@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from shamsul.data.reading import raster
 from shamsul.data.reading.formats import HEAD, READ, recognise, refusal
 from shamsul.data.reading.picture import (
     LARGEST_FILE,
+    LEAST,
     Picture,
     UnreadableError,
     notes_on_shape,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from shamsul.data.reading import dicom
 else:
     dicom = lazy.load("shamsul.data.reading.dicom")
+
+logger = logging.getLogger(__name__)
 
 SUGGESTION = "replace it, or add it to data.exclude"
 """Remedies for an image file that cannot be read."""
@@ -99,7 +103,7 @@ def decode(data: bytes) -> Picture:
         raise _damaged(kind, error) from None
 
 
-def load(path: Path, depth: int = 16) -> NDArray[np.uint8]:
+def load(path: Path, depth: int | None = None) -> NDArray[np.uint8]:
     """Read a radiograph as 8-bit grey values, black 0 and white 255.
 
     PNG, JPEG, TIFF, WebP or DICOM, recognised by content. Colour is turned to luminance,
@@ -110,7 +114,8 @@ def load(path: Path, depth: int = 16) -> NDArray[np.uint8]:
     ----------
     path : file of the radiograph.
     depth : bits that the grey values of the file's source fill, as the manifest has it; files of
-        8 bits and DICOM say it themselves.
+        8 bits and DICOM say it themselves. If absent, those of the file's own largest value, which
+        is logged.
 
     Returns
     -------
@@ -122,9 +127,15 @@ def load(path: Path, depth: int = 16) -> NDArray[np.uint8]:
         The file is missing, damaged or of another format.
     """
     try:
-        return decode(content(path)).full_range(depth)
+        picture = decode(content(path))
     except UnreadableError as error:
         raise InputError(f"{path}: {error}; {SUGGESTION}") from None
+    if depth is None and not picture.own_range:
+        depth = max(int(picture.grey.max()).bit_length(), LEAST)
+        logger.warning(
+            "%s: grey values up to %d are taken as of %d bits", path, picture.grey.max(), depth
+        )
+    return picture.full_range(depth or LEAST)
 
 
 def examine(path: Path) -> Facts:

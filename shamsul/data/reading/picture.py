@@ -29,6 +29,8 @@ Note = Literal[
 ]
 """Changes made to an image, and doubts about it; the log counts the images of each."""
 
+LEAST = 8
+"""Bits of the least depth that is found; fewer are said by the configuration alone."""
 DOUBTFUL: tuple[Note, ...] = (
     "first of several frames",
     "one grey value everywhere",
