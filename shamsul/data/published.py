@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 """Ends of the names of radiographs' files."""
+OTHER = "other"
+"""View of images that are neither frontal nor lateral, which no run uses."""
 OLDEST = 120
 """Age in years above which an age is a typing error."""
 SEXES = {"M": "M", "F": "F", "MALE": "M", "FEMALE": "F"}
@@ -143,6 +145,12 @@ class PublishedSource(DiskSource):
                 for name, value in (given | dict(labels)).items()
             }
         )
+        other = int((frame["view"] == OTHER).sum())
+        if other:
+            logger.warning(
+                "data source %s: %d of %d images are neither frontal nor lateral, or do not tell, "
+                "and are not used", self.name, other, len(frame),
+            )  # fmt: skip
         frame["age"] = _ages(frame["age"].astype("float64"), self.name)
         return frame[[*COLUMNS, *labels]].reset_index(drop=True)
 
@@ -169,10 +177,9 @@ def projections(text: pd.Series, views: Mapping[str, tuple[str, str | None]]) ->
     Parameters
     ----------
     text : names of positions.
-    views : view and projection by a position's name; the view of others is `other`, which is used
-        by no run.
+    views : view and projection by a position's name; the view of others is `OTHER`.
     """
-    found = [views.get(name.strip(), ("other", None)) for name in text]
+    found = [views.get(name.strip(), (OTHER, None)) for name in text]
     return {"view": [view for view, _ in found], "projection": [seen for _, seen in found]}
 
 

@@ -163,10 +163,10 @@ def covid_qu_ex(directory: Path, cases: Iterable[Case]) -> None:
             kind = covid_adapter.OTHER
         elif not case.labels["No Finding"]:
             continue
-        folder = directory / COVID_PARTS[case.split] / kind
+        place = directory / COVID_PARTS[case.split] / kind
         file = f"{kind.lower().replace('-', '_')}_{case.number}.png"
-        write_picture(folder / "images" / file, case.image)
-        write_picture(folder / "lung masks" / file, np.logical_or(*case.lungs))
+        write_picture(place / "images" / file, case.image)
+        write_picture(place / "lung masks" / file, np.logical_or(*case.lungs))
         blank = np.zeros(case.image.shape, bool)
         ill = case.masks.get("Consolidation", blank) if kind == covid_adapter.COVID else blank
-        write_picture(folder / covid_adapter.INFECTION / file, ill)
+        write_picture(place / covid_adapter.INFECTION / file, ill)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from shamsul.phantom.layouts.case import Case
 from shamsul.storage.files import replacing
@@ -35,7 +35,7 @@ def write_dicom(
     bits = 12 if wide else 8
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID = ROOT + str(int(case.token("instance")[:28], 16))
+    meta.MediaStorageSOPInstanceUID = UID(ROOT + str(int(case.token("instance")[:28], 16)))
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID = meta.MediaStorageSOPClassUID
