@@ -1,13 +1,13 @@
 // The page of a case: what is read, what is shown, and what changes when.
 
-import { bytesOf, pixelsOf } from "./content.js";
+import { bytesOf, runLengths } from "./content.js";
 import { context, paintGrey } from "./colours.js";
 import { fillControls, fillMethods, show } from "./controls.js";
 import { byId, element } from "./dom.js";
 import { listen } from "./keys.js";
 import { Measures } from "./measures.js";
 import { navigable } from "./navigation.js";
-import { byColumns, outline } from "./outlines.js";
+import { outlineOfRuns } from "./outlines.js";
 import { Pane } from "./pane.js";
 import { START, Store, addressOf, stateOf } from "./state.js";
 import { evidence, extremes, usual } from "./sweep.js";
@@ -85,7 +85,7 @@ export class App {
   path(mask) {
     let path = this.paths.get(mask);
     if (!path) {
-      path = outline(byColumns(pixelsOf(mask), mask.height, mask.width));
+      path = outlineOfRuns(runLengths(mask.counts), mask.height, mask.width);
       this.paths.set(mask, path);
     }
     return path;
