@@ -57,7 +57,7 @@ export class App {
     const { methods, class: name } = content.first;
     /** @type {State} */
     this.first = { ...START, class: name, methods, method: methods[0] ?? "" };
-    if (narrow()) this.first.layout = "single";
+    if (narrower(560)) this.first.layout = "single";
     this.known = {
       classes: content.classes.map((each) => each.name),
       methods: content.methods.map((each) => each.name),
@@ -255,9 +255,12 @@ async function greyOf(png) {
   return { values, height: canvas.height, width: canvas.width };
 }
 
-/** Return if the page is as narrow as a telephone's. */
-function narrow() {
-  return matchMedia("(max-width: 820px)").matches;
+/**
+ * Return if the page is no wider than a number of pixels.
+ * @param {number} pixels
+ */
+function narrower(pixels) {
+  return matchMedia(`(max-width: ${pixels}px)`).matches;
 }
 
 /** Let the button change between light and dark. */
@@ -272,7 +275,7 @@ function listenToTheme() {
 
 export async function main() {
   listenToTheme();
-  if (narrow()) {
+  if (narrower(820)) {
     document.querySelectorAll("aside details.later").forEach((part) => part.removeAttribute("open"));
   }
   const content = /** @type {Case} */ (JSON.parse(byId("content").textContent ?? ""));

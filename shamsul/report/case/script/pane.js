@@ -125,7 +125,7 @@ export class Pane {
       const cut = cutOf(this.shown.measured, state);
       if (state.cut) {
         const path = placedPath(this.segmentation(cut), placed(picture.height, picture.width));
-        stroke(drawn, path, "#ffffff", 1.6 * ratio, []);
+        stroke(drawn, path, "#ffffff", 1.2 * ratio, []);
       }
       if (state.point) this.drawPoint(drawn, left, top, wide, high, ratio);
       this.tell(this.shown, cut);
