@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def main(
     digests: list[Path],
     *,
     html: Path,
+    configuration: Path,
 ) -> None:
     """Write the report of a run as one HTML file.
 
@@ -42,6 +44,7 @@ def main(
     heatmaps : heatmaps of all methods, a file for each method and shard.
     digests : files whose check sums the report gives.
     html : file to write.
+    configuration : file to write with the configuration, for comparisons with other runs.
     """
     read = {path.stem: read_table(path) for path in tables}
     read["manifest"] = pd.concat([read_table(path) for path in manifests])
@@ -57,6 +60,9 @@ def main(
     page = render(results, **settings)
     with replacing(html) as temporary:
         temporary.write_text(page, encoding="utf-8")
+    with replacing(configuration) as temporary:
+        shown = {"config": settings["config"], "kinds": settings["kinds"]}
+        temporary.write_text(json.dumps(shown, indent=1, sort_keys=True), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from shamsul.command import (
+    comparing,
     configuration,
+    drawing,
     explaining,
     exporting,
     listing,
@@ -63,6 +65,8 @@ app.command("serve")(serving.serve)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
 app.command("export")(exporting.export_heatmaps)
+app.command("figures")(drawing.figures)
+app.command("compare")(comparing.compare)
 app.add_typer(exporting.phantom, name="phantom")
 app.add_typer(configuration.configurations, name="config")
 app.add_typer(configuration.profiles, name="profile")

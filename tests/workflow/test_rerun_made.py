@@ -135,8 +135,14 @@ def test_a_folder_of_data_that_is_moved_reruns_the_listing_and_the_report(on_dis
     ("options", "made"),
     [
         (("--until", "images"), {"phantom", "manifest", "images"}),
-        (("--until", "predict"), {"phantom", "manifest", "images", "train", "predict"}),
-        (("--omit-from", "train"), {"phantom", "manifest", "images"}),
+        pytest.param(
+            ("--until", "predict"),
+            {"phantom", "manifest", "images", "train", "predict"},
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            ("--omit-from", "train"), {"phantom", "manifest", "images"}, marks=pytest.mark.long
+        ),
         (("train", "--until", "manifest"), {"phantom", "manifest"}),
     ],
 )

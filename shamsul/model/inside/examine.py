@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from shamsul.errors import InputError
-from shamsul.model import attention, attention_rules, token_layers
-from shamsul.model.canonise import unsuited_to_lrp
-from shamsul.model.feature_layer import find
+from shamsul.model.inside import attention, attention_rules, token_layers
+from shamsul.model.inside.canonise import unsuited_to_lrp
+from shamsul.model.inside.feature_layer import find
+from shamsul.model.inside.rectifiers import unsuited_to_relu, unsuited_to_rescale
 from shamsul.model.networks.build import source_of
 from shamsul.model.networks.own import Own
-from shamsul.model.rectifiers import unsuited_to_relu, unsuited_to_rescale
 from shamsul.model.structure import Need, Structure
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from shamsul.errors import InputError
-from shamsul.model.attention_record import Recorded, record
-from shamsul.model.functions import frozen
+from shamsul.model.inside.attention_record import Recorded, record
+from shamsul.model.inside.functions import frozen
 
 
 def layer_logits(network: nn.Module, images: Tensor) -> tuple[Recorded, list[Tensor]]:

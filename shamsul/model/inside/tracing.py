@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from shamsul.errors import InputError
-from shamsul.model import operations
-from shamsul.model.obstacles import obstacle
-from shamsul.model.recorder import Recorder, node_of
+from shamsul.model.inside import operations
+from shamsul.model.inside.obstacles import obstacle
+from shamsul.model.inside.recorder import Recorder, node_of
 
 
 def traced(network: nn.Module, images: Tensor) -> fx.GraphModule:
@@ -32,10 +32,10 @@ def traced(network: nn.Module, images: Tensor) -> fx.GraphModule:
 
     Returns
     -------
-    A graph in evaluation mode whose modules are those of `shamsul.model.operations`, named by
-    their places in the network. Parameters and buffers *are* the network's. Each node of the graph
-    tells in `meta` the `name` of its operation, the `shape` of its value and, as `said`, where in
-    the network it is, in words.
+    A graph in evaluation mode whose modules are those of `shamsul.model.inside.operations`, named
+    by their places in the network. Parameters and buffers *are* the network's. Each node of the
+    graph tells in `meta` the `name` of its operation, the `shape` of its value and, as `said`,
+    where in the network it is, in words.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from shamsul.model.layers import Mean, Reshape
+from shamsul.model.inside.layers import Mean, Reshape
 
 ELEMENTWISE = (
     *(nn.ReLU, nn.Hardtanh, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.SiLU, nn.Mish),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shamsul.model import losses
+from shamsul.model.training import losses
 
 WARM_UP = 0.05
 """Share of the cosine schedule's steps in which the learning rate rises from zero."""

@@ -17,7 +17,7 @@ from shamsul.model.weights import read
 from shamsul.storage.files import replacing
 
 if TYPE_CHECKING:
-    from shamsul.model.training_run import Run
+    from shamsul.model.training.run import Run
 
 logger = logging.getLogger(__name__)
 

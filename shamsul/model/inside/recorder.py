@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
 from shamsul.errors import InputError
-from shamsul.model import operations
+from shamsul.model.inside import operations
 
 OWN = (f"{Path(torch.__file__).parent}{os.sep}", __file__)
 """Folder and file whose lines of code are not a network's own."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shamsul.errors import InputError
-from shamsul.model.functions import Functions, Linear, frozen, fused, probabilities, running
+from shamsul.model.inside.functions import Functions, Linear, frozen, fused, probabilities, running
 
 Leaves = Literal["first", "each"]
 

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shamsul.errors import InputError
-from shamsul.model import relevance_gradients as steps
-from shamsul.model.attention_record import NO_ATTENTION, PRODUCTS
-from shamsul.model.functions import Functions, frozen, running
+from shamsul.model.inside import relevance_gradients as steps
+from shamsul.model.inside.attention_record import NO_ATTENTION, PRODUCTS
+from shamsul.model.inside.functions import Functions, frozen, running
 
 IDENTITY = {
     "elu", "gelu", "hardswish", "hardtanh", "leaky_relu", "mish", "relu", "relu6", "relu_", "silu",

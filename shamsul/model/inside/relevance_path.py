@@ -7,10 +7,10 @@ from typing import Any
 from torch import fx, nn
 
 from shamsul.errors import InputError
-from shamsul.model import operations
-from shamsul.model.layers import Affine, ChannelPad, Clamp, Gated, Ratio, Reshape, SelfGated
-from shamsul.model.obstacles import inputs, is_linear, module, obstacle
-from shamsul.model.tracing import tidy
+from shamsul.model.inside import operations
+from shamsul.model.inside.layers import Affine, ChannelPad, Clamp, Gated, Ratio, Reshape, SelfGated
+from shamsul.model.inside.obstacles import inputs, is_linear, module, obstacle
+from shamsul.model.inside.tracing import tidy
 
 STEPS = (
     *(nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.MaxPool2d, nn.Dropout),
@@ -52,7 +52,7 @@ def check(steps: fx.GraphModule) -> None:
     Parameters
     ----------
     steps : a network without batch norms whose gates are constants; its `meta` gets `first` and
-        `others`, as `shamsul.model.canonise.canonised` says.
+        `others`, as `shamsul.model.inside.canonise.canonised` says.
 
     Raises
     ------

@@ -14,15 +14,15 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from shamsul.errors import InputError
 from shamsul.job.progress import track
-from shamsul.model import losses
 from shamsul.model.classifier import Classifier
 from shamsul.model.dataset import Dataset
 from shamsul.model.device import has_bfloat16
-from shamsul.model.epoch import Plan, augment, batches, cosine
-from shamsul.model.parts import body_frozen, parameter_groups
 from shamsul.model.predict import logits
-from shamsul.model.processes import Processes
 from shamsul.model.settings import Train
+from shamsul.model.training import losses
+from shamsul.model.training.epoch import Plan, augment, batches, cosine
+from shamsul.model.training.parts import body_frozen, parameter_groups
+from shamsul.model.training.processes import Processes
 from shamsul.size import told
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from torch import fx, nn
 
-from shamsul.model.layers import Buffer, Write
-from shamsul.model.obstacles import concatenated
-from shamsul.model.tracing import tidy
+from shamsul.model.inside.layers import Buffer, Write
+from shamsul.model.inside.obstacles import concatenated
+from shamsul.model.inside.tracing import tidy
 
 
 def share(steps: fx.GraphModule) -> None:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from shamsul.errors import InputError
-from shamsul.model.attention_record import record
-from shamsul.model.token_grid import token_grid
+from shamsul.model.inside.attention_record import record
+from shamsul.model.inside.token_grid import token_grid
 
 
 def unsuited(network: nn.Module, images: Tensor) -> str | None:

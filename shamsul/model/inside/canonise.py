@@ -1,11 +1,12 @@
 """The canoniser of networks, for LRP's rules: only linear layers, ReLU and pooling remain.
 
-A network of any make is first taken apart (`shamsul.model.tracing`): `modular` makes every
-operation a module of its own. `canonised` also merges the batch norms (`shamsul.model.norms`) and
-makes gates constants for the gradient, so that the signal takes all relevance (Arras et al., 2017,
-arXiv 1706.07206): ``x sigmoid(x)`` of SiLU, hardswish, and the products of squeeze and excitation,
-``x gate`` with a gate of shape (N, K, 1, 1) or that a sigmoid made. ReLU6 becomes ``x gate`` too,
-with the gate ``ReLU6(x) / x``: relevance passes it on unchanged, as it passes ReLU.
+A network of any make is first taken apart (`shamsul.model.inside.tracing`): `modular` makes every
+operation a module of its own. `canonised` also merges the batch norms
+(`shamsul.model.inside.norms`) and makes gates constants for the gradient, so that the signal takes
+all relevance (Arras et al., 2017, arXiv 1706.07206): ``x sigmoid(x)`` of SiLU, hardswish, and the
+products of squeeze and excitation, ``x gate`` with a gate of shape (N, K, 1, 1) or that a sigmoid
+made. ReLU6 becomes ``x gate`` too, with the gate ``ReLU6(x) / x``: relevance passes it on
+unchanged, as it passes ReLU.
 
 A network is taken apart once. What is returned is a copy that may be given hooks.
 """
@@ -44,7 +45,7 @@ def modular(network: nn.Module, images: Tensor) -> fx.GraphModule:
     Raises
     ------
     InputError
-        The network cannot be followed, as `shamsul.model.tracing.traced` says.
+        The network cannot be followed, as `shamsul.model.inside.tracing.traced` says.
     """
     return _kept(network, images, _modular)
 
@@ -62,8 +63,8 @@ def canonised(network: nn.Module, images: Tensor) -> fx.GraphModule:
     Returns
     -------
     The network to run LRP on. Its parameters are frozen; every `Conv2d`, `Linear`, ReLU, `Clamp`
-    (`shamsul.model.layers`) and max pooling is a module that is used once. `meta["first"]` has
-    the names of the convolutions that see the image, and what the image passes before each (a
+    (`shamsul.model.inside.layers`) and max pooling is a module that is used once. `meta["first"]`
+    has the names of the convolutions that see the image, and what the image passes before each (a
     module that is linear but for a constant, or None); `meta["others"]` lists the names of the
     other convolutions and linear layers that relevance passes.
 
@@ -123,14 +124,14 @@ _FORMS: WeakKeyDictionary[nn.Module, dict[_Form, tuple[Any, fx.GraphModule]]] = 
 
 
 def _modular(network: nn.Module, images: Tensor) -> fx.GraphModule:
-    from shamsul.model.tracing import traced
+    from shamsul.model.inside.tracing import traced
 
     return traced(network, images)
 
 
 def _canonised(network: nn.Module, images: Tensor) -> fx.GraphModule:
-    from shamsul.model import relevance_path
-    from shamsul.model.norms import merge_norms
+    from shamsul.model.inside import relevance_path
+    from shamsul.model.inside.norms import merge_norms
 
     steps = _modular(network, images)
     merge_norms(steps)
@@ -143,8 +144,8 @@ def _canonised(network: nn.Module, images: Tensor) -> fx.GraphModule:
 
 
 def _folded(network: nn.Module, images: Tensor) -> fx.GraphModule:
-    from shamsul.model.dense_blocks import share
-    from shamsul.model.norms import merge_norms
+    from shamsul.model.inside.dense_blocks import share
+    from shamsul.model.inside.norms import merge_norms
 
     steps = _modular(network, images)
     merge_norms(steps)

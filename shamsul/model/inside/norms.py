@@ -29,10 +29,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from shamsul.model import operations
-from shamsul.model.layers import Affine, ChannelPad, Clamp, Mean
-from shamsul.model.obstacles import concatenated, module
-from shamsul.model.tracing import tidy
+from shamsul.model.inside import operations
+from shamsul.model.inside.layers import Affine, ChannelPad, Clamp, Mean
+from shamsul.model.inside.obstacles import concatenated, module
+from shamsul.model.inside.tracing import tidy
 
 SMALLEST_SCALE = 1e-12
 """Smallest distance from zero of a batch norm's scale, so that its threshold is finite."""

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from shamsul.errors import InputError
-from shamsul.model.attention_record import NO_ATTENTION, Recorded, Recorder, check_heads
-from shamsul.model.feature_layer import grid_of
-from shamsul.model.functions import frozen, running
+from shamsul.model.inside.attention_record import NO_ATTENTION, Recorded, Recorder, check_heads
+from shamsul.model.inside.feature_layer import grid_of
+from shamsul.model.inside.functions import frozen, running
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from shamsul.model.classifier import Classifier
 from shamsul.model.dataset import Dataset
 from shamsul.model.device import reproducible
 from shamsul.model.settings import Train
-from shamsul.model.training_run import Run, mean_auroc
-from shamsul.model.training_state import fingerprint, resume, save
+from shamsul.model.training.run import Run, mean_auroc
+from shamsul.model.training.state import fingerprint, resume, save
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from shamsul.model.feature_layer import handed_on, taken
+from shamsul.model.inside.feature_layer import handed_on, taken
 from shamsul.model.structure import FeatureLayer
 
 

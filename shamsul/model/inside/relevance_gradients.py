@@ -1,6 +1,7 @@
-"""Steps of a transformer with the gradients of AttnLRP's rules (`shamsul.model.attention_rules`).
+"""Steps of a transformer with the gradients of AttnLRP's rules.
 
-Each has the value of torch's own function. The weights get no gradients.
+The rules are in `shamsul.model.inside.attention_rules`. Each has the value of torch's own function.
+The weights get no gradients.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from shamsul.model.functions import Linear, by_tokens
+from shamsul.model.inside.functions import Linear, by_tokens
 
 STABILISER = 1e-6
 """Term added to the size of sums that relevance is divided by, so that none is zero."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from shamsul.model import operations
+from shamsul.model.inside import operations
 
 
 def module(node: Any) -> Any:
@@ -47,7 +47,8 @@ def is_linear(node: fx.Node, others: tuple[type[nn.Module], ...] = ()) -> bool:
 
     Parameters
     ----------
-    others : classes of modules that count as linear beside `shamsul.model.operations.LINEAR`.
+    others : classes of modules that count as linear beside `LINEAR` of
+        `shamsul.model.inside.operations`.
     """
     if node.op == "call_module":
         return isinstance(module(node), (*operations.LINEAR, *others))

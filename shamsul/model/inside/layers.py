@@ -1,4 +1,4 @@
-"""Layers of rewritten networks, beside torch's own (`shamsul.model.canonise`).
+"""Layers of rewritten networks, beside torch's own (`shamsul.model.inside.canonise`).
 
 They are here because classes of modules need torch, which the modules of methods load late.
 """

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from shamsul.errors import InputError
-from shamsul.model.canonise import modular
-from shamsul.model.obstacles import obstacle
-from shamsul.model.operations import ELEMENTWISE, NORMS
+from shamsul.model.inside.canonise import modular
+from shamsul.model.inside.obstacles import obstacle
+from shamsul.model.inside.operations import ELEMENTWISE, NORMS
 
 
 def unsuited_to_relu(network: nn.Module, images: Tensor) -> str | None:
