@@ -42,7 +42,8 @@ def serve(
         from shamsul.serve.application import LOCAL, application
     except ModuleNotFoundError as error:
         raise InputError(
-            f"needs the package {error.name}; install it with `pip install 'shamsul[serve]'`"
+            f"shamsul serve needs the package {error.name}; install it with "
+            "`pip install 'shamsul[serve]'`"
         ) from None
     from shamsul.cases.network_of_run import network_of_run
     from shamsul.command.explaining import names

@@ -44,7 +44,9 @@ def radiographs(rng):
     return rng.integers(0, 256, (2, SIZE, SIZE), np.uint8)
 
 
-@pytest.mark.parametrize("module", ["shamsul.api", "shamsul.explain.call", "shamsul.results"])
+@pytest.mark.parametrize(
+    "module", ["shamsul.api", "shamsul.cases.explained", "shamsul.explain.call", "shamsul.results"]
+)
 def test_the_examples_run(module):
     done = doctest.testmod(importlib.import_module(module))
     assert done.failed == 0

@@ -25,14 +25,17 @@ export function shareOf(value, { low, high }) {
  * @returns {HTMLCanvasElement}
  */
 export function paint(values, height, width, range, table) {
-  return drawn(height, width, (data) => {
-    values.forEach((value, pixel) => {
-      const share = shareOf(value, range);
-      const strength = range.scale === "diverging" ? Math.abs(2 * share - 1) : share;
-      const colour = 3 * Math.round(share * 255);
-      data.set(table.subarray(colour, colour + 3), 4 * pixel);
-      data[4 * pixel + 3] = 255 * Math.min(1, 1.25 * strength);
-    });
+  const colours = new Uint32Array(256);
+  const bytes = new Uint8ClampedArray(colours.buffer);
+  for (let i = 0; i < 256; i++) {
+    const strength = range.scale === "diverging" ? Math.abs((2 * i) / 255 - 1) : i / 255;
+    bytes.set(table.subarray(3 * i, 3 * i + 3), 4 * i);
+    bytes[4 * i + 3] = 255 * Math.min(1, 1.25 * strength);
+  }
+  return drawn(height, width, (pixels) => {
+    for (let pixel = 0; pixel < values.length; pixel++) {
+      pixels[pixel] = colours[Math.round(shareOf(values[pixel], range) * 255)];
+    }
   });
 }
 
@@ -46,15 +49,14 @@ export function paint(values, height, width, range, table) {
  * @returns {HTMLCanvasElement}
  */
 export function paintGrey(grey, height, width, level, window) {
-  const shown = Uint8ClampedArray.from(
-    { length: 256 },
-    (_, value) => ((value - level) / window + 0.5) * 255,
-  );
-  return drawn(height, width, (data) => {
-    grey.forEach((value, pixel) => {
-      data.fill(shown[value], 4 * pixel, 4 * pixel + 3);
-      data[4 * pixel + 3] = 255;
-    });
+  const shown = new Uint32Array(256);
+  const bytes = new Uint8ClampedArray(shown.buffer);
+  for (let value = 0; value < 256; value++) {
+    bytes.fill(((value - level) / window + 0.5) * 255, 4 * value, 4 * value + 3);
+    bytes[4 * value + 3] = 255;
+  }
+  return drawn(height, width, (pixels) => {
+    for (let pixel = 0; pixel < grey.length; pixel++) pixels[pixel] = shown[grey[pixel]];
   });
 }
 
@@ -64,10 +66,11 @@ export function paintGrey(grey, height, width, level, window) {
  * @param {Uint8Array} table
  */
 export function paintScale(canvas, table) {
-  const bar = drawn(1, 256, (data) => {
+  const bar = drawn(1, 256, (pixels) => {
+    const bytes = new Uint8ClampedArray(pixels.buffer);
     for (let i = 0; i < 256; i++) {
-      data.set(table.subarray(3 * i, 3 * i + 3), 4 * i);
-      data[4 * i + 3] = 255;
+      bytes.set(table.subarray(3 * i, 3 * i + 3), 4 * i);
+      bytes[4 * i + 3] = 255;
     }
   });
   canvas.width = 256;
@@ -79,13 +82,13 @@ export function paintScale(canvas, table) {
  * Return a canvas whose pixels a function has set.
  * @param {number} height
  * @param {number} width
- * @param {(data: Uint8ClampedArray) => void} set
+ * @param {(pixels: Uint32Array) => void} set Sets pixels, four bytes each.
  */
 function drawn(height, width, set) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
   const pixels = new ImageData(width, height);
-  set(pixels.data);
+  set(new Uint32Array(pixels.data.buffer));
   context(canvas).putImageData(pixels, 0, 0);
   return canvas;
 }

@@ -1,13 +1,13 @@
 // The page of a case: what is read, what is shown, and what changes when.
 
-import { bytesOf, pixelsOf } from "./content.js";
+import { bytesOf, runLengths } from "./content.js";
 import { context, paintGrey } from "./colours.js";
 import { fillControls, fillMethods, show } from "./controls.js";
 import { byId, element } from "./dom.js";
 import { listen } from "./keys.js";
 import { Measures } from "./measures.js";
 import { navigable } from "./navigation.js";
-import { byColumns, outline } from "./outlines.js";
+import { outlineOfRuns } from "./outlines.js";
 import { Pane } from "./pane.js";
 import { START, Store, addressOf, stateOf } from "./state.js";
 import { evidence, extremes, usual } from "./sweep.js";
@@ -57,7 +57,7 @@ export class App {
     const { methods, class: name } = content.first;
     /** @type {State} */
     this.first = { ...START, class: name, methods, method: methods[0] ?? "" };
-    if (narrow()) this.first.layout = "single";
+    if (narrower(560)) this.first.layout = "single";
     this.known = {
       classes: content.classes.map((each) => each.name),
       methods: content.methods.map((each) => each.name),
@@ -85,7 +85,7 @@ export class App {
   path(mask) {
     let path = this.paths.get(mask);
     if (!path) {
-      path = outline(byColumns(pixelsOf(mask), mask.height, mask.width));
+      path = outlineOfRuns(runLengths(mask.counts), mask.height, mask.width);
       this.paths.set(mask, path);
     }
     return path;
@@ -255,9 +255,12 @@ async function greyOf(png) {
   return { values, height: canvas.height, width: canvas.width };
 }
 
-/** Return if the page is as narrow as a telephone's. */
-function narrow() {
-  return matchMedia("(max-width: 820px)").matches;
+/**
+ * Return if the page is no wider than a number of pixels.
+ * @param {number} pixels
+ */
+function narrower(pixels) {
+  return matchMedia(`(max-width: ${pixels}px)`).matches;
 }
 
 /** Let the button change between light and dark. */
@@ -272,7 +275,7 @@ function listenToTheme() {
 
 export async function main() {
   listenToTheme();
-  if (narrow()) {
+  if (narrower(820)) {
     document.querySelectorAll("aside details.later").forEach((part) => part.removeAttribute("open"));
   }
   const content = /** @type {Case} */ (JSON.parse(byId("content").textContent ?? ""));

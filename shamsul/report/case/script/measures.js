@@ -95,6 +95,7 @@ export class Measures {
     const { height, width } = mask ?? this.content.image;
     return this.once(["measured", method, state.class, mask?.reader ?? ""], async () => {
       const { cells, frame, values, pixels } = await opened;
+      await pause();
       const own = at(frame, height, width);
       const runs = mask ? runLengths(mask.counts) : [height * width];
       const laid = values
@@ -132,6 +133,11 @@ export class Measures {
       });
     });
   }
+}
+
+/** Let the browser do what waits, such as scrolling, before the next map is measured. */
+function pause() {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 /**

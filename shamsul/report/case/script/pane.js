@@ -4,7 +4,7 @@ import { context, paint, paintScale } from "./colours.js";
 import { drawCurve, threshold } from "./curve.js";
 import { drawing, element, written } from "./dom.js";
 import { cutOf } from "./measures.js";
-import { byRows, outline } from "./outlines.js";
+import { outlineAbove } from "./outlines.js";
 import { levelOf, LEVELS } from "./sweep.js";
 
 /**
@@ -86,9 +86,11 @@ export class Pane {
     const relevance = await measures.spread(method.name, state.class, size, true);
     const range = await this.app.range(method, state);
     const { low, high } = measured.laid;
-    const levels = Uint16Array.from(relevance, (value) =>
-      high > low ? Math.min(Math.max(((value - low) / (high - low)) * (LEVELS - 1), 0), 1023) : 0,
-    );
+    const levels = new Uint16Array(relevance.length);
+    const scale = high > low ? (LEVELS - 1) / (high - low) : 0;
+    for (let pixel = 0; pixel < levels.length; pixel++) {
+      levels[pixel] = Math.min(Math.max((relevance[pixel] - low) * scale, 0), LEVELS - 1);
+    }
     const painted = paint(values, ...size, range, colours[range.scale]);
     return { values, levels, picture: painted, range, measured };
   }
@@ -123,7 +125,7 @@ export class Pane {
       const cut = cutOf(this.shown.measured, state);
       if (state.cut) {
         const path = placedPath(this.segmentation(cut), placed(picture.height, picture.width));
-        stroke(drawn, path, "#ffffff", 1.6 * ratio, []);
+        stroke(drawn, path, "#ffffff", 1.2 * ratio, []);
       }
       if (state.point) this.drawPoint(drawn, left, top, wide, high, ratio);
       this.tell(this.shown, cut);
@@ -140,8 +142,7 @@ export class Pane {
     if (this.cut?.[0] !== cut) {
       const { levels } = /** @type {Shown} */ (this.shown);
       const { height, width } = this.app.picture;
-      const inside = Uint8Array.from(levels, (level) => Number(level > cut));
-      this.cut = [cut, outline(byRows(inside, height, width))];
+      this.cut = [cut, outlineAbove(levels, cut, height, width)];
     }
     return this.cut[1];
   }

@@ -97,7 +97,7 @@ export function sweep(map, cells, frame, runs) {
   const inside = new Float64Array(LEVELS);
   const outside = new Float64Array(LEVELS);
   const span = fround(high - low);
-  const masked = masking(runs);
+  const masked = columnsIn(runs);
   if (span <= fround(ROUNDING * high)) {
     const area = runs.reduce((sum, length, number) => sum + (number % 2 ? length : 0), 0);
     inside[0] = area;
@@ -105,6 +105,7 @@ export function sweep(map, cells, frame, runs) {
     return { inside, outside, low, high, hit: area / (height * width), mass: 0, point: null };
   }
   const top = fround(high - fround(ROUNDING * high));
+  const levels = new Uint16Array(height);
   let [tops, topsInside, mass, total] = [0, 0, 0, 0];
   /** @type {[number, number] | null} */
   let point = null;
@@ -112,18 +113,22 @@ export function sweep(map, cells, frame, runs) {
     fill(x);
     for (let y = 0; y < height; y++) {
       const scaled = fround(fround(fround(value[y] - low) / span) * (LEVELS - 1));
-      const level = Math.min(Math.trunc(scaled), LEVELS - 1);
-      const within = masked();
-      if (within) inside[level]++;
-      else outside[level]++;
+      levels[y] = scaled < LEVELS - 1 ? scaled : LEVELS - 1;
+      outside[levels[y]]++;
       total += value[y];
-      if (within) mass += value[y];
       if (value[y] < top) continue;
       point ??= [(x + 0.5) / width, (y + 0.5) / height];
       tops++;
-      if (within) topsInside++;
     }
+    masked(height, (start, end) => {
+      for (let y = start; y < end; y++) {
+        inside[levels[y]]++;
+        mass += value[y];
+        if (value[y] >= top) topsInside++;
+      }
+    });
   }
+  for (let level = 0; level < LEVELS; level++) outside[level] -= inside[level];
   const share = Math.min(mass / total, 1);
   const alone = tops <= Math.max(TIED * height * width, 1);
   const hit = topsInside / tops;
@@ -153,17 +158,22 @@ function interpolated(map, [, columns], down) {
 }
 
 /**
- * Return a function that tells of one pixel after the other if it lies in the mask.
+ * Return a function that tells, of one column after the other, which of its pixels are in a mask.
  * @param {number[]} runs
- * @returns {() => boolean}
+ * @returns {(height: number, tell: (start: number, end: number) => void) => void}
  */
-function masking(runs) {
+export function columnsIn(runs) {
   let run = 0;
   let left = runs[0];
-  return () => {
-    while (left === 0) left = runs[++run];
-    left--;
-    return run % 2 === 1;
+  return (height, tell) => {
+    let y = 0;
+    while (y < height) {
+      while (left === 0) left = runs[++run];
+      const end = Math.min(y + left, height);
+      if (run % 2) tell(y, end);
+      left -= end - y;
+      y = end;
+    }
   };
 }
 
@@ -181,13 +191,19 @@ export function laySegmentation(pixels, cells, frame, runs) {
   const across = nearest(width, scaleX, left, columns, cells[1]);
   const inside = new Float64Array(LEVELS);
   const outside = new Float64Array(LEVELS);
-  const masked = masking(runs);
+  const masked = columnsIn(runs);
   for (const column of across) {
-    for (const row of down) {
-      const marked = row >= 0 && column >= 0 && pixels[column * cells[0] + row];
-      (masked() ? inside : outside)[marked ? LEVELS - 1 : 0]++;
-    }
+    /** @param {number} y */
+    const levelAt = (y) => {
+      const seen = down[y] >= 0 && column >= 0;
+      return seen && pixels[column * cells[0] + down[y]] ? LEVELS - 1 : 0;
+    };
+    for (let y = 0; y < height; y++) outside[levelAt(y)]++;
+    masked(height, (start, end) => {
+      for (let y = start; y < end; y++) inside[levelAt(y)]++;
+    });
   }
+  for (const level of [0, LEVELS - 1]) outside[level] -= inside[level];
   const marked = inside[LEVELS - 1] + outside[LEVELS - 1];
   const share = marked ? inside[LEVELS - 1] / marked : 0;
   const hit = marked ? share : inside[0] / (height * width);
