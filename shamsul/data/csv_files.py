@@ -67,7 +67,7 @@ def line(table: pd.DataFrame, position: int) -> int:
 
     Parameters
     ----------
-    table : as `read_csv` returns it, its rows neither left out nor in another order.
+    table : a table of `read_csv`, its rows neither left out nor in another order.
     position : position of the row, from 0.
     """
     lines = table.attrs.get("lines")
