@@ -154,10 +154,14 @@ def test_suffixed_masks_coloured_masks_and_coco(inside):
     }
     (inside / "data" / "coco.json").write_text(json.dumps(content))
     (inside / "data" / "notes.json").write_text("[1]")
+    outline = {"img_size": [64, 60], "Edema": [[[5, 5], [20, 5], [20, 20]]]}
+    (inside / "data" / "other.json").write_text(json.dumps({Path(NAMES[3]).stem: outline}))
     raw, said = initialised("data")
     found = raw["data"]["sources"][0]["masks"]
     assert found[0]["files_named"] == "{image}_{label}_mask" and found[0]["form"] == "png"
-    assert found[1] == {"form": "coco", "file": "coco.json"}
+    assert found[1] == {"form": "coco", "file": "coco.json", "reader": "coco_json"}
+    assert found[2]["form"] == "chexlocalize" and found[2]["reader"] == "other_json"
+    assert "each counts as a reader of its own" in said
     assert "not understood, and not used: 'notes.json'" in said
 
 
