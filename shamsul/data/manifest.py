@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from shamsul.data.adapter import DiskSource
+from shamsul.data.body import tell_outside
 from shamsul.data.images import FORMATS, UNREADABLE
 from shamsul.data.joining import check_masks, divide, share_of
 from shamsul.data.rejected import Rejections
@@ -94,6 +95,7 @@ def build(
     manifest = manifest.assign(order=order).sort_values(["order", "image_id"])
     all_masks = pd.concat(masks, ignore_index=True).sort_values(["image_id", "class", "kind"])
     check_masks(manifest, all_masks, classes)
+    tell_outside(manifest, all_masks, roots)
     return (
         manifest[[*MANIFEST_COLUMNS, *classes]].reset_index(drop=True),
         all_masks[all_masks["class"].isin([*classes, MARKER])].reset_index(drop=True),
