@@ -96,6 +96,12 @@ def test_a_broken_table_is_told_in_one_line(tmp_path, content, said):
     assert told.startswith(str(path)) and said in told and "\n" not in told and len(told) < 400
 
 
+def test_a_header_that_never_ends_is_told_before_any_job(tmp_path):
+    path = saved(tmp_path, 'a,"b\n1,2\n')
+    with pytest.raises(InputError, match=r"t\.csv: row 1: not readable as a table"):
+        require_columns(path, ["a"], "column")
+
+
 def test_a_row_too_long_is_left_out_where_rows_may_be(tmp_path):
     rejected = Rejections("s", quarantine=True)
     table = read_csv(saved(tmp_path, "a,b\n1,2\n1,2,3\n4,5\n"), rejected)
