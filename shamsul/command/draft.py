@@ -13,7 +13,7 @@ from PIL import Image
 
 from shamsul import lazy
 from shamsul.command.draft_masks import Masks
-from shamsul.command.draft_splits import FRACTIONS, divided
+from shamsul.command.draft_splits import FRACTIONS, Notes, divided
 from shamsul.data.adapters.folder import FolderSource
 from shamsul.data.rejected import Rejections
 from shamsul.data.survey.whole import Survey
@@ -30,6 +30,8 @@ FOLDERS = {
     "study": r"(?i)(study|exam|visit|session|ses|s)[-_ ]?\d+",
 }
 """Names of folders by what they stand for."""
+FRAMES = (512, 1024, 2048, 3072, 4096)
+"""Sides in pixels of the frames that boxes of reduced archives are usually in."""
 MOST_CLASSES = 20
 """Number of findings of a list up to which each becomes a class."""
 FEWEST_POSITIVES = 2
@@ -207,7 +209,10 @@ def _try(made: Draft, found: Survey) -> None:
     images = source.read_images(found.root, classes, rejected)
     images = images[images["view"] == "frontal"].reset_index(drop=True)
     sizes = [_size(found.root / path) for path in images["path"]]
+    if images.empty:
+        raise InputError(f"{found.root}: holds no frontal radiograph")
     images["height"], images["width"] = zip(*sizes, strict=True)
+    source = _framed(made, source, found.root, images)
     masks = source.read_masks(found.root, images, rejected)
     splits, keys, enough = divided(source, images, masks, made.classes)
     made.source |= keys
@@ -235,6 +240,37 @@ def _try(made: Draft, found: Survey) -> None:
     made.noticed += [f"left out: {one}" for one in rejected.found[:5]]
     if len(rejected.found) > 5:
         made.noticed.append(f"left out: {len(rejected.found) - 5} more rows, images or masks")
+
+
+def _framed(made: Draft, source: FolderSource, root: Path, images: pd.DataFrame) -> FolderSource:
+    """Return the source with a frame for boxes that do not fit the files as they are.
+
+    Archives that were reduced have boxes in pixels of the originals. The smallest usual frame that
+    all of them fit in is taken, and asked about.
+    """
+    for entry in made.source.get("masks", ()):
+        if entry["form"] != "boxes" or {"frame", "unit"} & entry.keys():
+            continue
+        outside = _outside(source, root, images, entry)
+        for side in FRAMES if outside else ():
+            framed = {**entry, "frame": [side, side]}
+            if 2 * _outside(source, root, images, framed) < outside:
+                entry["frame"] = [side, side]
+                made.questions.append(
+                    f"{entry['file']}: {outside} boxes do not fit the files as they are: were they "
+                    f"drawn on images of {side} x {side} pixels (`frame`)?"
+                )
+                break
+    return FolderSource.model_validate(made.source)
+
+
+def _outside(source: FolderSource, root: Path, images: pd.DataFrame, entry: dict[str, Any]) -> int:
+    """Return how many boxes of an entry of masks lie outside their images."""
+    rejected = Rejections(source.name, quarantine=True)
+    tried = FolderSource.model_validate({**source.model_dump(), "masks": [entry]})
+    with Notes():
+        tried.read_masks(root, images, rejected)
+    return sum("lies outside the image" in one.reason for one in rejected.found)
 
 
 def _size(path: Path) -> tuple[int, int]:
