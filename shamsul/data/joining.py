@@ -136,13 +136,15 @@ def check_masks(manifest: pd.DataFrame, masks: pd.DataFrame, classes: Sequence[s
         manifest[["image_id", "height", "width"]], on="image_id", suffixes=("", "_")
     )
     ratio = (sizes["height"] / sizes["width"]) / (sizes["height_"] / sizes["width_"])
-    wrong = sizes[(ratio.astype(float) - 1).abs() > 0.02]
+    swapped = (sizes["height"] == sizes["width_"]) & (sizes["width"] == sizes["height_"])
+    swapped &= sizes["height"] != sizes["width"]
+    wrong = sizes[((ratio.astype(float) - 1).abs() > 0.02) | swapped]
     if len(wrong):
         row = wrong.iloc[0]
         raise InputError(
             f"mask of {row['class']} for image {row['image_id']} is {row['height']} x "
             f"{row['width']} pixels, the image {row['height_']} x {row['width_']}: "
-            f"not the same radiograph ({len(wrong)} such masks)"
+            f"not the same radiograph, or height and width are swapped ({len(wrong)} such masks)"
         )
     _check_classes(manifest, masks, classes)
     _tell_negatives(manifest, masks, classes)
