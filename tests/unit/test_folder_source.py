@@ -316,6 +316,16 @@ def test_masked_patients_in_train_are_told_and_may_be_preferred_elsewhere(caplog
     assert joining.divide(preferred, images, masks, ["Mass"]) == plain.tolist()
 
 
+def test_ids_that_are_one_number_in_several_forms_are_told(caplog):
+    masks = pd.DataFrame({"image_id": [], "class": []})
+    made = FolderSource(adapter="folder", name="me", split="test")
+    for ids, number in ((["00017", "17", "17.0", "18", "p17"], 3), (["1", "2", "x"], 0)):
+        caplog.clear()
+        images = pd.DataFrame({"image_id": ids, "patient_id": ids})
+        joining.divide(made, images, masks, [])
+        assert (f"ids of {number} patients" in caplog.text) == bool(number)
+
+
 def test_a_column_of_splits_wins_for_the_whole_patient():
     images = patients(6).assign(split=["test", None, None, None, "train", "train"])
     masks = pd.DataFrame({"image_id": [], "class": []})
