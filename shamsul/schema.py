@@ -110,10 +110,22 @@ def tables() -> str:
                 adapter = own["properties"]["adapter"]["const"]
                 parts.append(f"### A source of `adapter: {adapter}`\n")
                 parts += [f"{own['description']}\n", table(rows(own, whole))]
+                parts += _forms(own, whole)
         if name == "explain":
             variants = section["properties"]["methods"]["items"]["oneOf"]
             parts += [METHODS, _parameters(variants, whole)]
     return "\n".join(parts)
+
+
+def _forms(source: JsonSchema, whole: JsonSchema) -> list[str]:
+    """Return a table of keys for each form of `masks` that a source has."""
+    parts: list[str] = []
+    for one in source["properties"].get("masks", {}).get("items", {}).get("oneOf", ()):
+        own = _resolved(one, whole)
+        form = own["properties"]["form"]["const"]
+        parts += [f"#### Masks of `form: {form}`\n", f"{own['description']}\n"]
+        parts.append(table(rows(own, whole)))
+    return parts
 
 
 def _parameters(variants: list[JsonSchema], whole: JsonSchema) -> str:
@@ -178,7 +190,10 @@ def _nullable(field: JsonSchema) -> bool:
 def _value(value: Any) -> str:
     if value is None:
         return "none"
-    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+    if value == "":
+        return "blank"
+    told = value if isinstance(value, str) else json.dumps(value)
+    return f"`{told}`".replace("|", "\\|")
 
 
 def _type(field: JsonSchema) -> str:
@@ -201,6 +216,8 @@ def _type(field: JsonSchema) -> str:
         case {"type": "object", "additionalProperties": values}:
             keys = f" by {_type(names)}" if (names := field.get("propertyNames")) else ""
             return f"mapping{keys} to {_type(values)}"
+        case {"type": "object", "patternProperties": {**patterns}}:
+            return f"mapping to {_type(next(iter(patterns.values())))}"
         case {"type": "boolean"}:
             return "`true` or `false`"
         case {"type": "string"}:

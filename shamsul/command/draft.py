@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,8 +13,8 @@ from PIL import Image
 
 from shamsul import lazy
 from shamsul.command.draft_masks import Masks
+from shamsul.command.draft_splits import FRACTIONS, Notes, divided
 from shamsul.data.adapters.folder import FolderSource
-from shamsul.data.joining import divide
 from shamsul.data.rejected import Rejections
 from shamsul.data.survey.whole import Survey
 from shamsul.data.values import SPLIT_NAMES
@@ -26,16 +25,13 @@ if TYPE_CHECKING:
 else:
     pd = lazy.load("pandas")
 
-FRACTIONS: tuple[tuple[float, float, float], ...] = (
-    (0.6, 0.15, 0.25), (0.5, 0.2, 0.3), (0.7, 0.1, 0.2), (0.5, 0.25, 0.25), (0.4, 0.3, 0.3),
-    (0.55, 0.2, 0.25), (0.45, 0.25, 0.3), (0.34, 0.33, 0.33),
-)  # fmt: skip
-"""Shares of train, tune and test that are tried; of equal ones the first is taken."""
 FOLDERS = {
     "patient": r"(?i)(patient|pat|subject|subj|sub|case|person|p)[-_ ]?\d+",
     "study": r"(?i)(study|exam|visit|session|ses|s)[-_ ]?\d+",
 }
 """Names of folders by what they stand for."""
+FRAMES = (512, 1024, 2048, 3072, 4096)
+"""Sides in pixels of the frames that boxes of reduced archives are usually in."""
 MOST_CLASSES = 20
 """Number of findings of a list up to which each becomes a class."""
 FEWEST_POSITIVES = 2
@@ -44,7 +40,7 @@ FEWEST_POSITIVES = 2
 
 @dataclass
 class Draft:
-    """What a configuration is written from.
+    """Facts that a configuration is written from.
 
     Attributes
     ----------
@@ -75,7 +71,7 @@ class Draft:
 
 
 def draft(found: Survey, name: str) -> Draft:
-    """Return what a configuration of a folder is written from.
+    """Return the facts that a configuration of a folder is written from.
 
     Parameters
     ----------
@@ -213,9 +209,17 @@ def _try(made: Draft, found: Survey) -> None:
     images = source.read_images(found.root, classes, rejected)
     images = images[images["view"] == "frontal"].reset_index(drop=True)
     sizes = [_size(found.root / path) for path in images["path"]]
+    if images.empty:
+        raise InputError(f"{found.root}: holds no frontal radiograph")
     images["height"], images["width"] = zip(*sizes, strict=True)
+    source = _framed(made, source, found.root, images)
     masks = source.read_masks(found.root, images, rejected)
-    splits = _divided(made, source, images, masks)
+    splits, keys, enough = divided(source, images, masks, made.classes)
+    made.source |= keys
+    if not enough:
+        made.questions.append(
+            "a split has no image with, or without, some class: are there enough patients?"
+        )
     made.images = len(images)
     made.sides = sizes
     made.positives = {name: int((images[name] == 1).sum()) for name in classes}
@@ -238,81 +242,35 @@ def _try(made: Draft, found: Survey) -> None:
         made.noticed.append(f"left out: {len(rejected.found) - 5} more rows, images or masks")
 
 
-def _divided(
-    made: Draft, source: FolderSource, images: pd.DataFrame, masks: pd.DataFrame
-) -> pd.Series:
-    """Return the split of each image; choose fractions that leave no class out of a split.
+def _framed(made: Draft, source: FolderSource, root: Path, images: pd.DataFrame) -> FolderSource:
+    """Return the source with a frame for boxes that do not fit the files as they are.
 
-    Patients with masks go to tune and test where train has enough of each class without them.
+    Archives that were reduced have boxes in pixels of the originals. The smallest usual frame that
+    all of them fit in is taken, and asked about.
     """
-    classes = made.classes
-    if not isinstance(source.split, dict):
-        return pd.Series(divide(source, images, masks, classes), index=images.index)
-    ways = [(prefer, shares) for prefer in (True, False) for shares in FRACTIONS]
-    tried: list[tuple[float, dict[str, Any], pd.Series]] = []
-    for prefer, shares in ways if len(masks) else ways[len(FRACTIONS) :]:
-        split = dict(zip(("train", "tune", "test"), shares, strict=True))
-        keys = {"split": split} | ({"prefer_masks": True} if prefer else {})
-        with Notes():
-            splits = divide(source.model_copy(update=keys), images, masks, classes)
-        found = pd.Series(splits, index=images.index)
-        tried.append((_fewest(images, found, masks, classes), keys, found))
-    best = max(tried, key=lambda one: one[0])
-    made.source |= best[1]
-    divide(source.model_copy(update=best[1]), images, masks, classes)  # It says what is in train.
-    if best[0] < 1:
-        made.questions.append(
-            "a split has no image with, or without, some class: are there enough patients?"
-        )
-    return best[2]
+    for entry in made.source.get("masks", ()):
+        if entry["form"] != "boxes" or {"frame", "unit"} & entry.keys():
+            continue
+        outside = _outside(source, root, images, entry)
+        for side in FRAMES if outside else ():
+            framed = {**entry, "frame": [side, side]}
+            if 2 * _outside(source, root, images, framed) < outside:
+                entry["frame"] = [side, side]
+                made.questions.append(
+                    f"{entry['file']}: {outside} boxes do not fit the files as they are: were they "
+                    f"drawn on images of {side} x {side} pixels (`frame`)?"
+                )
+                break
+    return FolderSource.model_validate(made.source)
 
 
-def _fewest(
-    images: pd.DataFrame, splits: pd.Series, masks: pd.DataFrame, classes: list[str]
-) -> float:
-    """Return how well splits are filled: the fewest images with or without a class, up to four."""
-    fewest = 4.0
-    masked = images["image_id"].isin(masks["image_id"])
-    for split in ("train", "tune", "test"):
-        part = images[splits == split]
-        for name in classes:
-            fewest = min(fewest, (part[name] == 1).sum(), (part[name] == 0).sum())
-        if split != "train" and masked.any():
-            fewest = min(fewest, masked[splits == split].sum())
-    return float(fewest)
-
-
-class Notes(logging.Handler):
-    """Handler that keeps what the library logs while it is used in `with`.
-
-    Attributes
-    ----------
-    lines : what was logged, once each.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line."""
-        line = record.getMessage()
-        if line not in self.lines:
-            self.lines.append(line)
-
-    def __enter__(self) -> Notes:
-        """Keep what is logged from now on, and hand nothing on."""
-        logger = logging.getLogger("shamsul")
-        self._before = logger.propagate, logger.level, logger.handlers[:]
-        logger.propagate, logger.handlers = False, [self]
-        logger.setLevel(logging.INFO)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Log again as before."""
-        logger = logging.getLogger("shamsul")
-        logger.propagate, level, logger.handlers = self._before
-        logger.setLevel(level)
+def _outside(source: FolderSource, root: Path, images: pd.DataFrame, entry: dict[str, Any]) -> int:
+    """Return how many boxes of an entry of masks lie outside their images."""
+    rejected = Rejections(source.name, quarantine=True)
+    tried = FolderSource.model_validate({**source.model_dump(), "masks": [entry]})
+    with Notes():
+        tried.read_masks(root, images, rejected)
+    return sum("lies outside the image" in one.reason for one in rejected.found)
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -39,6 +39,22 @@ class Masks:
             self._add_runs(table)
         for one in found.annotations:
             self._add_annotations(one)
+        self._name_readers()
+
+    def _name_readers(self) -> None:
+        """Give files that may mark the same images a reader each, so that none hides another."""
+        outlines = [entry for entry in self.entries if entry["form"] != "boxes"]
+        boxes = [entry for entry in self.entries if entry["form"] == "boxes"]
+        for entries in (outlines, boxes):
+            for entry in entries[1:] if len(entries) > 1 else ():
+                place = str(entry.get("file") or entry.get("folder"))
+                entry.setdefault("reader", re.sub(r"\W+", "_", place))
+            if len(entries) > 1:
+                told = ", ".join(str(e.get("file") or e.get("folder")) for e in entries)
+                self.questions.append(
+                    f"{told}: where they mark the same image and finding, each counts as a reader "
+                    "of its own, and the first by name judges: is one a copy?"
+                )
 
     def _know(self, labels: dict[str, int], place: str, kind: str) -> None:
         """Note the findings of a file, and map those that are a class under another name."""

@@ -43,7 +43,8 @@ def init(
     - `shamsul init ~/radiographs --output mine.yaml`, then `shamsul run mine.yaml`
     """
     from shamsul import experiment
-    from shamsul.command.draft import Notes, draft
+    from shamsul.command.draft import draft
+    from shamsul.command.draft_splits import Notes
     from shamsul.data.survey.whole import survey
 
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-._") or "mine"
@@ -79,7 +80,7 @@ def written(made: Draft, name: str, folder: Path) -> str:
 
     Parameters
     ----------
-    made : what is known of the folder.
+    made : facts of the folder.
     name : name of the run.
     folder : the folder, as it was given.
     """

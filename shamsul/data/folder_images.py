@@ -34,7 +34,7 @@ class FolderImages:
     Parameters
     ----------
     source : the source.
-    root : its folder.
+    root : the source's folder.
     classes : names of the classes that the model predicts.
     rejected : takes rows that cannot be used.
     """

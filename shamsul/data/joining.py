@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -103,9 +104,25 @@ def divide(
     for row, split in enumerate(own):
         if split in SPLITS:
             found[row] = split
+    _tell_alike(source.name, list(splits))
     if isinstance(source.split, dict) and not source.prefer_masks:
         _tell_masks_in_train(source.name, {p: splits[p] for p in masked - set(said)})
     return found
+
+
+def _tell_alike(source: str, patients: Sequence[str]) -> None:
+    """Log how many patients' ids are one number in several forms, as `00017`, `17` and `17.0`."""
+    numbers: dict[str, int] = {}
+    for patient in patients:
+        if found := re.fullmatch(r"0*(\d+)(?:\.0+)?", patient):
+            numbers[found[1]] = numbers.get(found[1], 0) + 1
+    alike = sum(count for count in numbers.values() if count > 1)
+    if alike:
+        logger.warning(
+            "data source %s: ids of %d patients are the same number as another one's, written in "
+            "another way (017, 17, 17.0), and count as different patients; write them alike",
+            source, alike,
+        )  # fmt: skip
 
 
 def _tell_masks_in_train(source: str, masked: Mapping[str, Split]) -> None:

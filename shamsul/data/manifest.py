@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from shamsul.data.adapter import DiskSource
+from shamsul.data.body import tell_outside
 from shamsul.data.depth import depths
 from shamsul.data.image_list import Listing, check_splits, divided
 from shamsul.data.joining import check_masks, divide
@@ -130,6 +131,7 @@ def build(
     manifest = manifest.assign(order=order).sort_values(["order", "image_id"])
     all_masks = pd.concat(masks, ignore_index=True).sort_values(["image_id", "class", "kind"])
     check_masks(manifest, all_masks, classes)
+    tell_outside(manifest, all_masks, roots)
     return Manifest(
         manifest[[*MANIFEST_COLUMNS, *classes]].reset_index(drop=True),
         all_masks[all_masks["class"].isin([*classes, MARKER])].reset_index(drop=True),
@@ -217,7 +219,10 @@ def _of_their_images(
     drawn = masks["height"].to_numpy() / masks["width"].to_numpy()
     ratio = drawn / (sizes["height"].to_numpy() / sizes["width"].to_numpy())
     # A mask of no image has no ratio, and is no image's.
-    wrong = abs(ratio - 1) > 0.02
+    swapped = (masks["height"].to_numpy() == sizes["width"].to_numpy()) & (
+        masks["width"].to_numpy() == sizes["height"].to_numpy()
+    )
+    wrong = (abs(ratio - 1) > 0.02) | (swapped & (ratio != 1))
     for row, (height, width) in zip(
         masks[wrong].itertuples(), sizes[wrong].itertuples(index=False), strict=True
     ):
@@ -225,8 +230,8 @@ def _of_their_images(
             "mask",
             f"data source {source.name}",
             f"mask of {masks.loc[row.Index, 'class']} for image {row.image_id} is {row.height} x "
-            f"{row.width} pixels, the image {height:.0f} x {width:.0f}: not the same radiograph "
-            f"({wrong.sum()} such masks)",
+            f"{row.width} pixels, the image {height:.0f} x {width:.0f}: not the same radiograph, or "
+            f"height and width are swapped ({wrong.sum()} such masks)",
             image_id=str(row.image_id),
         )
     if wrong.any():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from shamsul.data.annotations.json_files import read_object, size_of
+from shamsul.data.annotations.runs import uncompressed
 from shamsul.data.masks import encode, from_polygons
 from shamsul.data.matching import Names
 from shamsul.errors import InputError, first_line
@@ -99,7 +100,10 @@ def read_run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
     try:
         for name, mask in entry.items():
             height, width = size_of(mask["size"])
-            rows.append(_row(name, height, width, str(mask["counts"]), 0))
+            counts = mask["counts"]
+            if isinstance(counts, list):  # COCO's uncompressed form.
+                counts = encode(uncompressed(counts, height, width))
+            rows.append(_row(name, height, width, str(counts), 0))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{place}: not a COCO run-length mask ({_said(error)})") from None
     return rows
@@ -138,7 +142,10 @@ def read_polygons(entry: Any, place: str) -> list[dict[str, Any]]:
 def _check_vertices(name: str, polygons: Any, height: int, width: int) -> None:
     """Raise a ValueError where polygons cannot be outlines in an image of that size."""
     for polygon in polygons:
-        x, y = np.asarray(polygon, float).T
+        vertices = np.asarray(polygon, float)
+        if vertices.ndim != 2 or vertices.shape[1] != 2:
+            raise ValueError(f"{name}: a polygon is a list of vertices, each [x, y]")
+        x, y = vertices.T
         if min(height, width) > 8 and max(np.abs(x).max(), np.abs(y).max()) <= 1:
             raise ValueError(
                 f"{name}: all vertices are from 0 to 1, as shares of the sides; write pixels"

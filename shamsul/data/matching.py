@@ -87,8 +87,10 @@ class Names:
         """Return a hint at the nearest name, empty where none is near."""
         wanted = stem(key.replace("\\", "/"))
         same = self._by_stem.get(wanted)
-        if same:
+        if same and len(parts(key)) > 1:
             return f"; {same[0]!r} has that name in another folder"
+        if same:
+            return f"; did you mean {same[0]!r}?"
         if len(self._by_stem) > _MANY:
             return ""
         close = difflib.get_close_matches(wanted, self._by_stem, n=1)

@@ -206,6 +206,21 @@ def test_via(tmp_path, whole):
     assert drawn.empty and "lacks 'label'; set `label_key`" in found[0].reason
 
 
+def test_chexlocalize(tmp_path):
+    outline = {"img_size": [HEIGHT, WIDTH], "Edema": [POINTS]}
+    for key in ("a", "x/pics/a.png"):
+        drawn, _ = read(tmp_path, form="chexlocalize", file=saved(tmp_path, {key: outline}))
+        check_square(drawn)
+    packed = coco.encode(np.asfortranarray(SQUARE, np.uint8))
+    runs = {"size": [HEIGHT, WIDTH], "counts": packed["counts"].decode()}
+    content = {"a": {"Airspace Opacity": runs}, "b 1": {"Edema": {"size": [1, 2], "counts": "zz"}}}
+    file = saved(tmp_path, content)
+    drawn, found = read(tmp_path, quarantine=True, form="chexlocalize", file=file)
+    assert drawn["class"].tolist() == ["Lung Opacity"]
+    assert np.array_equal(decode(drawn.iloc[0]), SQUARE)
+    assert "b 1, Edema: " in found[0].reason
+
+
 def test_labelme(tmp_path):
     for kind, points, form in (
         ("polygon", POINTS, "segmentation"), ("rectangle", [[5, 8], [15, 20]], "box"),
@@ -392,7 +407,7 @@ def test_an_image_that_is_twice_in_a_coco_file_is_refused(tmp_path):
         read(tmp_path, form="coco", file=saved(tmp_path, content))
 
 
-@pytest.mark.parametrize("form", ["coco", "via", "labelme", "label_studio"])
+@pytest.mark.parametrize("form", ["coco", "via", "labelme", "label_studio", "chexlocalize"])
 @given(
     content=st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=4),

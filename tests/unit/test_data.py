@@ -439,3 +439,31 @@ def test_an_unknown_finding_is_not_taken_for_a_negative(tmp_path, row, said):
         file.write(row + "\n")
     with pytest.raises(InputError, match=rf"labels\.csv: row 5.*{said}"):
         source.read_images(tmp_path, ("Edema",), Rejections("test"))
+
+
+def test_nih_ages_in_months_and_the_header_of_2020(tmp_path, caplog):
+    source = nih_tree(tmp_path)
+    labels = tmp_path / "labels.csv"
+    text = labels.read_text().replace("Patient Gender", "Patient Sex").replace("058Y", "018M")
+    labels.write_text(text)
+    table = source.read_images(tmp_path, ("Edema",), Rejections("test"))
+    assert table["age"].tolist()[:2] == [1.5, 58] and table["sex"].tolist() == ["F", "F", "M"]
+    assert "count as missing: 1, the first in row 4: '411'" in caplog.text
+
+
+def test_bad_rows_of_nih_and_chexpert_are_left_out_one_by_one(tmp_path):
+    source = nih_tree(tmp_path, "a.png,Opacity,1,1,9,9\nb.png,Mass,1,1,9,9\nq.png,Mass,1,1,9,9\n")
+    with (tmp_path / "labels.csv").open("a") as file:
+        file.write("\nd.png,Oedema,3,4,F,PA\ne.png,Edema,,4,F,PA\n../f.png,Edema,3,4,F,PA\n")
+    rejected = Rejections("test", quarantine=True)
+    table = source.read_images(tmp_path, ("Edema",), rejected)
+    assert table["image_id"].tolist() == ["a", "b", "c"]
+    assert [(one.row, one.field) for one in rejected.found] == [
+        (8, "Image Index"), (7, "Patient ID"), (6, "Finding Labels"),
+    ]  # fmt: skip
+    masks = source.read_masks(tmp_path, table.assign(height=64, width=64), rejected)
+    assert masks["image_id"].tolist() == ["b"] and rejected.found[-1].row == 2
+    other = chexpert_tree(tmp_path / "cx", rows=[["x.jpg", *[""] * 7]])
+    rejected = Rejections("train", quarantine=True)
+    assert len(other.read_images(tmp_path / "cx", CLASSES, rejected)) == 3
+    assert rejected.found[0].row == 5 and "adapter: folder" in rejected.found[0].reason

@@ -148,7 +148,7 @@ def test_shards_of_two_checkpoints_are_not_exported(finished_run, tmp_path):
         export.export(run, "cam", tmp_path / "out")
 
 
-def test_annotators_are_united_and_boxes_left_out():
+def test_the_first_annotator_counts_and_boxes_are_left_out():
     masks = np.zeros((3, 4, 5), bool)
     for number, mask in enumerate(masks):
         mask[number, number:] = True
@@ -158,7 +158,7 @@ def test_annotators_are_united_and_boxes_left_out():
         for number, (kind, mask) in enumerate(zip(kinds, masks, strict=True))
     ]
     written = export.segmentations(pd.DataFrame(rows, columns=MASK_COLUMNS[:7]))
-    assert np.array_equal(coco.decode(written["p"]["Edema"]), masks[0] | masks[1])
+    assert np.array_equal(coco.decode(written["p"]["Edema"]), masks[0])
 
 
 def test_the_same_heatmap_is_the_same_bytes(finished_run, tmp_path):

@@ -97,7 +97,7 @@ def test_instances_are_what_was_drawn_and_else_outlines():
     assert of_masks(table(row(two, 3)))["instances"].tolist() == [3]
 
 
-def test_annotators_are_united_and_boxes_left_out():
+def test_the_first_annotator_counts_and_boxes_are_left_out():
     left, right = drawn(one=(0, 0, 10, 10)), drawn(one=(0, 5, 10, 25))
     masks = table(
         row(right, 1, "y", image_id="b"),
@@ -108,8 +108,8 @@ def test_annotators_are_united_and_boxes_left_out():
     )
     found = of_masks(masks)
     assert found["image_id"].tolist() == ["a", "b"] and set(found["class"]) == {"Edema"}
-    assert found["area_ratio"].tolist() == pytest.approx([250 / 2000, 200 / 2000])
-    assert found["instances"].tolist() == [2, 1]
+    assert found["area_ratio"].tolist() == pytest.approx([100 / 2000, 200 / 2000])
+    assert found["instances"].tolist() == [1, 1]
     pd.testing.assert_frame_equal(found, of_masks(masks[::-1]))
 
 

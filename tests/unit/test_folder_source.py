@@ -316,6 +316,16 @@ def test_masked_patients_in_train_are_told_and_may_be_preferred_elsewhere(caplog
     assert joining.divide(preferred, images, masks, ["Mass"]) == plain.tolist()
 
 
+def test_ids_that_are_one_number_in_several_forms_are_told(caplog):
+    masks = pd.DataFrame({"image_id": [], "class": []})
+    made = FolderSource(adapter="folder", name="me", split="test")
+    for ids, number in ((["00017", "17", "17.0", "18", "p17"], 3), (["1", "2", "x"], 0)):
+        caplog.clear()
+        images = pd.DataFrame({"image_id": ids, "patient_id": ids})
+        joining.divide(made, images, masks, [])
+        assert (f"ids of {number} patients" in caplog.text) == bool(number)
+
+
 def test_a_column_of_splits_wins_for_the_whole_patient():
     images = patients(6).assign(split=["test", None, None, None, "train", "train"])
     masks = pd.DataFrame({"image_id": [], "class": []})
@@ -364,6 +374,25 @@ def test_real_boxes_do_not_look_swapped_until_they_are(real_data, caplog):
 # CheXlocalize's files
 
 
+def test_masks_of_nearly_square_images_whose_sides_are_swapped_are_refused():
+    images = pd.DataFrame({"image_id": ["a"], "height": [1000], "width": [1008]})
+    mask = {"image_id": "a", "class": "Edema", "height": 1008, "width": 1000}
+    with pytest.raises(InputError, match="1008 x 1000 pixels, the image 1000 x 1008: .*swapped"):
+        joining.check_masks(images, pd.DataFrame([mask]), ["Edema"])
+
+
+def test_chexlocalize_run_lengths_may_be_uncompressed():
+    from shamsul.data.mask_files import read_polygons, read_run_lengths
+    from shamsul.data.masks import decode
+
+    (row,) = read_run_lengths({"Edema": {"size": [3, 2], "counts": [1, 2, 3]}}, "f.json: a")
+    assert decode(row).tolist() == [[False, False], [True, False], [True, False]]
+    with pytest.raises(InputError, match="do not fill 3 x 2"):
+        read_run_lengths({"Edema": {"size": [3, 2], "counts": [1, 2]}}, "f.json: a")
+    with pytest.raises(InputError, match="a polygon is a list of vertices, each"):
+        read_polygons({"img_size": [30, 20], "Edema": [[1, 1, 5, 5, 9, 1]]}, "f.json: a")
+
+
 def test_chexlocalize_masks_that_fit_nothing_are_told(tmp_path, caplog):
     made = chexpert_tree(tmp_path, "test", (1, 2, 3))
     key = "patient0000{}_study1_view1_frontal"
@@ -376,9 +405,7 @@ def test_chexlocalize_masks_that_fit_nothing_are_told(tmp_path, caplog):
     images = images.assign(height=40, width=30)
     assert len(made.read_masks(tmp_path, images, Rejections("test"))) == 1
     assert "1 of its 2 images are not used by source test" in caplog.text
-    assert "did you mean 'patient00002_study1_view1_frontal'" in caplog.text or (
-        "has that name" in caplog.text
-    )
+    assert "did you mean 'patient00002_study1_view1_frontal'" in caplog.text
     assert "1 polygons have two vertices and mark a line" in caplog.text
     for polygon, said in (
         ([[0.1, 0.1], [0.3, 0.1], [0.3, 0.3]], "all vertices are from 0 to 1"),

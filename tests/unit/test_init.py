@@ -140,6 +140,19 @@ def test_probabilities_fractions_of_boxes_and_a_workbook(inside):
     assert source["labels"] == {"edema": "Edema"} and "'edema' is taken for the class" in said
 
 
+def test_boxes_of_reduced_images_get_the_frame_of_the_originals(inside):
+    write_images(inside / "data", NAMES)
+    labels(NAMES).to_csv("data/t.csv", index=False)
+    boxes = pd.DataFrame({"image": NAMES[1::2], "label": "Edema", "x": range(600, 720, 10),
+                          "y": 500, "w": 200, "h": 300})  # fmt: skip
+    boxes.to_csv("data/b.csv", index=False)
+    raw, said = initialised("data")
+    (entry,) = raw["data"]["sources"][0]["masks"]
+    assert entry["frame"] == [1024, 1024]
+    assert "? b.csv: 12 boxes do not fit the files as they are: were they drawn on" in said
+    assert raw["explain"]["classes"] == ["Edema"]
+
+
 def test_suffixed_masks_coloured_masks_and_coco(inside):
     write_images(inside / "data", NAMES)
     labels(NAMES).to_csv("data/t.csv", index=False)
@@ -154,10 +167,14 @@ def test_suffixed_masks_coloured_masks_and_coco(inside):
     }
     (inside / "data" / "coco.json").write_text(json.dumps(content))
     (inside / "data" / "notes.json").write_text("[1]")
+    outline = {"img_size": [64, 60], "Edema": [[[5, 5], [20, 5], [20, 20]]]}
+    (inside / "data" / "other.json").write_text(json.dumps({Path(NAMES[3]).stem: outline}))
     raw, said = initialised("data")
     found = raw["data"]["sources"][0]["masks"]
     assert found[0]["files_named"] == "{image}_{label}_mask" and found[0]["form"] == "png"
-    assert found[1] == {"form": "coco", "file": "coco.json"}
+    assert found[1] == {"form": "coco", "file": "coco.json", "reader": "coco_json"}
+    assert found[2]["form"] == "chexlocalize" and found[2]["reader"] == "other_json"
+    assert "each counts as a reader of its own" in said
     assert "not understood, and not used: 'notes.json'" in said
 
 

@@ -96,6 +96,12 @@ def test_a_broken_table_is_told_in_one_line(tmp_path, content, said):
     assert told.startswith(str(path)) and said in told and "\n" not in told and len(told) < 400
 
 
+def test_a_header_that_never_ends_is_told_before_any_job(tmp_path):
+    path = saved(tmp_path, 'a,"b\n1,2\n')
+    with pytest.raises(InputError, match=r"t\.csv: row 1: not readable as a table"):
+        require_columns(path, ["a"], "column")
+
+
 def test_a_row_too_long_is_left_out_where_rows_may_be(tmp_path):
     rejected = Rejections("s", quarantine=True)
     table = read_csv(saved(tmp_path, "a,b\n1,2\n1,2,3\n4,5\n"), rejected)
@@ -221,3 +227,25 @@ def test_lists_name_what_is_there_and_their_strangers_are_counted(tmp_path):
     assert found.iloc[2].isna().all() and others == {"No Finding": 1, "Hernia": 1}
     with pytest.raises(InputError, match="never names class 'Effusion': .*Hernia"):
         label_values.lists(table, "c", tmp_path, "|", names, ["Effusion"])
+
+
+# Bytes of any kind
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_table_or_an_error_of_one_line(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(content)
+    for read in (table_files.read, table_files.header):
+        try:
+            read(path)
+        except InputError as error:
+            assert "\n" not in str(error) and str(path) in str(error)
+
+
+@given(st.binary(max_size=120), st.sampled_from([b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"]))
+def test_any_workbook_or_parquet_is_refused_in_one_line(tmp_path_factory, content, start):
+    path = tmp_path_factory.getbasetemp() / "any.xlsx"
+    path.write_bytes(start + content)
+    with pytest.raises(InputError, match=r"any\.xlsx: not readable as"):
+        table_files.read(path)

@@ -10,6 +10,7 @@ import numpy as np
 
 from shamsul.data.annotations.base import Annotation, AnnotationFile, Boxes, Pixels, Polygons
 from shamsul.data.annotations.json_files import read_object, size_of
+from shamsul.data.annotations.runs import uncompressed
 from shamsul.data.masks import decode
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError, first_line
@@ -96,8 +97,4 @@ def _run_lengths(outline: dict[str, Any], size: tuple[int, int] | None) -> Any:
     counts = outline["counts"]
     if isinstance(counts, str):
         return decode({"height": height, "width": width, "counts": counts})
-    lengths = np.asarray(counts)
-    if lengths.dtype.kind not in "iu" or (lengths < 0).any() or lengths.sum() != height * width:
-        raise ValueError(f"run lengths do not fill {height} x {width} pixels")
-    flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return np.ascontiguousarray(flat.reshape(width, height).T)
+    return uncompressed(counts, height, width)

@@ -53,7 +53,7 @@ def to_masks(
 
     Parameters
     ----------
-    annotations : what the files of the entry hold.
+    annotations : annotations in the files of the entry.
     images : image_id, path, height and width of the images.
     names : paths of these images, by what files call them.
     entry : settings of the files.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typing
 
-from shamsul.data.annotations import coco, csv_rows, images, programs
+from shamsul.data.annotations import chexlocalize, coco, csv_rows, images, programs
 from shamsul.data.annotations.base import AnnotationFile
 
 FORMS: tuple[type[AnnotationFile], ...] = (
     images.PngMasks,
     images.ColourMasks,
     coco.CocoFile,
+    chexlocalize.ChexlocalizeFile,
     csv_rows.RunLengthRows,
     csv_rows.BoxRows,
     programs.ViaFile,

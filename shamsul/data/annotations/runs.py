@@ -76,3 +76,18 @@ def _border(mask: NDArray[np.bool_]) -> int:
         np.count_nonzero(framed[1:] != framed[:-1])
         + np.count_nonzero(framed[:, 1:] != framed[:, :-1])
     )
+
+
+def uncompressed(counts: list[int], height: int, width: int) -> NDArray[np.bool_]:
+    """Return the mask of COCO's uncompressed run lengths, which begin with the background.
+
+    Raises
+    ------
+    ValueError
+        They are no whole numbers, or do not fill the image.
+    """
+    lengths = np.asarray(counts)
+    if lengths.dtype.kind not in "iu" or (lengths < 0).any() or lengths.sum() != height * width:
+        raise ValueError(f"run lengths do not fill {height} x {width} pixels")
+    flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return np.ascontiguousarray(flat.reshape(width, height).T)

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shamsul.data.annotations.base import AnnotationFile
+from shamsul.data.annotations.chexlocalize import ChexlocalizeFile
 from shamsul.data.annotations.coco import CocoFile
 from shamsul.data.annotations.json_files import read_json
 from shamsul.data.annotations.programs import CvatFile, LabelmeFiles, LabelStudioFile, ViaFile
@@ -57,6 +58,7 @@ def look_at(root: Path, files: list[str], names: Names) -> tuple[list[Annotation
     entries += [{"form": form, "file": file} for file, form in forms.items() if form != "labelme"]
     classes: dict[str, type[AnnotationFile]] = {
         "coco": CocoFile,
+        "chexlocalize": ChexlocalizeFile,
         "via": ViaFile,
         "labelme": LabelmeFiles,
         "cvat": CvatFile,
@@ -102,6 +104,11 @@ def _form(path: Path) -> str | None:
         return "labelme"
     entries = content.get("_via_img_metadata", content)
     first = next(iter(entries.values()), None) if isinstance(entries, dict) else None
+    if isinstance(first, dict) and first and entries is content:
+        masks = [about for name, about in first.items() if name != "img_size"]
+        runs = all(isinstance(m, dict) and {"size", "counts"} <= m.keys() for m in masks)
+        if "img_size" in first or (masks and runs):
+            return "chexlocalize"
     is_region = isinstance(first, dict) and {"filename", "regions"} <= first.keys()
     return "via" if is_region else None
 

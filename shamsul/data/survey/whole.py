@@ -20,7 +20,7 @@ OTHER_IMAGES = frozenset({".bmp", ".gif"})
 
 @dataclass
 class Survey:
-    """What there seems to be in a folder.
+    """Contents that a folder seems to have.
 
     Attributes
     ----------
