@@ -1,0 +1,184 @@
+"""Codes of dense heatmaps: a few bits a cell, spread over the ranks of the map's own values.
+
+What is read of a map are ranks, sums, and areas above thresholds. So the codes are spread over
+ranks, and not over the range of values: a map of relevance propagation has cells of a hundred-
+thousandth of its largest, and most of a scale that is even would never be used. The bulk of the
+cells has few codes, since there are many cells to average over. The few highest, on which small
+findings are judged, have a code for each of them or nearly so.
+
+A fixed pattern over the cells shifts the limits between codes, and is taken off again when a map is
+read (subtractive dither: Schuchman, IEEE Transactions on Communication Technology 1964). Cells next
+to one another then err independently, and areas, sums and ranks keep their means. Zero stays zero,
+signs stay, and the cells of the largest size stay as they are and alone.
+
+Maps of few cells or few different values are no gain, and ties in them may mean something, as in
+superpixels. They are stored exactly, and so are maps that were read and are stored again.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEW_CELLS = 64**2
+"""Number of cells up to which a map is stored exactly."""
+DISTINCT = 0.25
+"""Share of cells with different values, up to which a map is stored exactly."""
+PHASES = 16
+"""Number of shifts in the pattern."""
+BULK = 8
+"""Number of codes that the whole of a map would have if all of it were bulk."""
+TOP = 46
+"""Number of codes in the top for each fall of the rank by a factor of e."""
+TAIL_AT, TOP_AT = 0.25, 0.02
+"""Shares of cells that are at least as large where the tail begins, which lies between bulk and
+top, and where the top begins."""
+
+
+def _spread() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return shares of cells that are larger, falling from 1 to 0, and the codes below them.
+
+    Codes by share have no steps, at which the pattern would move cells from one side to the other:
+    ``BULK`` in the bulk, ``TOP / share`` in the top, and a power of the share in between.
+    """
+    low = [1, 0.995, 0.99, 0.98, 0.96]
+    bulk = np.concatenate([low, np.arange(0.94, TAIL_AT, -0.03)])
+    tail = np.geomspace(TAIL_AT, TOP_AT, 12)[:-1]
+    top = TOP_AT * 2.0 ** -np.arange(9)
+    power = np.log(TOP / TOP_AT / BULK) / np.log(TAIL_AT / TOP_AT) - 1
+
+    def in_tail(share: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        rise = (TAIL_AT / np.asarray(share)) ** power - 1
+        return BULK * (1 - TAIL_AT) + BULK * TAIL_AT / power * rise
+
+    codes = [BULK * (1 - bulk), in_tail(tail), in_tail(TOP_AT) + TOP * np.log(TOP_AT / top)]
+    last = np.ceil(codes[-1][-1] + TOP)
+    return np.concatenate([bulk, tail, top, [0]]), np.concatenate([*codes, [last]])
+
+
+SHARES, PLACES = _spread()
+"""Shares of a map's cells that are larger than each knot, and the knots' places among the codes.
+Between two knots, codes are evenly wide."""
+SIZES = int(PLACES[-1])
+"""Number of codes for the size of a cell, where codes are not finer."""
+FINEST = 8
+"""Largest factor by which codes are finer."""
+ROUGH = 7.0
+"""Mean difference, in codes, of cells side by side up to which codes are finer."""
+MOVED = 0.01
+"""Share of cells that codes may bring to the other side of a threshold; beyond it, as where values
+gather in clusters, a map is stored exactly."""
+
+
+def is_exact(heatmap: NDArray[np.float32]) -> bool:
+    """Return whether a map (h, w) has so few cells or values that it is stored exactly."""
+    return heatmap.size <= FEW_CELLS or len(np.unique(heatmap)) <= DISTINCT * heatmap.size
+
+
+def moved(made: NDArray[np.float32], stored: NDArray[np.float32]) -> float:
+    """Return the largest share of cells by which two maps differ in the area above a threshold.
+
+    The thresholds are 1023 fractions of the range of the map that was made, as scores have them.
+    """
+    limits = np.linspace(float(made.min()), float(made.max()), 1025)[1:-1]
+    below = (np.searchsorted(np.sort(one, axis=None), limits) for one in (made, stored))
+    return float(np.abs(np.subtract(*below)).max() / made.size)
+
+
+def encode(heatmap: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[np.float32], int]:
+    """Return the codes of a map, its knots, and the factor by which its codes are finer.
+
+    A map is finer where cells side by side are alike: what the codes take away would be seen there.
+
+    Parameters
+    ----------
+    heatmap : (h, w), finite, not all zero.
+
+    Returns
+    -------
+    codes : (h, w), 0 for zero, then an odd one for a positive and an even one for a negative.
+    knots : (J,) sizes that do not fall, the last the map's largest.
+    fine : a power of 2, at most `FINEST`.
+    """
+    size = np.abs(heatmap)
+    ordered = np.sort(size[size > 0])
+    at = np.floor((1 - SHARES) * (len(ordered) - 1)).astype(np.intp)
+    knots = _short(ordered[at])
+    knots[-1] = ordered[-1]
+    place = np.interp(size, knots, PLACES)
+    fine = _fine(np.copysign(place, heatmap))
+    code = np.floor(fine * place + _shifts()[_phases(*heatmap.shape)]) + 1
+    code = np.minimum(code, fine * SIZES).astype(np.uint16)
+    code[size == knots[-1]] = fine * SIZES + 1
+    code = 2 * code + np.where(heatmap > 0, 1, 2).astype(np.uint16)
+    return np.where(size == 0, np.uint16(0), code), knots, fine
+
+
+def _fine(place: NDArray[np.float64]) -> int:
+    """Return the factor by which the codes of a map are finer, given its cells' places."""
+    rough = np.abs(np.diff(place, axis=1)).mean()
+    for fine in (8, 4, 2):
+        if fine <= FINEST and rough * fine <= ROUGH:
+            return fine
+    return 1
+
+
+def decode(codes: NDArray[np.uint16], knots: NDArray[np.float32], fine: int) -> NDArray[np.float32]:
+    """Return the map that codes stand for; parameters are what `encode` returns.
+
+    Raises
+    ------
+    IndexError
+        A code is not one of those of its map.
+    """
+    below, weight = _between(fine)
+    step = np.append(np.diff(knots), np.float32(0))
+    size = np.empty((PHASES, fine * SIZES + 2), np.float32)
+    size[:, :-1] = knots[below] + step[below] * weight
+    # No other cell is as large as the largest.
+    np.minimum(size, np.nextafter(knots[-1], np.float32(0)), out=size)
+    size[:, -1] = knots[-1]
+    value = np.zeros((PHASES, 2 * size.shape[1] + 1), np.float32)
+    value[:, 1::2], value[:, 2::2] = size, -size
+    if codes.max(initial=0) >= value.shape[1]:
+        raise IndexError("a code is too large")
+    return value.ravel()[_rows(*codes.shape, value.shape[1]) + codes]
+
+
+def _short(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return values of 8 bits' precision, no larger than these: knots may lie anywhere near."""
+    return (values.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def _shifts() -> NDArray[np.float64]:
+    return (np.arange(PHASES) + 0.5) / PHASES - 0.5
+
+
+@functools.cache
+def _between(fine: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return, for each shift and code, the knot below the value and the way to the next one."""
+    # The shift takes the smallest sizes below nothing; there they are taken as far above it.
+    place = np.abs(np.arange(-1, fine * SIZES) + 0.5 - _shifts()[:, None]) / fine
+    below = np.searchsorted(PLACES, place, side="right") - 1
+    weight = (place - PLACES[below]) / (PLACES[below + 1] - PLACES[below])
+    return below, weight.astype(np.float32)
+
+
+@functools.lru_cache(4)
+def _rows(height: int, width: int, length: int) -> NDArray[np.intp]:
+    """Return where the row of each cell's shift begins in a table of rows of a length."""
+    return _phases(height, width) * length
+
+
+@functools.lru_cache(4)
+def _phases(height: int, width: int) -> NDArray[np.intp]:
+    """Return the pattern: (height, width) numbers below `PHASES`, as even in every part of it.
+
+    It is the additive recurrence of the plastic number (Roberts, 2018), in whole numbers, so that
+    no machine rounds it.
+    """
+    row = np.arange(height, dtype=np.uint32)[:, None] * np.uint32(3242174889)
+    column = np.arange(width, dtype=np.uint32) * np.uint32(2447445414)
+    return ((row + column) >> np.uint32(28)).astype(np.intp)
