@@ -30,43 +30,60 @@ PHASES = 16
 """Number of shifts in the pattern."""
 BULK = 8
 """Number of codes that the whole of a map would have if all of it were bulk."""
-TOP = 46
-"""Number of codes in the top for each fall of the rank by a factor of e."""
+TOP, BOTTOM = 46, 4
+"""Numbers of codes among the largest and smallest cells, for each fall of the rank by a factor of
+e. The least value of a map that is positive throughout is where its range begins."""
 TAIL_AT, TOP_AT = 0.25, 0.02
-"""Shares of cells that are at least as large where the tail begins, which lies between bulk and
-top, and where the top begins."""
+"""Shares of cells that are at least as large where the bulk ends, and where the top begins."""
+LOW_AT, BOTTOM_AT = 0.03, 0.003
+"""The same shares for small cells."""
 
 
 def _spread() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return shares of cells that are larger, falling from 1 to 0, and the codes below them.
 
-    Codes by share have no steps, at which the pattern would move cells from one side to the other:
-    ``BULK`` in the bulk, ``TOP / share`` in the top, and a power of the share in between.
+    Codes by share have no steps, at which the pattern would move cells from one side to the other.
     """
-    low = [1, 0.995, 0.99, 0.98, 0.96]
-    bulk = np.concatenate([low, np.arange(0.94, TAIL_AT, -0.03)])
-    tail = np.geomspace(TAIL_AT, TOP_AT, 12)[:-1]
-    top = TOP_AT * 2.0 ** -np.arange(9)
-    power = np.log(TOP / TOP_AT / BULK) / np.log(TAIL_AT / TOP_AT) - 1
+    low, low_codes = _end(LOW_AT, BOTTOM_AT, BOTTOM, 4, 4)
+    high, high_codes = _end(TAIL_AT, TOP_AT, TOP, 12, 8)
+    bulk = np.arange(1 - LOW_AT - 0.03, TAIL_AT, -0.03)
+    until = low_codes[-1] + BULK * (1 - LOW_AT - bulk)
+    ends = low_codes[-1] + BULK * (1 - LOW_AT - TAIL_AT)
+    codes = [low_codes[-1] - low_codes[::-1], until, ends + high_codes]
+    codes[-1][-1] = np.ceil(codes[-1][-1])
+    return np.concatenate([1 - low[::-1], bulk, high]), np.concatenate(codes)
 
-    def in_tail(share: float | NDArray[np.float64]) -> NDArray[np.float64]:
-        rise = (TAIL_AT / np.asarray(share)) ** power - 1
-        return BULK * (1 - TAIL_AT) + BULK * TAIL_AT / power * rise
 
-    codes = [BULK * (1 - bulk), in_tail(tail), in_tail(TOP_AT) + TOP * np.log(TOP_AT / top)]
-    last = np.ceil(codes[-1][-1] + TOP)
-    return np.concatenate([bulk, tail, top, [0]]), np.concatenate([*codes, [last]])
+def _end(
+    begins: float, log_at: float, each: int, between: int, halvings: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return shares that fall from `begins` to 0, and the codes from there to each of them.
+
+    There are ``each / share`` codes by share below `log_at`, `BULK` at `begins`, and a power of the
+    share in between.
+    """
+    power = np.log(each / log_at / BULK) / np.log(begins / log_at) - 1
+    first = np.geomspace(begins, log_at, between)
+    codes = BULK * begins / power * ((begins / first) ** power - 1)
+    last = log_at * 2.0 ** -np.arange(1, halvings + 1)
+    ends = codes[-1] + each * np.log(log_at / last)
+    return (
+        np.concatenate([first, last, [0]]),
+        np.concatenate([codes, ends, [ends[-1] + each]]),
+    )
 
 
 SHARES, PLACES = _spread()
 """Shares of a map's cells that are larger than each knot, and the knots' places among the codes.
 Between two knots, codes are evenly wide."""
-SIZES = int(PLACES[-1])
-"""Number of codes for the size of a cell, where codes are not finer."""
-FINEST = 8
-"""Largest factor by which codes are finer."""
-ROUGH = 7.0
-"""Mean difference, in codes, of cells side by side up to which codes are finer."""
+BITS = 4.85
+"""Bits a cell, before compression, that codes may take: finer codes are chosen up to there."""
+ROUGH = 6.6
+"""Mean difference, in codes, of cells side by side up to which codes are finer all the same."""
+COARSEST, FINEST = 0.5, 8.0
+"""Least and largest factor by which codes are finer."""
+SMALLEST = np.float32(np.finfo(np.float32).smallest_subnormal)
+"""Smallest size of a cell that is not zero."""
 MOVED = 0.01
 """Share of cells that codes may bring to the other side of a threshold; beyond it, as where values
 gather in clusters, a map is stored exactly."""
@@ -87,10 +104,8 @@ def moved(made: NDArray[np.float32], stored: NDArray[np.float32]) -> float:
     return float(np.abs(np.subtract(*below)).max() / made.size)
 
 
-def encode(heatmap: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[np.float32], int]:
+def encode(heatmap: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[np.float32], float]:
     """Return the codes of a map, its knots, and the factor by which its codes are finer.
-
-    A map is finer where cells side by side are alike: what the codes take away would be seen there.
 
     Parameters
     ----------
@@ -100,7 +115,7 @@ def encode(heatmap: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[np
     -------
     codes : (h, w), 0 for zero, then an odd one for a positive and an even one for a negative.
     knots : (J,) sizes that do not fall, the last the map's largest.
-    fine : a power of 2, at most `FINEST`.
+    fine : from `COARSEST` to `FINEST`, so that it is a float32.
     """
     size = np.abs(heatmap)
     ordered = np.sort(size[size > 0])
@@ -108,24 +123,36 @@ def encode(heatmap: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[np
     knots = _short(ordered[at])
     knots[-1] = ordered[-1]
     place = np.interp(size, knots, PLACES)
-    fine = _fine(np.copysign(place, heatmap))
+    fine = _fine(np.where(size == 0, 0, np.copysign(place + 1, heatmap)))
     code = np.floor(fine * place + _shifts()[_phases(*heatmap.shape)]) + 1
-    code = np.minimum(code, fine * SIZES).astype(np.uint16)
-    code[size == knots[-1]] = fine * SIZES + 1
+    code = np.minimum(code, _sizes(fine)).astype(np.uint16)
+    code[size == knots[-1]] = _sizes(fine) + 1
     code = 2 * code + np.where(heatmap > 0, 1, 2).astype(np.uint16)
     return np.where(size == 0, np.uint16(0), code), knots, fine
 
 
-def _fine(place: NDArray[np.float64]) -> int:
-    """Return the factor by which the codes of a map are finer, given its cells' places."""
-    rough = np.abs(np.diff(place, axis=1)).mean()
-    for fine in (8, 4, 2):
-        if fine <= FINEST and rough * fine <= ROUGH:
-            return fine
-    return 1
+def _fine(place: NDArray[np.float64]) -> float:
+    """Return the factor by which the codes of a map are finer, given its cells' signed places.
+
+    Each doubling takes a bit more. Cells that are like those beside them may take more bits, since
+    what codes take away would be seen in them.
+    """
+    whole = np.trunc(place).astype(np.intp)
+    share = np.bincount((whole - whole.min()).ravel()) / place.size
+    bits = -(share[share > 0] * np.log2(share[share > 0])).sum()
+    rough = max(float(np.abs(np.diff(place, axis=1)).mean()), 1e-9)
+    doublings = max(BITS - bits, float(np.log2(ROUGH / rough)))
+    return float(np.clip(2.0 ** (np.floor(4 * doublings) / 4), COARSEST, FINEST).astype(np.float32))
 
 
-def decode(codes: NDArray[np.uint16], knots: NDArray[np.float32], fine: int) -> NDArray[np.float32]:
+def _sizes(fine: float) -> int:
+    """Return the number of codes for the size of a cell; one more is for the largest."""
+    return int(np.ceil(fine * PLACES[-1]))
+
+
+def decode(
+    codes: NDArray[np.uint16], knots: NDArray[np.float32], fine: float
+) -> NDArray[np.float32]:
     """Return the map that codes stand for; parameters are what `encode` returns.
 
     Raises
@@ -135,10 +162,10 @@ def decode(codes: NDArray[np.uint16], knots: NDArray[np.float32], fine: int) -> 
     """
     below, weight = _between(fine)
     step = np.append(np.diff(knots), np.float32(0))
-    size = np.empty((PHASES, fine * SIZES + 2), np.float32)
+    size = np.empty((PHASES, _sizes(fine) + 2), np.float32)
     size[:, :-1] = knots[below] + step[below] * weight
-    # No other cell is as large as the largest.
-    np.minimum(size, np.nextafter(knots[-1], np.float32(0)), out=size)
+    # No other cell is as large as the largest, and none is zero.
+    np.clip(size, SMALLEST, np.nextafter(knots[-1], np.float32(0)), out=size)
     size[:, -1] = knots[-1]
     value = np.zeros((PHASES, 2 * size.shape[1] + 1), np.float32)
     value[:, 1::2], value[:, 2::2] = size, -size
@@ -156,12 +183,13 @@ def _shifts() -> NDArray[np.float64]:
     return (np.arange(PHASES) + 0.5) / PHASES - 0.5
 
 
-@functools.cache
-def _between(fine: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+@functools.lru_cache(32)
+def _between(fine: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Return, for each shift and code, the knot below the value and the way to the next one."""
     # The shift takes the smallest sizes below nothing; there they are taken as far above it.
-    place = np.abs(np.arange(-1, fine * SIZES) + 0.5 - _shifts()[:, None]) / fine
-    below = np.searchsorted(PLACES, place, side="right") - 1
+    place = np.abs(np.arange(-1, _sizes(fine)) + 0.5 - _shifts()[:, None]) / fine
+    place = np.minimum(place, PLACES[-1])
+    below = np.minimum(np.searchsorted(PLACES, place, side="right"), len(PLACES) - 1) - 1
     weight = (place - PLACES[below]) / (PLACES[below + 1] - PLACES[below])
     return below, weight.astype(np.float32)
 

@@ -2,7 +2,8 @@
 
 Datasets, of which the last two are there where they have anything in them:
 
-- `fine` (N, C), the factor by which the codes of a map are finer; 0 where it is stored exactly.
+- `fine` (N, C) float32, the factor by which the codes of a map are finer; 0 where it is stored
+  exactly.
 - `error` (N, C) float32, see `shamsul.storage.heatmaps.Heatmaps`.
 - `knots` (N, C, J) float32, from which the values of codes follow (`shamsul.storage.codes`).
 - `exact` (M, h, w) float32, the maps that are stored exactly, in their order.
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shamsul.storage import shards
-from shamsul.storage.codes import MOVED, SHARES, decode, encode, is_exact, moved
+from shamsul.storage.codes import COARSEST, FINEST, MOVED, SHARES, decode, encode, is_exact, moved
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -41,7 +42,7 @@ def write_maps(file: h5py.File, heatmap: ArrayLike) -> None:
     """Write maps (N, C, h, w), finite, as the last datasets of a shard."""
     maps = np.asarray(heatmap)
     count, classes, *cells = maps.shape
-    fine = np.zeros((count, classes), np.uint8)
+    fine = np.zeros((count, classes), np.float32)
     error = np.zeros((count, classes), np.float32)
     knots = np.zeros((count, classes, len(SHARES)), np.float32)
     codes: dict[int, NDArray[np.uint16]] = {}
@@ -54,8 +55,7 @@ def write_maps(file: h5py.File, heatmap: ArrayLike) -> None:
         if moved(one, stored) <= MOVED:
             fine[at], knots[at] = factor, knot
             error[at] = np.abs(stored - one).max() / knot[-1]
-            row = codes.setdefault(at[0], np.zeros((classes, *cells), np.uint16))
-            row[at[1]] = code
+            codes.setdefault(at[0], np.zeros((classes, *cells), np.uint16))[at[1]] = code
     file.attrs["cells"] = cells
     file.create_dataset("fine", data=fine)
     file.create_dataset("error", data=error)
@@ -66,9 +66,8 @@ def write_maps(file: h5py.File, heatmap: ArrayLike) -> None:
     if codes:
         shape = (1, classes, *cells)
         made = file.create_dataset("codes", maps.shape, np.uint16, chunks=shape, **PACKED)
-        nothing = np.zeros((classes, *cells), np.uint16)
         for row in range(count):
-            made[row] = codes.pop(row, nothing)
+            made[row] = codes.pop(row) if row in codes else 0
 
 
 def _write_exact(file: h5py.File, maps: NDArray[np.floating], exact: NDArray[np.intp]) -> None:
@@ -99,11 +98,13 @@ class StoredMaps:
         self.shape = (count, classes, height, width)
         self.error = shards.finite(file, "error", count, classes)
         self._path = path
-        self._fine = shards.values(file, "fine", "u", count, classes)
+        self._fine = shards.finite(file, "fine", count, classes)
         self._knots = shards.finite(file, "knots", count, classes, len(SHARES))
         if (np.diff(self._knots, axis=2) < 0).any() or (self._knots < 0).any():
             raise ValueError("knots are not sizes that do not fall")
         exact = self._fine == 0
+        if not ((self._fine >= COARSEST) & (self._fine <= FINEST) | exact).all():
+            raise ValueError("fine is not a factor of codes")
         self._place = np.cumsum(exact).reshape(exact.shape) - 1
         self._exact = self._codes = None
         if exact.any() and height and width:
@@ -136,7 +137,7 @@ class StoredMaps:
             if self._codes is not None and len(exact) < len(maps):
                 codes = self._codes[row]
                 for column in np.flatnonzero(self._fine[row]):
-                    factor = int(self._fine[row, column])
+                    factor = float(self._fine[row, column])
                     maps[column] = decode(codes[column], self._knots[row, column], factor)
         return maps
 

@@ -156,11 +156,12 @@ DAMAGED = {
     "relevance is not finite, in row 1": lambda file: file["exact"].write_direct(
         np.array([0, 0, np.inf, 0], np.float32).reshape(4, 1, 1)
     ),
-    "codes is not in": lambda file: file["fine"].write_direct(np.full((2, 2), 1, np.uint8)),
+    "codes is not in": lambda file: file["fine"].write_direct(np.ones((2, 2), np.float32)),
     "knots are not sizes": lambda file: file["knots"].write_direct(
         np.linspace(1, 0, file["knots"].size, dtype=np.float32).reshape(file["knots"].shape)
     ),
-    "fine is not of the type": replaced("fine", data=np.zeros((2, 2))),
+    "fine is not of the type": replaced("fine", data=np.zeros((2, 2), int)),
+    "fine is not a factor": replaced("fine", data=np.full((2, 2), 1e9, np.float32)),
     "error is of shape": replaced("error", data=np.zeros((2, 3), np.float32)),
     "frame has values that are not finite": lambda file: file.create_dataset(
         "frame", data=np.full((2, 8), np.nan)
