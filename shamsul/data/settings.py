@@ -56,6 +56,10 @@ class Data(Section):
     split that is not named."""
     exclude: tuple[str, ...] = ()
     """Names (image_id) of images to leave out."""
+    pseudonymise: str | None = None
+    """File with a secret key, relative to Snakemake's working folder. Keyed hashes take the place
+    of names of images, patients and studies in all results; the names are kept in a folder beside
+    the key."""
 
     @field_validator("shards")
     @classmethod

@@ -115,7 +115,7 @@ def encode(heatmap: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[np
     -------
     codes : (h, w), 0 for zero, then an odd one for a positive and an even one for a negative.
     knots : (J,) sizes that do not fall, the last the map's largest.
-    fine : from `COARSEST` to `FINEST`, so that it is a float32.
+    fine : factor from `COARSEST` to `FINEST`, a float32.
     """
     size = np.abs(heatmap)
     ordered = np.sort(size[size > 0])
