@@ -170,12 +170,12 @@ def page() -> Iterator[str]:
     yield ""
     yield "## AUROC of the classifier"
     yield ""
-    yield "In percent of 400 studies."
+    yield f"In percent of {STUDIES:,} studies."
     yield ""
     yield "| patients with and without the finding | AUROC | correlation | held |"
     yield "|---|---|---|---|"
     for number, distance, correlation in AUROC_CASES:
-        held = auroc_covered(number, distance, correlation, 400)
+        held = auroc_covered(number, distance, correlation, STUDIES)
         truth = stats.norm.cdf(distance / np.sqrt(2))
         yield f"| {number[0]} and {number[1]} | {truth:.3f} | {correlation} | {100 * held:.1f} |"
 

@@ -201,13 +201,11 @@ def score_method(method: int) -> int:
     )
     frames = {name: Frame.fit(HEIGHT, WIDTH, 224, "stretch") for name in names}
     rows = [mask_row(lesion(generator)) for _ in range(8)]
-    masks = pd.DataFrame(
-        [
-            rows[number % len(rows)] | {"image_id": names[number % count], "class": name}
-            for name, positive in MASKS.items()
-            for number in range(round(positive / SHARE))
-        ]
-    )
+    masks = [
+        rows[number % len(rows)] | {"image_id": names[number % count], "class": name}
+        for name, positive in MASKS.items()
+        for number in range(round(positive / SHARE))
+    ]
     found, _ = score(shard, frames, masks, classes)
     assert len(found) == count * len(classes)
     return len(found)

@@ -177,7 +177,7 @@ def network() -> dict[str, Any]:
     """Mean AUROC of the default's network. Fails where the findings cannot be seen."""
     from shamsul.model.classifier import Classifier
     from shamsul.model.dataset import Dataset
-    from shamsul.model.train import fit
+    from shamsul.model.training.train import fit
     from tests.networks import built
 
     def dataset(split: Split, labels: Map) -> Dataset:

@@ -40,7 +40,7 @@ def main(
         table = agree(
             [stack.enter_context(open_heatmaps(path, digest)) for path in heatmaps],
             read_frames(images),
-            scored(settings["classes"], read_table(masked)),
+            scored(settings["classes"], read_table(masked)["class"]),
             settings["sign"],
         )
     write_table(table, agreement)

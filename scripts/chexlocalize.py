@@ -47,7 +47,7 @@ def main(
         pd.concat([read_table(path) for path in sorted(patients)]),
         read_table(predictions),
         {key: frame for path in images for key, frame in read_frames(path).items()},
-        scored(settings["classes"], read_table(masked)),
+        scored(settings["classes"], read_table(masked)["class"]),
         describe(checkpoint).digest,
     )
     protocol = Protocol.of(settings["chexlocalize"])

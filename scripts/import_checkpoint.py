@@ -11,7 +11,7 @@ from shamsul.job import program
 from shamsul.model.checkpoint import save
 from shamsul.model.importing import import_checkpoint
 from shamsul.model.settings import Model
-from shamsul.model.train import HISTORY_COLUMNS
+from shamsul.model.training.train import HISTORY_COLUMNS
 from shamsul.storage.tables import write_table
 
 

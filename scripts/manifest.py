@@ -1,69 +1,91 @@
-"""List every image with its split, labels and file facts, and every mask: rule `manifest`."""
+"""Join every image with what its file has, and read the masks: rule `manifest`."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from shamsul.data import image_changes
-from shamsul.data.manifest import FILE_COLUMNS, PATIENT_COLUMNS, build, shard
+from shamsul.data import pseudonyms
+from shamsul.data.image_list import Listing
+from shamsul.data.manifest import FILE_COLUMNS, PATIENT_COLUMNS, build, by_shard
 from shamsul.data.settings import Data
 from shamsul.job import program
-from shamsul.settings import EXPLAINED, SPLITS
-from shamsul.storage.tables import write_table
+from shamsul.settings import EXPLAINED
+from shamsul.storage.tables import read_table, write_table
 
 
 def main(
     settings: dict[str, Any],
     roots: dict[str, str],
-    threads: int = 1,
+    listed: Path,
+    rejected_rows: Path,
+    counts: Path,
+    facts: list[Path],
+    key: Path | None = None,
+    private: Path | None = None,
     *,
     manifest: Path,
     masks: Path,
     masked: Path,
+    rejected: Path,
+    sources: Path,
     shards: Path,
-    record: Path,
 ) -> None:
-    """List every image with its split, labels and file facts, and every mask; also by shard.
+    """Join every image with what its file has, and read the masks; also by shard.
 
     Parameters
     ----------
-    settings : classes; sources, views, exclude and shards of the section `data`.
+    settings : classes; sources, views, exclude, on_bad_image and shards of the section `data`.
     roots : folder of each source, by the source's name.
-    threads : image files that are read at once.
+    listed : table of the images.
+    rejected_rows : table of the rows that were left out of it.
+    counts : table of the sources.
+    facts : tables of the image files, one for each part.
+    key : file of the key by which names are replaced; without it they stay.
+    private : folder for the names that were replaced.
     manifest : table to write, a row for each image.
     masks : table to write, a row for each mask.
     masked : table to write, a row for each class that has masks on tune or test.
+    rejected : table to write, a row for each image, row or mask that is left out.
+    sources : table to write, a row for each source.
     shards : folder to write to, four tables for each shard.
-    record : file to write, with sizes and time stamps of the image files.
     """
-    started = time.time()
     classes = tuple(settings.pop("classes"))
     data = Data.model_validate(settings)
     folders = {name: Path(folder) for name, folder in roots.items()}
-    images, drawn = build(data, classes, folders, threads)
-    for split in SPLITS:
-        part = images[images["split"] == split]
-        numbers = np.array([shard(name, data.shards[split]) for name in part["image_id"]])
-        for number in range(data.shards[split]):
-            rows = part[numbers == number]
-            name = f"{split}-{number:04d}"
-            write_table(rows, shards / f"{name}.parquet")
-            # A corrected label or age changes no pixel, so it must not rerun what reads pixels.
-            write_table(rows[FILE_COLUMNS], shards / f"{name}.files.parquet")
-            write_table(rows[PATIENT_COLUMNS], shards / f"{name}.patients.parquet")
-            write_table(
-                drawn[drawn["image_id"].isin(rows["image_id"])], shards / f"{name}.masks.parquet"
-            )
-    write_table(images, manifest)
-    write_table(drawn, masks)
-    write_table(masked_classes(images, drawn, classes), masked)
-    image_changes.record(images, folders, started, record)
+    listing = Listing(read_table(listed), read_table(rejected_rows), read_table(counts))
+    read = pd.concat([read_table(file) for file in facts], ignore_index=True)
+    with pseudonyms.said_in_private(private):
+        made = build(data, classes, folders, listing, read)
+    # By the images' own names: the shard of an image does not depend on the key.
+    parts = by_shard(made.images, data.shards)
+    if key and private:
+        hidden = pseudonyms.Pseudonyms.read(key)
+        pseudonyms.keep(hidden.names(made.images), private, pseudonyms.NAMES)
+        pseudonyms.keep(made.rejected, private, pseudonyms.REJECTED)
+        parts = {name: hidden.images(rows) for name, rows in parts.items()}
+        made = replace(
+            made,
+            images=hidden.images(made.images),
+            masks=hidden.masks(made.masks),
+            rejected=hidden.rejected(made.rejected),
+        )
+    for name, rows in parts.items():
+        drawn = made.masks[made.masks["image_id"].isin(rows["image_id"])]
+        write_table(rows, shards / f"{name}.parquet")
+        # A corrected label or age changes no pixel, so it must not rerun what reads pixels.
+        write_table(rows[FILE_COLUMNS], shards / f"{name}.files.parquet")
+        write_table(rows[PATIENT_COLUMNS], shards / f"{name}.patients.parquet")
+        write_table(drawn, shards / f"{name}.masks.parquet")
+    write_table(made.images, manifest)
+    write_table(made.masks, masks)
+    write_table(masked_classes(made.images, made.masks, classes), masked)
+    write_table(made.rejected, rejected)
+    write_table(made.sources, sources)
 
 
 def masked_classes(

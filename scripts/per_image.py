@@ -81,7 +81,7 @@ def main(
     for found in by_method(sign_scores):
         found = measures.judged(found, manifest)[found.columns]
         parts[signs].append(sign_treatments.summarise(found, manifest, parameters))
-    for sentence in omissions(read_table(masked), **classes):
+    for sentence in omissions(read_table(masked)["class"], **classes):
         logger.warning(sentence)
     tuning.warn_of_few(pd.concat(parts[thresholds]), parameters)
     for path, tables in parts.items():

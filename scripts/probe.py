@@ -11,10 +11,10 @@ from shamsul.job import program
 from shamsul.model.description import describe
 from shamsul.model.job import BATCH_SIZE, Device, load_model
 from shamsul.probe.settings import Probe
-from shamsul.probe.table import probe
+from shamsul.probe.table import COLUMNS, probe
 from shamsul.storage.heatmaps import read_heatmaps
 from shamsul.storage.images import read_images
-from shamsul.storage.tables import write_table
+from shamsul.storage.tables import write_rows
 
 
 def main(
@@ -43,7 +43,7 @@ def main(
     batch_size : perturbed images that are given to the network at once on a GPU.
     probes : table to write, a row for each image, class and metric.
     """
-    table = probe(
+    rows = probe(
         load_model(checkpoint, device, batch_size, settings["classes"]),
         read_images(images),
         read_heatmaps(heatmaps, describe(checkpoint).digest),
@@ -53,7 +53,7 @@ def main(
         settings["perturbations"],
         Training(train_images, train_labels) if train_images else None,
     )
-    write_table(table, probes)
+    write_rows(rows, COLUMNS, probes)
 
 
 if __name__ == "__main__":

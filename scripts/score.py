@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from shamsul.evaluate.scored_classes import scored
-from shamsul.evaluate.scores import score
+from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS, score
 from shamsul.job import program
 from shamsul.model.description import describe
 from shamsul.storage.heatmaps import read_heatmaps
 from shamsul.storage.images import read_frames
-from shamsul.storage.tables import read_table, write_table
+from shamsul.storage.tables import read_rows, write_rows
 
 
 def main(
@@ -41,12 +41,12 @@ def main(
     found, treated = score(
         read_heatmaps(heatmaps, describe(checkpoint).digest),
         read_frames(images),
-        read_table(masks),
-        scored(settings["classes"], read_table(masked)),
+        read_rows(masks),
+        scored(settings["classes"], [row["class"] for row in read_rows(masked)]),
         settings["sign"],
     )
-    write_table(found, scores)
-    write_table(treated, signs)
+    write_rows(found, COLUMNS, scores)
+    write_rows(treated, SIGN_COLUMNS, signs)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ from typing import Any
 
 from shamsul.job import program
 from shamsul.job.fingerprint import files
-from shamsul.model import dataset, processes
+from shamsul.model import dataset
 from shamsul.model.checkpoint import save
 from shamsul.model.device import resolve_device
 from shamsul.model.importing import untrained
 from shamsul.model.job import BATCH_SIZE, Device
 from shamsul.model.settings import Model, Train
-from shamsul.model.train import fit, selection
+from shamsul.model.training import processes
+from shamsul.model.training.train import fit, selection
 from shamsul.storage.tables import write_table
 
 

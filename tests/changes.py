@@ -15,11 +15,13 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-from shamsul.data.manifest import shard as shard_of
+from shamsul.data.image_list import shard as shard_of
 from tests.experiment import PARTS
 
 TUNE, TEST = ("tune-0000",), ("test-0000", "test-0001")
 SHARDS = TUNE + TEST
+PARTS_READ = 2
+"""Number of parts that the image files are read in, of five shards with those of train."""
 METHODS = ("grad_cam", "lime", "random", "shared_lime", "consensus", "radiologist")
 
 
@@ -281,8 +283,21 @@ class Case:
     expected: set | Callable
 
 
-def one_shard(experiment):
-    return jobs("manifest") | after_image(first_image(experiment)[1])
+LISTED = jobs("listing", "manifest")
+"""What follows from any change of the sources' tables and masks."""
+
+
+def replaced_in_shard(experiment):
+    """What follows from other content of an image file: no table is read for a new list."""
+    path, shard = first_image(experiment)
+    image_id = f"{path.parent.parent.name}_{path.parent.name}_{path.stem}"
+    part = f"part={shard_of(image_id, PARTS_READ):04d}"
+    return jobs("manifest") | {("read", part)} | after_image(shard)
+
+
+def listed_in_shard(experiment):
+    """What follows from an image more or less."""
+    return jobs("listing") | replaced_in_shard(experiment)
 
 
 LOST_SHARD = "heatmaps/lime/test-0001.h5"
@@ -367,21 +382,19 @@ CASES = {
     ),
 }
 OF_DATA = {
-    "a label of test": Case(other_label("test"), jobs("manifest") | TABLES_OF_LABELS),
-    "a label of train": Case(other_label("train"), jobs("manifest", "train") | AFTER_TRAINING),
-    "an image changed": Case(other_image, one_shard),
-    "an image removed": Case(removed_image, one_shard),
-    "an image added": Case(added_image, one_shard),
+    "a label of test": Case(other_label("test"), LISTED | TABLES_OF_LABELS),
+    "a label of train": Case(other_label("train"), LISTED | jobs("train") | AFTER_TRAINING),
+    "an image changed": Case(other_image, replaced_in_shard),
+    "an image removed": Case(removed_image, listed_in_shard),
+    "an image added": Case(added_image, listed_in_shard),
     "a mask of tune": Case(
         other_mask("val"),
-        jobs("manifest") | of_methods("score", METHODS, TUNE) | heatmaps("consensus"),
+        LISTED | of_methods("score", METHODS, TUNE) | heatmaps("consensus"),
     ),
     "a mask of test": Case(
         other_mask("test"),
         lambda experiment: (
-            jobs("manifest")
-            | of_methods("score", METHODS, [first_image(experiment)[1]])
-            | AFTER_SCORES
+            LISTED | of_methods("score", METHODS, [first_image(experiment)[1]]) | AFTER_SCORES
         ),
     ),
 }
@@ -390,7 +403,12 @@ OFTEN = {"a label of test", "an image changed", "a mask of test"}
 """Those of them that are run whenever the tests are. Of a label of train a test of its own runs the
 jobs above the classifier."""
 OUTPUTS = {
-    "manifest": ["manifest.parquet", "masks.parquet", "masked_classes.parquet", "shards/*"],
+    "listing": ["listing/*"],
+    "read": ["read/{part}.parquet"],
+    "manifest": [
+        *("manifest.parquet", "masks.parquet", "masked_classes.parquet", "shards/*"),
+        *("tables/rejected.parquet", "tables/sources.parquet"),
+    ],
     "images": ["images/{shard}.h5"],
     "train": ["model/*", "tables/history.parquet"],
     "predict": ["predictions.parquet"],

@@ -11,9 +11,9 @@ import hashlib
 import sys
 from pathlib import Path
 
-TIMED = {"tables/history.parquet", "tables/runtime.parquet", "report.html", "image_files.csv"}
+TIMED = {"tables/history.parquet", "tables/runtime.parquet", "report.html"}
 """Results that hold wall times or time stamps."""
-NO_RESULTS = {"logs", "benchmarks"}
+NO_RESULTS = {"logs", "benchmarks", "image_files", "changed_images"}
 
 
 def files(folder: Path) -> dict[str, Path]:

@@ -28,13 +28,13 @@ from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.regressions import regressions
 from shamsul.evaluate.reliability import reliability
 from shamsul.evaluate.repeats import repeats
-from shamsul.evaluate.scores import score
 from shamsul.evaluate.strata import strata
 from shamsul.geometry import Frame
 from shamsul.labels import CLASSES, MARKER
 from shamsul.report.run import Results
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
+from tests.frames import score
 
 SIGNED = ("lrp_z", "kernel_shap")
 KINDS = {"random": "control", "mean_mask": "control", "reader": "human"}

@@ -8,9 +8,9 @@ else lists adapters: the configuration, its schema and its page find them there.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
@@ -84,6 +84,9 @@ class DiskSource(Source):
 
     split: Split | dict[Split, Fraction]
     """One split, or fractions by which patients are divided among splits."""
+    depth: Annotated[int, Field(ge=1, le=32)] | None = None
+    """Bits that grey values fill in files of more than 8 bits. If absent, those of the largest
+    value in any of the source's files; DICOM says its own."""
 
     @field_validator("split")
     @classmethod

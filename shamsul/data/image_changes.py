@@ -1,11 +1,11 @@
 """Image files that were replaced under their old names.
 
-The manifest is made of the sources' tables and has the sha256 of every image file. Snakemake
-watches the tables; a hundred thousand images as inputs would cost it minutes at every start. So
-the manifest's program records size and time stamp of each image file, every later start compares
-them with the disk, and only files of another stamp are read: where the content is the same the
-record is brought up to date, where it is not the change is written to a file that is an input of
-the manifest. A touched or copied file therefore reruns nothing.
+Snakemake watches the sources' tables; a hundred thousand images as inputs would cost it minutes at
+every start. So the program that reads a part of the image files records their sizes and time
+stamps. Every later start compares them with the disk, and only files of another stamp are read:
+where the content is the same the record is brought up to date, where it is not the change is
+written to a file that is an input of the part's job. A touched or copied file therefore reruns
+nothing.
 """
 
 from __future__ import annotations
@@ -16,22 +16,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from shamsul.errors import InputError
 from shamsul.job.progress import track
 from shamsul.storage.cells import escape, restore
 from shamsul.storage.files import replacing
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 logger = logging.getLogger(__name__)
 
 THREADS = 16
 """Number of files looked at at once: on a network file system each look waits for an answer."""
 MISSING = "missing"
-"""Word that stands for the sha256 of a file that does not exist."""
+"""Word that stands for the sha256 of a file that does not exist or cannot be read."""
 
 
 class _Image(NamedTuple):
@@ -44,19 +41,20 @@ class _Image(NamedTuple):
     sha256: str
 
 
-def record(images: pd.DataFrame, roots: Mapping[str, Path], started: float, file: Path) -> None:
+def record(
+    images: Iterable[tuple[str, str, str]], roots: Mapping[str, Path], started: float, file: Path
+) -> None:
     """Write size and time stamp of every image file: columns source, path, size, mtime_ns, sha256.
 
     Parameters
     ----------
-    images : the manifest, or its columns source, path and sha256.
+    images : source, path and sha256 of each file; the last is empty where it could not be read.
     roots : folder of each source by its name.
     started : seconds since the epoch; a file that is younger may have changed after it was read,
         and its time stamp is recorded as 0, which is none.
     file : CSV file to write.
     """
-    columns = images[["source", "path", "sha256"]].itertuples(index=False)
-    found = [_Image(source, path, 0, 0, sha256) for source, path, sha256 in columns]
+    found = [_Image(source, path, 0, 0, sha256 or MISSING) for source, path, sha256 in images]
     stamps = _stamps(found, roots)
     known = [(size, time if time < started * 1e9 else 0) for size, time in stamps]
     _write([_at(image, stamp) for image, stamp in zip(found, known, strict=True)], file)
@@ -120,16 +118,18 @@ def _at(image: _Image, stamp: tuple[int, int]) -> _Image:
 def _stamp(path: Path) -> tuple[int, int]:
     try:
         facts = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # A path may hold what no path can.
         return -1, -1
     return facts.st_size, facts.st_mtime_ns
 
 
 def _sha256(path: Path) -> str:
     try:
+        if not path.is_file():  # Opening a pipe would wait for a writer.
+            return MISSING
         with path.open("rb") as stream:
             return file_digest(stream, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ValueError):
         return MISSING
 
 

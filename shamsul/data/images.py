@@ -1,63 +1,28 @@
-"""Radiographs from their files, and image shards made of them."""
+"""Image shards, made of the radiographs' files."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from shamsul.data.reading.files import content, decode
+from shamsul.data.reading.picture import UnreadableError
 from shamsul.errors import InputError
 from shamsul.geometry import Frame, Geometry, Resampling, to_model
 from shamsul.job.progress import track
 from shamsul.size import Size, pair
 from shamsul.storage.images import Images
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""Errors that Pillow raises on files that are truncated, hostile or no images."""
-
-FORMATS = ("PNG", "JPEG")
-"""Pillow's names of the formats that are read. It knows others, some of which start programs."""
-
-
-def load(path: Path) -> NDArray[np.uint8]:
-    """Read a radiograph as 8-bit grey values.
-
-    PNG or JPEG. 16-bit files are scaled by 1/257, colour is turned to luminance, transparency is
-    dropped.
-
-    Returns
-    -------
-    (height, width) uint8.
-
-    Raises
-    ------
-    InputError
-        The file is missing, truncated or neither PNG nor JPEG.
-    """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.mode.startswith("I"):
-                wide = np.asarray(image, np.int64)
-                return (np.clip(wide, 0, 65535) / 257 + 0.5).astype(np.uint8)
-            if image.mode in ("RGBA", "LA", "P"):
-                return np.asarray(image.convert("RGBA").convert("L"))
-            return np.asarray(image.convert("L"))
-    except UNREADABLE as error:
-        raise InputError(
-            f"{path}: not a readable image ({error}); replace it, or add it to data.exclude"
-        ) from None
-
 
 def shard(
-    manifest: pd.DataFrame,
-    roots: dict[str, Path],
+    manifest: Sequence[Mapping[str, Any]],
+    roots: Mapping[str, Path],
     size: int | Size,
     geometry: Geometry,
     resampling: Resampling = "bilinear",
@@ -67,32 +32,43 @@ def shard(
 
     Parameters
     ----------
-    manifest : rows of the shard; the result is in their order.
+    manifest : rows of the shard, with the columns `shamsul.data.manifest.FILE_COLUMNS`; the result
+        is in their order.
     roots : folder of each source by its name.
     size : height and width of the model's frame in pixels, or the side of a square one.
     geometry : way to fit a radiograph to it.
     resampling : filter by which it is resized.
     threads : images read at once.
+
+    Raises
+    ------
+    InputError
+        A file is no longer the one that the manifest was made of.
     """
 
-    def one(row: tuple[str, str, int, int]) -> tuple[NDArray[np.uint8], Frame]:
-        source, path, height, width = row
-        image = load(roots[source] / path)
-        if image.shape != (height, width):
-            raise InputError(
-                f"{roots[source] / path}: is {image.shape[0]} x {image.shape[1]} pixels, was "
-                f"{height} x {width} when the manifest was made; run with --forcerun manifest"
-            )
-        frame = Frame.fit(height, width, size, geometry)
+    def one(row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], Frame]:
+        image = _unchanged(roots[row["source"]] / row["path"], row["sha256"], row["depth"])
+        frame = Frame.fit(*image.shape, size, geometry)
         return to_model(image, frame, resampling), frame
 
-    rows = list(manifest[["source", "path", "height", "width"]].itertuples(index=False, name=None))
-    images = np.zeros((len(rows), *pair(size)), np.uint8)
+    images = np.zeros((len(manifest), *pair(size)), np.uint8)
     frames = []
     with ThreadPoolExecutor(threads) as pool:
-        for index, (image, frame) in enumerate(
-            track(pool.map(one, rows), "images resized", len(rows))
-        ):
+        resized = track(pool.map(one, manifest), "images resized", len(manifest))
+        for index, (image, frame) in enumerate(resized):
             images[index] = image
             frames.append(frame)
-    return Images(images, list(manifest["image_id"]), frames)
+    return Images(images, [row["image_id"] for row in manifest], frames)
+
+
+def _unchanged(path: Path, sha256: str, depth: int) -> NDArray[np.uint8]:
+    """Read a radiograph whose file is to be as the manifest has it."""
+    try:
+        data = content(path)
+        changed = hashlib.sha256(data).hexdigest() != sha256
+        if not changed:
+            return decode(data).full_range(depth)
+        told = "was replaced after the manifest was made"
+    except UnreadableError as error:
+        told = f"{error}, and could be read when the manifest was made"
+    raise InputError(f"{path}: {told}; run again, and it is looked at anew")

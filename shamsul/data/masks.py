@@ -7,8 +7,8 @@ string of the COCO API (Lin et al., ECCV 2014), down the columns of an image of 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,9 +16,6 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
 from shamsul.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MASK_COLUMNS = ["image_id", "class", "annotator", "kind", "height", "width", "counts", "instances"]
 """Columns of the masks table.
@@ -80,7 +77,7 @@ def unite(rows: Iterable[Row]) -> dict[str, Any]:
     return {**rows[0], "counts": encode(np.logical_or.reduce([decode(row) for row in rows]))}
 
 
-def by_image(table: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
+def by_image(masks: Iterable[Row]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Return masks by (image_id, class, kind), those of several annotators united.
 
     Raises
@@ -88,8 +85,8 @@ def by_image(table: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
     InputError
         As `unite`.
     """
-    groups: dict[tuple[str, str, str], list[dict[Hashable, Any]]] = {}
-    for row in table.to_dict("records"):
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in masks:
         groups.setdefault((row["image_id"], row["class"], row["kind"]), []).append(row)
     return {key: unite(groups[key]) for key in sorted(groups)}
 

@@ -35,6 +35,8 @@ DIGITS = 32
 the same but with a chance below 10^-18."""
 NAMES = "names.parquet"
 """File in the private folder: the table of names and pseudonyms, a row for each image."""
+REJECTED = "rejected.parquet"
+"""File in the private folder: the table of what was left out, with files and reasons."""
 LOG = "said.log"
 """File in the private folder: what programs say that know the names."""
 
@@ -84,26 +86,34 @@ class Pseudonyms:
         """
         return hmac.new(self._key, f"{kind}\0{name}".encode(), "sha256").hexdigest()[:DIGITS]
 
-    def manifest(self, images: pd.DataFrame) -> pd.DataFrame:
-        """Return the manifest with pseudonyms for names and paths, ordered by split and pseudonym.
+    def images(self, images: pd.DataFrame) -> pd.DataFrame:
+        """Return rows of the manifest with pseudonyms for names and paths, ordered by them.
 
         Parameters
         ----------
-        images : image_id, patient_id, study_id, path and any other columns. A name that is missing
-            or empty stays so. The path of an image becomes its pseudonym.
+        images : image_id, patient_id, study_id, path, split and any other columns, ordered by
+            split. A name that is missing or empty stays so. The path becomes the image's pseudonym.
         """
         hidden = {f"{kind}_id": self._column(kind, images[f"{kind}_id"]) for kind in KINDS}
         replaced = images.assign(**hidden, path=hidden["image_id"])
-        split = replaced["split"].drop_duplicates().tolist()
-        order = replaced["split"].map(split.index)
-        replaced = replaced.assign(_order=order).sort_values(["_order", "image_id"])
-        return replaced.drop(columns="_order").reset_index(drop=True)
+        splits = replaced["split"].drop_duplicates().tolist()
+        place = replaced["split"].map(splits.index)
+        order = replaced.assign(place=place).sort_values(["place", "image_id"]).index
+        return replaced.loc[order].reset_index(drop=True)
 
     def masks(self, masks: pd.DataFrame) -> pd.DataFrame:
         """Return a table of masks with pseudonyms for image_id, ordered by them."""
         replaced = masks.assign(image_id=self._column("image", masks["image_id"]))
         order = ["image_id", "class", "kind"]
         return replaced.sort_values(order, kind="stable", ignore_index=True)
+
+    def rejected(self, rejected: pd.DataFrame) -> pd.DataFrame:
+        """Return the table of what was left out without files and reasons, which may name images.
+
+        They are in the file `REJECTED` of the private folder.
+        """
+        image_id = self._column("image", rejected["image_id"])
+        return rejected.assign(image_id=image_id, file="", reason=f"beside the key: {REJECTED}")
 
     def names(self, images: pd.DataFrame) -> pd.DataFrame:
         """Return the table of names: source, path, image_id, ..., image_pseudonym, ....
@@ -131,28 +141,24 @@ def folder(key: Path, run: str) -> Path:
     return key.with_name(f"{key.name}.names") / run
 
 
-def located(images: pd.DataFrame, private: Path | None) -> pd.DataFrame:
-    """Return rows of the manifest with the paths of the images in the place of pseudonyms.
+def located(image_ids: Iterable[str], private: Path) -> list[str]:
+    """Return the paths of the images that pseudonyms stand for, as `path` of the manifest has them.
 
     Parameters
     ----------
-    images : image_id, path and any other columns, as `Pseudonyms.manifest` returns them.
-    private : the run's private folder; None where names were not replaced.
+    image_ids : pseudonyms.
+    private : the run's private folder.
 
     Raises
     ------
     InputError
         The table of names is missing, damaged or of other images.
     """
-    if private is None:
-        return images
-    return images.assign(path=_looked_up(images["image_id"], "path", private))
+    return _looked_up(image_ids, "path", private)
 
 
-def originals(image_ids: Iterable[str], private: Path | None) -> list[str]:
+def originals(image_ids: Iterable[str], private: Path) -> list[str]:
     """Return the names that pseudonyms of images stand for; parameters and errors as `located`."""
-    if private is None:
-        return list(image_ids)
     return _looked_up(image_ids, "image_id", private)
 
 
@@ -169,19 +175,21 @@ def _looked_up(pseudonyms: Iterable[str], column: str, private: Path) -> list[st
     return [known[name] for name in asked]
 
 
-def write_names(names: pd.DataFrame, private: Path) -> None:
-    """Write the table of names to the private folder, which only its owner may read."""
+def keep(table: pd.DataFrame, private: Path, name: str) -> None:
+    """Write a table to the private folder, which only its owner may read."""
     _make(private)
-    write_table(names, private / NAMES)
-    (private / NAMES).chmod(0o600)
+    write_table(table, private / name)
 
 
 @contextmanager
-def said_in_private(private: Path) -> Iterator[None]:
+def said_in_private(private: Path | None) -> Iterator[None]:
     """Send what the program logs to the end of a file in the private folder, and count warnings.
 
-    They name the images and rows that they are about.
+    They name the images and rows that they are about. Without a folder, nothing changes.
     """
+    if private is None:
+        yield
+        return
     _make(private)
     log = logging.getLogger("shamsul")
     handler = _Counting(private / LOG)

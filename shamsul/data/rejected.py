@@ -1,4 +1,4 @@
-"""What is left out of a source because it cannot be read or does not fit, and why."""
+"""Things left out of a source because they cannot be read or do not fit, and the reasons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ else:
     pd = lazy.load("pandas")
 
 Kind = Literal["image", "row", "mask"]
-"""What is rejected: a radiograph, a row of a table, or a mask or box."""
+"""Kind of thing that is rejected: a radiograph, a row of a table, or a mask or box."""
 
 MANY = 100
 """Number of images of a source up to which the first bad one stops the run, by default."""
@@ -28,12 +28,12 @@ class Rejection:
     Attributes
     ----------
     source : name of the source.
-    kind : what is left out.
+    kind : kind of thing that is left out.
     image_id : the image that it is or belongs to; empty where it names none.
     file : the file that is wrong, or that says it.
     row : line of the file, from 1 with the header; 0 where it is not a table.
     field : column or key; empty where it is the whole row or file.
-    reason : what is wrong with it, and what to do.
+    reason : fault of it, and the remedy.
     """
 
     source: str

@@ -30,6 +30,10 @@ def _size(given: Any) -> Any:
 ImageSize = Annotated[Size, BeforeValidator(_size, json_schema_input_type=Side | tuple[Side, Side])]
 
 
+SHARDS_OF_A_PART = 4
+"""Number of shards whose images one job reads at first, to see what they are."""
+
+
 class Data(Section):
     """Sources of radiographs, and the way to the model's frame."""
 
@@ -55,11 +59,23 @@ class Data(Section):
     """Number of files that each split's images are spread over, by a hash of their name; 1 for a
     split that is not named."""
     exclude: tuple[str, ...] = ()
-    """Names (image_id) of images to leave out."""
+    """Images to leave out, by image_id or by path; a name that no source has is an error."""
+    on_bad_image: Literal["quarantine", "fail"] | None = None
+    """Treatment of images, rows and masks that cannot be used: `quarantine` leaves them out and
+    lists them in the table `rejected`, `fail` stops the run. If absent, `quarantine` for sources
+    of more than 100 images."""
     pseudonymise: str | None = None
     """File with a secret key, relative to Snakemake's working folder. Keyed hashes take the place
     of names of images, patients and studies in all results; the names are kept in a folder beside
     the key."""
+
+    @property
+    def parts(self) -> int:
+        """Return the number of parts that the image files are read in, each by a job of its own.
+
+        A part is read in less time than a shard is made, so that it is as large as several.
+        """
+        return -(-sum(self.shards.values()) // SHARDS_OF_A_PART)
 
     @field_validator("shards")
     @classmethod

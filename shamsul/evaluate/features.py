@@ -53,7 +53,7 @@ def of_masks(masks: pd.DataFrame) -> pd.DataFrame:
     outlines = masks[masks["kind"] == "segmentation"]
     drawn = outlines.groupby(KEY)["instances"].max().to_dict()
     rows = []
-    for (image_id, name, _), row in by_image(outlines).items():
+    for (image_id, name, _), row in by_image(outlines.to_dict("records")).items():
         mask = decode(row)
         if mask.any():
             instances = drawn[image_id, name] or len(_contours(mask, cv2.RETR_EXTERNAL))

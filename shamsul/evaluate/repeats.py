@@ -41,7 +41,7 @@ def repeats(masks: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     images: dict[tuple[str, str], list[str]] = {}
-    united = by_image(masks)
+    united = by_image(masks.to_dict("records"))
     for image_id, name, kind in united:
         images.setdefault((image_id, kind), []).append(name)
     for (image_id, kind), names in images.items():

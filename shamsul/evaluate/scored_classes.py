@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-
-import pandas as pd
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 
-def scored(wanted: Sequence[str], masked: pd.DataFrame) -> list[str]:
+def scored(wanted: Sequence[str], masked: Iterable[str]) -> list[str]:
     """Return the wanted classes that have masks, in their order.
 
     Without a mask of a class on any image there is nothing to compare its maps with.
@@ -15,24 +13,24 @@ def scored(wanted: Sequence[str], masked: pd.DataFrame) -> list[str]:
     Parameters
     ----------
     wanted : classes to score.
-    masked : table with a column `class`: classes with masks on tune or test.
+    masked : classes with masks on tune or test.
     """
-    found = set(masked["class"])
+    found = set(masked)
     return [name for name in wanted if name in found]
 
 
 def omissions(
-    masked: pd.DataFrame, explained: Sequence[str], listed: Collection[str] | None
+    masked: Iterable[str], explained: Sequence[str], listed: Collection[str] | None
 ) -> Iterator[str]:
     """Yield a sentence on classes that have masks and no scores, or were listed and have no masks.
 
     Parameters
     ----------
-    masked : table with a column `class`: classes with masks on tune or test.
+    masked : classes with masks on tune or test.
     explained : classes that have heatmaps.
     listed : `evaluate.classes`; None where every explained class with masks is scored.
     """
-    found = list(masked["class"])
+    found = list(masked)
     wanted = [name for name in explained if listed is None or name in listed]
     unexplained = [name for name in found if name not in explained]
     unlisted = [name for name in found if name in explained and name not in wanted]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.data.masks import by_image, run_lengths
+from shamsul.data.masks import Row, by_image, run_lengths
 from shamsul.errors import InputError
 from shamsul.evaluate.ceiling import mask_at
 from shamsul.evaluate.histogram import Sweep, contains, lay_segmentation, sweep
@@ -78,10 +77,10 @@ SIGNS: tuple[Sign, ...] = ("positive", "absolute", "minmax")
 def score(
     heatmaps: Heatmaps,
     frames: Mapping[str, Frame],
-    masks: pd.DataFrame,
+    masks: Iterable[Row],
     classes: Sequence[str],
     sign: Sign = "positive",
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Lay each heatmap over the expert's mask of the same image and class.
 
     Every mask is scored: a method cannot choose the images on which it is judged. A map that is
@@ -92,20 +91,20 @@ def score(
     ----------
     heatmaps : heatmaps of one method on one shard; classes may be in any order.
     frames : frames of the shard's images, by image_id.
-    masks : masks of the shard; those of several annotators of one kind are united.
+    masks : rows of the shard's masks; those of several annotators of one kind are united.
     classes : classes to score.
     sign : treatment of negative relevance.
 
     Returns
     -------
-    Scores with the columns `COLUMNS`, and signs with the columns `SIGN_COLUMNS`; sorted.
+    Rows of scores with the columns `COLUMNS`, and of signs with the columns `SIGN_COLUMNS`; sorted.
 
     Raises
     ------
     InputError
         A mask's image or class is not in the shard, or a mask is malformed.
     """
-    wanted = by_image(masks[masks["class"].isin([*classes, MARKER])])
+    wanted = by_image(mask for mask in masks if mask["class"] in (*classes, MARKER))
     _check_covered(heatmaps, wanted)
     of_image: dict[tuple[str, str], dict[str, Mapping[Any, Any] | None]] = {}
     for (image_id, name, kind), drawn in wanted.items():
@@ -147,10 +146,7 @@ def score(
             "%s: %d of %d maps were not made and are scored as empty",
             *(heatmaps.method, missing, heatmaps.explained.size),
         )
-    return (
-        pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS),
-        pd.DataFrame(signs, columns=list(SIGN_COLUMNS)).astype(SIGN_COLUMNS),
-    )
+    return rows, signs
 
 
 def _check_covered(heatmaps: Heatmaps, wanted: Mapping[tuple[str, str, str], Any]) -> None:

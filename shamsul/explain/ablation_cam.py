@@ -59,7 +59,7 @@ def weighted(model: Classifier, image: Tensor, layer: FeatureLayer) -> Tensor:
 
 def _weighted(model: Classifier, shown: Tensor, layer: FeatureLayer) -> Tensor:
     """Return as `weighted`, for an image that is shown once or as often as channels are hidden."""
-    from shamsul.model.watched import Watched
+    from shamsul.model.inside.watched import Watched
 
     watched = Watched(model.network, [layer])
     kept: list[Tensor] = []

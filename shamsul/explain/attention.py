@@ -4,7 +4,8 @@ A layer's attention is ``A``, (N, heads, T, T): row i is what token i takes from
 sums to 1. ``G_c = d f_c / dA`` is the gradient of class c's logit, of the same shape. Attention
 alone says where information may come from, whatever the class; its gradient says what the class
 makes of it. All classes share the forward pass, in which each attention is explicit
-(`shamsul.model.attention_record`); the gradients by all layers take one backward pass per class.
+(`shamsul.model.inside.attention_record`); the gradients by all layers take one backward pass per
+class.
 
 Maps are of the patches, (N, C, gh, gw). They begin at the tokens that the output is computed from:
 the class token, the class and the distillation token, or all patches where a network takes their
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from shamsul.model import attention, attention_record, token_grid, token_layers
     from shamsul.model.classifier import Classifier
+    from shamsul.model.inside import attention, attention_record, token_grid, token_layers
 else:
     torch = lazy.load("torch")
-    attention = lazy.load("shamsul.model.attention")
-    attention_record = lazy.load("shamsul.model.attention_record")
-    token_grid = lazy.load("shamsul.model.token_grid")
-    token_layers = lazy.load("shamsul.model.token_layers")
+    attention = lazy.load("shamsul.model.inside.attention")
+    attention_record = lazy.load("shamsul.model.inside.attention_record")
+    token_grid = lazy.load("shamsul.model.inside.token_grid")
+    token_layers = lazy.load("shamsul.model.inside.token_layers")
 
 IMAGES_AT_ONCE = 4
 """Number of images whose activations are kept at a time, for all classes' backward passes."""

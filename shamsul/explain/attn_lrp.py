@@ -1,8 +1,8 @@
 """AttnLRP: layer-wise relevance propagation through attention.
 
-The rules are written from the paper, in `shamsul.model.attention_rules`. The licence text of the
-authors' package lxt says that LRP is patented, and free for personal and scientific purposes alone.
-lxt is a reference of the tests and no part of this package.
+The rules are written from the paper, in `shamsul.model.inside.attention_rules`. The licence text of
+the authors' package lxt says that LRP is patented, and free for personal and scientific purposes
+alone. lxt is a reference of the tests and no part of this package.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from shamsul.model import attention_rules
     from shamsul.model.classifier import Classifier
+    from shamsul.model.inside import attention_rules
 else:
     torch = lazy.load("torch")
-    attention_rules = lazy.load("shamsul.model.attention_rules")
+    attention_rules = lazy.load("shamsul.model.inside.attention_rules")
 
 IMAGES_AT_ONCE = 4
 """Number of images whose activations are kept at a time, for all classes' backward passes."""

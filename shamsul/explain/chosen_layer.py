@@ -41,7 +41,7 @@ def last_layer(model: Classifier) -> FeatureLayer:
 
 def read_layer(model: Classifier, images: Tensor, layer: str) -> FeatureLayer:
     """Return how feature maps are read from a layer that a configuration names."""
-    from shamsul.model.feature_layer import tensor_of
+    from shamsul.model.inside.feature_layer import tensor_of
 
     modules = {name: module for name, module in model.network.named_modules() if name}
     name = full_name(layer, modules)

@@ -278,7 +278,8 @@ def masks_in_frame(supervision: Supervision) -> dict[tuple[str, str], NDArray[np
     outlined = masks.loc[masks["kind"] == "segmentation", "class"].unique()
     kind = np.where(masks["class"].isin(outlined), "segmentation", "box")
     found: dict[tuple[str, str], NDArray[np.float32]] = {}
-    for (image_id, name, _), row in by_image(masks[masks["kind"] == kind]).items():
+    chosen = masks[masks["kind"] == kind].to_dict("records")
+    for (image_id, name, _), row in by_image(chosen).items():
         frame: Frame = supervision.frames[image_id].at(row["height"], row["width"])
         mask = to_model(decode(row).astype(np.uint8) * 255, frame)
         found[image_id, name] = mask.astype(np.float32) / np.float32(255)

@@ -21,7 +21,7 @@ from shamsul.explain.input_gradients import (
     class_gradients,
     rise,
 )
-from shamsul.model.canonise import modular
+from shamsul.model.inside.canonise import modular
 from shamsul.model.structure import Need
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ class DeepLift(Explainer):
         """Return contributions of pixels to the logit's difference from the baseline's:
         (N, C, H, W).
         """
-        from shamsul.model.operations import ELEMENTWISE
+        from shamsul.model.inside.operations import ELEMENTWISE
 
         # Here, because it imports torch.
-        from shamsul.model.rectifiers import unsuited_to_rescale
+        from shamsul.model.inside.rectifiers import unsuited_to_rescale
 
         if reason := unsuited_to_rescale(model.network, images):
             raise InputError(f"{self.method}: {reason}")

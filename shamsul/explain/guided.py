@@ -8,7 +8,7 @@ from shamsul import lazy
 from shamsul.errors import InputError
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.input_gradients import class_gradients, strength
-from shamsul.model.canonise import modular
+from shamsul.model.inside.canonise import modular
 from shamsul.model.structure import Need
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class GuidedBackprop(Explainer):
             The network has another activation than ReLU.
         """
         # Here, because it imports torch.
-        from shamsul.model.rectifiers import unsuited_to_relu
+        from shamsul.model.inside.rectifiers import unsuited_to_relu
 
         if reason := unsuited_to_relu(model.network, images):
             raise InputError(f"{self.method}: {reason}")

@@ -32,7 +32,7 @@ def forward(
     network : (N, K, H, W) -> (N, C), in evaluation mode.
     images : (N, K, H, W).
     layers : names of the network's modules, or the ends of their names; or a layer that
-        `shamsul.model.feature_layer.find` has found.
+        `shamsul.model.inside.feature_layer.find` has found.
     gradients : True where the logits are to be differentiable by the feature maps.
 
     Returns
@@ -91,7 +91,7 @@ def _record(
 ) -> Any:
     """Record the feature maps of one layer in `found`, as its hook, and hand on a copy."""
     # Here, because it imports torch.
-    from shamsul.model.feature_layer import handed_on, taken, tensor_of
+    from shamsul.model.inside.feature_layer import handed_on, taken, tensor_of
 
     if name in found:
         raise InputError(
@@ -108,7 +108,7 @@ def _record(
 
 def layout_of(name: str, tensor: Any, size: Sequence[int]) -> FeatureLayer:
     """Return how a layer that the user has named is read, by the form of its output."""
-    from shamsul.model.feature_layer import layout
+    from shamsul.model.inside.feature_layer import layout
 
     is_tensor = isinstance(tensor, torch.Tensor)
     if is_tensor and (found := layout(name, tensor, size)) is not None:

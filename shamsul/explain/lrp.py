@@ -19,7 +19,7 @@ from shamsul.explain.lrp_rules import (
     Gamma,
     ZPlus,
 )
-from shamsul.model.canonise import canonised
+from shamsul.model.inside.canonise import canonised
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +49,7 @@ class LrpZ(LayerwiseRelevance):
         """Return the network itself, or its canonised form where gates must be constants, and the
         images.
         """
-        from shamsul.model.layers import Gated, SelfGated
+        from shamsul.model.inside.layers import Gated, SelfGated
 
         network = canonised(model.network, images)
         gated = any(isinstance(module, Gated | SelfGated) for module in network.modules())

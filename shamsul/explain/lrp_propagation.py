@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from shamsul import lazy
 from shamsul.explain.base import Cost, Explainer
 from shamsul.explain.lrp_rules import STABILISER, Rule
-from shamsul.model.canonise import canonised
+from shamsul.model.inside.canonise import canonised
 from shamsul.model.structure import Need
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validato
 
 from shamsul import lazy
 from shamsul.explain.superpixels import Labels, Superpixels, grid, quickshift, slic
-from shamsul.model.canonise import folded
+from shamsul.model.inside.canonise import folded
 
 if TYPE_CHECKING:
     import torch

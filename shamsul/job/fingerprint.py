@@ -34,6 +34,7 @@ ARITHMETIC = {
     "transformers": "transformers",
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
+    "pydicom": "pydicom",
 }
 """Libraries whose next version may compute another number, by the name that they are imported
 under. Those that carry numbers, such as pandas, pyarrow and h5py, are not among them: nobody wants

@@ -108,7 +108,7 @@ class Classifier(nn.Module):
         ensemble it is what is known of each member.
         """
         if self._structure is None:
-            from shamsul.model.examine import examine
+            from shamsul.model.inside.examine import examine
 
             self._structure = examine(self.members[0])
         return self._structure

@@ -1,7 +1,8 @@
 """Structure of a network: what was found by running it once, read without torch.
 
 It says which layer class activation maps take, and for each thing that a method may need of a
-network why this one does not have it. `shamsul.model.examine` finds it, checkpoints carry it.
+network why this one does not have it. `shamsul.model.inside.examine` finds it, checkpoints carry
+it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shamsul.explain.shard import image_seed
 from shamsul.model.calibration import calibrate
 from shamsul.model.classifier import Classifier
-from shamsul.model.parts import blocks
+from shamsul.model.training.parts import blocks
 from shamsul.probe.similarity import complexity, spearman
 
 Map = NDArray[np.floating]

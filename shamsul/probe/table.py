@@ -7,7 +7,6 @@ import logging
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -29,7 +28,17 @@ from shamsul.storage.images import Images
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ["image_id", "class", "method", "metric", "fill", "stage", "explained", "value"]
+COLUMNS = {
+    "image_id": "str",
+    "class": "str",
+    "method": "str",
+    "metric": "str",
+    "fill": "str",
+    "stage": "int64",
+    "explained": "bool",
+    "value": "float64",
+}
+"""Columns of the table of probes and their types."""
 Row = tuple[int, int, str, str, int, bool, float]
 """Row of the shard, index of the class in the classifier that is asked, metric, fill, stage,
 whether there is a map, value."""
@@ -44,7 +53,7 @@ def probe(
     seed: int,
     perturbations: dict[str, Any] | None = None,
     training: Training | None = None,
-) -> pd.DataFrame:
+) -> list[dict[str, Any]]:
     """Ask the model about some of a shard's heatmaps.
 
     Images and classes are chosen without regard to the method, so that methods are compared on the
@@ -68,10 +77,10 @@ def probe(
 
     Returns
     -------
-    Columns `COLUMNS`. `fill` is "" where nothing is filled. `stage` numbers the stages of `mprt`
-    from 1, the output's, and is 0 for their mean and for all other metrics. `explained` tells
-    whether the method has a map. NaN values are of images and classes for which a metric is not
-    defined.
+    Rows with the columns `COLUMNS`, sorted. `fill` is "" where nothing is filled. `stage` numbers
+    the stages of `mprt` from 1, the output's, and is 0 for their mean and for all other metrics.
+    `explained` tells whether the method has a map. NaN values are of images and classes for which a
+    metric is not defined.
 
     Raises
     ------
@@ -103,17 +112,11 @@ def probe(
             found += _reexplained(own_model, images, method, few, of, settings, seed)
         else:
             logger.info("%s does not ask the model, and is not asked again", heatmaps.method)
-    table = pd.DataFrame(
-        [
-            (images.image_id[row], asked.classes[index], heatmaps.method, *rest)
-            for row, index, *rest in found
-        ],
-        columns=COLUMNS,
-    ).astype(
-        dict.fromkeys(COLUMNS[:5], "str")
-        | {"stage": "int64", "explained": "bool", "value": "float64"}
-    )
-    return table.sort_values(COLUMNS[:6], ignore_index=True)
+    named = [
+        (images.image_id[row], asked.classes[index], heatmaps.method, *rest)
+        for row, index, *rest in found
+    ]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in sorted(named, key=lambda row: row[:6])]
 
 
 def chosen(image_ids: list[str], count: int, seed: int) -> list[int]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shamsul.tables import classifier, comparisons, heatmaps, localisation
+from shamsul.tables import classifier, comparisons, data, heatmaps, localisation
 from shamsul.tables.table import Configuration, Table
 
 CAPTIONS = Path(__file__).parents[2] / "captions"
@@ -20,7 +20,7 @@ CAPTIONS = Path(__file__).parents[2] / "captions"
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for module in (classifier, localisation, comparisons, heatmaps)
+    for module in (data, classifier, localisation, comparisons, heatmaps)
     for table in module.TABLES
 }
 """Tables by name."""

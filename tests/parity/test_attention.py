@@ -10,8 +10,8 @@ from torch import nn
 from shamsul.explain.attention import AttentionRollout, Chefer, LeGrad
 from shamsul.explain.attn_lrp import AttnLrp
 from shamsul.explain.lrp_rules import Gamma
-from shamsul.model import relevance_gradients as steps
 from shamsul.model.classifier import Classifier
+from shamsul.model.inside import relevance_gradients as steps
 from tests import attention_peers as peers
 from tests.vision_transformers import SIZE, drawn, images
 

@@ -25,8 +25,8 @@ from shamsul.explain.guided import GuidedBackprop
 from shamsul.explain.input_gradients import baseline_images, class_gradients
 from shamsul.explain.shard import Shard, Training
 from shamsul.geometry import Frame
-from shamsul.model.canonise import modular
 from shamsul.model.classifier import Classifier
+from shamsul.model.inside.canonise import modular
 from shamsul.model.inspection import known
 from shamsul.storage.images import Images, write_images
 from tests.networks import Textures, classifier

@@ -21,9 +21,9 @@ from zennit.torchvision import ResNetCanonizer
 
 from shamsul.explain import lrp, lrp_rules
 from shamsul.explain.lrp_propagation import Composite, LayerwiseRelevance
-from shamsul.model.canonise import canonised
 from shamsul.model.classifier import Classifier
-from shamsul.model.layers import Gated, SelfGated
+from shamsul.model.inside.canonise import canonised
+from shamsul.model.inside.layers import Gated, SelfGated
 from tests.networks import classifier, network
 
 LINEAR = (nn.Conv2d, nn.Linear)

@@ -126,7 +126,7 @@ def test_a_manifest_is_made_and_made_again_where_that_adapter_alone_is_edited(ex
     np.testing.assert_array_equal(decode(row), np.asarray(drawn) > 0)
 
     adapters = experiment.folder / "shamsul" / "data" / "adapters"
-    for name, expected in (("nih", set()), ("folders", {("manifest", "")})):
+    for name, expected in (("nih", set()), ("folders", {("listing", ""), ("manifest", "")})):
         file = adapters / f"{name}.py"
         file.write_text(file.read_text() + "\n# edited\n")
         assert experiment.would_run(MANIFEST) == expected

@@ -76,10 +76,10 @@ from shamsul.evaluate.probes import summarise
 from shamsul.explain.cam import GradCam
 from shamsul.geometry import Frame
 from shamsul.probe.settings import Probe
-from shamsul.probe.table import probe
 from shamsul.report.sections.faithfulness import FAITHFULNESS
 from shamsul.storage.heatmaps import Heatmaps
 from shamsul.storage.images import Images
+from tests.frames import probe
 from tests.networks import classifier
 
 assert shamsul.metrics.__file__.startswith({folder!r})

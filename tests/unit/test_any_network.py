@@ -13,10 +13,10 @@ from shamsul.explain.guided import GuidedBackprop
 from shamsul.explain.lrp import DeepTaylor, LrpEpsilon
 from shamsul.explain.lrp_propagation import Composite, LayerwiseRelevance
 from shamsul.explain.lrp_rules import Box, Epsilon, Flat, Gamma, ZPlus
-from shamsul.model import canonise
-from shamsul.model.canonise import canonised, folded, modular, unsuited_to_lrp
-from shamsul.model.layers import ChannelPad, Clamp
-from shamsul.model.rectifiers import unsuited_to_relu, unsuited_to_rescale
+from shamsul.model.inside import canonise
+from shamsul.model.inside.canonise import canonised, folded, modular, unsuited_to_lrp
+from shamsul.model.inside.layers import ChannelPad, Clamp
+from shamsul.model.inside.rectifiers import unsuited_to_relu, unsuited_to_rescale
 from tests.any_networks import LARGE, NETWORKS, SMALL, Own, images, network
 
 ALL = [

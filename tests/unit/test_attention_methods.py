@@ -12,11 +12,11 @@ from shamsul.explain import registry
 from shamsul.explain.attention import AttentionRollout, Chefer, LeGrad
 from shamsul.explain.attn_lrp import AttnLrp
 from shamsul.explain.shard import Shard
-from shamsul.model import attention, attention_rules, token_layers
-from shamsul.model.attention_record import record
 from shamsul.model.classifier import Classifier
+from shamsul.model.inside import attention, attention_rules, token_layers
+from shamsul.model.inside.attention_record import record
+from shamsul.model.inside.token_grid import Grid, token_grid
 from shamsul.model.inspection import known
-from shamsul.model.token_grid import Grid, token_grid
 from shamsul.storage.images import Images
 from tests.methods import ATTENTION, quick
 from tests.networks import network

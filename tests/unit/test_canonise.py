@@ -20,8 +20,8 @@ from shamsul.explain.lrp import (
     LrpZ,
 )
 from shamsul.explain.shard import Shard
-from shamsul.model.canonise import canonised, folded, modular, unsuited_to_lrp
-from shamsul.model.layers import Clamp
+from shamsul.model.inside.canonise import canonised, folded, modular, unsuited_to_lrp
+from shamsul.model.inside.layers import Clamp
 from shamsul.model.networks.names import SHORT
 from shamsul.storage.images import Images
 from tests.networks import classifier, network

@@ -12,11 +12,11 @@ from shamsul.evaluate.ceiling import mask_at
 from shamsul.evaluate.parameters import Measurement
 from shamsul.evaluate.per_image import gather, per_image
 from shamsul.evaluate.repeats import repeats
-from shamsul.evaluate.scores import score
 from shamsul.evaluate.thresholds import tune
 from shamsul.geometry import Frame
 from shamsul.metrics import METRICS
 from shamsul.storage.heatmaps import Heatmaps, RunLengths
+from tests.frames import score
 
 SETTINGS = Measurement(
     confidence=0.9,

@@ -16,7 +16,7 @@ from shamsul.model.description import OLD_FORMAT
 from shamsul.model.importing import import_checkpoint
 from shamsul.model.settings import Model
 from shamsul.model.spec import Spec
-from shamsul.model.train import HISTORY_COLUMNS
+from shamsul.model.training.train import HISTORY_COLUMNS
 from shamsul.storage.tables import read_table
 from tests.networks import built
 

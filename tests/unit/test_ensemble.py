@@ -13,8 +13,8 @@ from shamsul.model.classifier import Classifier
 from shamsul.model.ensemble import Ensemble
 from shamsul.model.importing import import_checkpoint, untrained
 from shamsul.model.inspection import given_files
-from shamsul.model.parts import blocks
 from shamsul.model.settings import Model
+from shamsul.model.training.parts import blocks
 from shamsul.probe.randomisation import randomised
 
 torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from shamsul.explain.cam import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam
 from shamsul.explain.layer_outputs import forward
 from shamsul.model.classifier import Classifier
-from shamsul.model.feature_layer import find, grid_of, read_maps, written
+from shamsul.model.inside.feature_layer import find, grid_of, read_maps, written
 from shamsul.model.inspection import known
 from shamsul.model.networks.huggingface import Logits
 from shamsul.model.networks.names import SHORT

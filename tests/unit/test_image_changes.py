@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 
-import pandas as pd
 import pytest
 
 from shamsul.data import image_changes
@@ -16,21 +15,14 @@ LATER = 2e9
 
 @pytest.fixture
 def run(tmp_path):
-    """A folder of three images, their manifest, and the record."""
+    """A folder of three images, and the record."""
     contents = {"a.png": b"one", "sub/b.png": b"two", "c.png": b"three"}
     for name, content in contents.items():
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / name).write_bytes(content)
         os.utime(tmp_path / "data" / name, (1e9, 1e9))
-    manifest = pd.DataFrame(
-        {
-            "source": "s",
-            "path": list(contents),
-            "sha256": [hashlib.sha256(content).hexdigest() for content in contents.values()],
-            "age": 1.0,
-        }
-    )
-    image_changes.record(manifest, {"s": tmp_path / "data"}, LATER, tmp_path / "record.csv")
+    read = [("s", name, hashlib.sha256(content).hexdigest()) for name, content in contents.items()]
+    image_changes.record(read, {"s": tmp_path / "data"}, LATER, tmp_path / "record.csv")
     return tmp_path
 
 
@@ -77,10 +69,9 @@ def test_a_lost_file_is_named_as_missing(run):
 
 
 def test_a_file_changed_while_the_manifest_was_made_is_read_again(run):
-    manifest = pd.DataFrame({"source": "s", "path": ["a.png"], "sha256": ["0" * 64]})
-    image_changes.record(
-        manifest, {"s": run / "data"}, 1e9, run / "record.csv"
-    )  # not older than its start
+    read = [("s", "a.png", "0" * 64)]
+    started = 1e9  # The file is not older.
+    image_changes.record(read, {"s": run / "data"}, started, run / "record.csv")
     assert noticed(run)[0] == 1
 
 

@@ -71,6 +71,33 @@ def table(rng):
     )
 
 
+COLUMNS = {"name": "str", "made": "bool", "count": "int64", "value": "float64", "levels": "object"}
+
+
+def rows(rng):
+    value = [np.nan, *rng.normal(size=29)]
+    levels = [rng.integers(0, 9, n, np.int32).tolist() for n in range(30)]
+    made = zip("abcde" * 6, rng.random(30) > 0.5, range(30), value, levels, strict=True)
+    return [dict(zip(COLUMNS, row, strict=True)) for row in made]
+
+
+def write_rows(made, path):
+    tables.write_rows(made, COLUMNS, path)
+
+
+def test_rows_come_back_as_they_were_and_as_a_table_of_their_types(tmp_path, rng):
+    made = rows(rng)
+    write_rows(made, tmp_path / "file")
+    found, table = (read(tmp_path / "file") for read in (tables.read_rows, tables.read_table))
+    assert np.isnan(found[0].pop("value")) and np.isnan(made[0].pop("value"))
+    assert found == made
+    assert [str(kind) for kind in table.dtypes] == list(COLUMNS.values())
+    assert table["levels"].tolist()[3].tolist() == made[3]["levels"]
+    tables.write_rows([], COLUMNS, tmp_path / "none")
+    none = tables.read_table(tmp_path / "none")
+    assert [str(kind) for kind in none.dtypes] == list(COLUMNS.values()) and none.empty
+
+
 def seen(made):
     """Everything that a reader has read, as text."""
     if isinstance(made, pd.DataFrame):
@@ -87,6 +114,8 @@ KINDS = {
     "frames": (radiographs, images.write_images, images.read_frames),
     "perturbed": (predictions, perturbed.write_perturbed, perturbed.read_perturbed),
     "table": (table, tables.write_table, tables.read_table),
+    "rows": (rows, write_rows, tables.read_rows),
+    "rows as a table": (rows, write_rows, tables.read_table),
 }
 
 

@@ -11,11 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from shamsul.data import images, manifest, masks
+from shamsul.data import images, masks
 from shamsul.data.adapters.chexpert import ChexpertSource
 from shamsul.data.settings import Data
 from shamsul.evaluate.histogram_metrics import iou, otsu
-from shamsul.evaluate.scores import score
 from shamsul.explain.cam import GradCam, LayerCam
 from shamsul.explain.gradient import InputXGradient
 from shamsul.explain.kernel_shap import KernelShap
@@ -24,6 +23,8 @@ from shamsul.explain.surrogate import Lime, SuperpixelOcclusion
 from shamsul.model.structure import FeatureLayer, Structure
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
 from shamsul.storage.images import read_images, write_images
+from tests.frames import score
+from tests.prepared import prepare
 
 HEIGHT, WIDTH, SIDE = 150, 240, 30
 # (top, left): inside what a centre crop keeps (columns 45 to 195), and in opposite corners of it.
@@ -125,11 +126,14 @@ def test_the_heatmap_is_on_the_right_class_and_the_right_pixels(
         ChexpertSource(adapter="chexpert", name=s, split=s, labels=f"{s}.csv", images=".")
         for s in ("train", "tune", "test")
     )
-    table, _ = manifest.build(
+    prepared = prepare(
         Data(sources=sources), ("Lung Opacity", "Edema"), {s.name: tree for s in sources}
     )
-    test = table[table["split"] == "test"]
-    write_images(images.shard(test, {"test": tree}, size, geometry), tmp_path / "images.h5")
+    test = prepared.images[prepared.images["split"] == "test"]
+    write_images(
+        images.shard(test.to_dict("records"), {"test": tree}, size, geometry),
+        tmp_path / "images.h5",
+    )
     shard = read_images(tmp_path / "images.h5")
     model = BrightAndMiddling(classes)
     heatmap = method.explain(model, model.normalise(shard.image), torch.arange(2), seeds=[3])

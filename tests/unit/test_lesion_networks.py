@@ -14,7 +14,7 @@ from torch import nn
 from shamsul.explain.deeplift import DeepLift
 from shamsul.explain.guided import GuidedBackprop
 from shamsul.explain.lrp import LrpEpsilon, LrpEpsilonGammaBox, LrpEpsilonPlusFlat, LrpGamma, LrpZ
-from shamsul.model.rectifiers import unsuited_to_relu, unsuited_to_rescale
+from shamsul.model.inside.rectifiers import unsuited_to_relu, unsuited_to_rescale
 from tests.any_networks import Own, huggingface, torchxrayvision
 
 

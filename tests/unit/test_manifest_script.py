@@ -1,4 +1,4 @@
-"""The program that writes the manifest, where a split has no image at all."""
+"""The programs from the sources' tables to the manifest, where a split has no image at all."""
 
 import json
 import subprocess
@@ -6,13 +6,26 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from scripts.manifest import masked_classes
+from shamsul.data.reading.part import FACTS_COLUMNS
 from shamsul.job.fingerprint import PROJECT
 
 
-def test_a_split_without_images_has_empty_shards_of_the_same_columns(tmp_path):
+def call(program, **options):
+    """Run a program of the rules; lists are several values of an option."""
+    command = [sys.executable, PROJECT / "scripts" / f"{program}.py"]
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        command += [f"--{name.replace('_', '-')}", *values]
+    return subprocess.run(command, check=True, cwd=PROJECT, capture_output=True, text=True)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A folder in which the programs have run on one image each of tune and test."""
     labels = ["Path,No Finding"]
     for patient in range(2):
         path = f"patient{patient}/study1/view1_frontal.png"
@@ -35,24 +48,59 @@ def test_a_split_without_images_has_empty_shards_of_the_same_columns(tmp_path):
             for split in ("tune", "test")
         ],
     }
-    subprocess.run(
-        [
-            *(sys.executable, PROJECT / "scripts" / "manifest.py"),
-            *("--settings", json.dumps(settings)),
-            *("--roots", json.dumps({"tune": str(tmp_path), "test": str(tmp_path)})),
-            *("--manifest", tmp_path / "manifest.parquet", "--masks", tmp_path / "masks.parquet"),
-            *("--masked", tmp_path / "masked_classes.parquet"),
-            *("--shards", tmp_path / "shards", "--record", tmp_path / "image_files.csv"),
-        ],
-        check=True,
-        cwd=PROJECT,
+    given = {
+        "settings": json.dumps(settings),
+        "roots": json.dumps({"tune": str(tmp_path), "test": str(tmp_path)}),
+    }
+    listing = {
+        "listed": tmp_path / "listing" / "images.parquet",
+        "rejected_rows": tmp_path / "listing" / "rejected.parquet",
+        "counts": tmp_path / "listing" / "sources.parquet",
+    }
+    call("listing", **given, **listing, parts=tmp_path / "listing")
+    parts = [f"{number:04d}" for number in range(1)]
+    for part in parts:
+        call(
+            "read",
+            roots=given["roots"],
+            listed=tmp_path / "listing" / f"{part}.parquet",
+            facts_table=tmp_path / "read" / f"{part}.parquet",
+            record=tmp_path / "image_files" / f"{part}.csv",
+        )
+    call(
+        "manifest",
+        **given,
+        **listing,
+        facts=[tmp_path / "read" / f"{part}.parquet" for part in parts],
+        manifest=tmp_path / "manifest.parquet",
+        masks=tmp_path / "masks.parquet",
+        masked=tmp_path / "masked_classes.parquet",
+        rejected=tmp_path / "rejected.parquet",
+        sources=tmp_path / "sources.parquet",
+        shards=tmp_path / "shards",
     )
-    assert list(pd.read_parquet(tmp_path / "masked_classes.parquet")["class"]) == []
-    read = {file.stem: pd.read_parquet(file) for file in (tmp_path / "shards").glob("*.parquet")}
+    return tmp_path
+
+
+def test_a_split_without_images_has_empty_shards_of_the_same_columns(made):
+    assert list(pd.read_parquet(made / "masked_classes.parquet")["class"]) == []
+    read = {file.stem: pd.read_parquet(file) for file in (made / "shards").glob("*.parquet")}
     assert len(read["train-0000"]) == 0 and len(read["tune-0000"]) == 1
     assert len(read["test-0000"]) + len(read["test-0001"]) == 1
     for kind in ("", ".files", ".patients", ".masks"):
         assert list(read[f"train-0000{kind}"]) == list(read[f"tune-0000{kind}"])
+
+
+def test_every_image_is_read_in_one_part_and_recorded(made):
+    facts = pd.concat(pd.read_parquet(file) for file in sorted((made / "read").iterdir()))
+    manifest = pd.read_parquet(made / "manifest.parquet")
+    assert list(facts) == list(FACTS_COLUMNS) and len(facts) == 2
+    assert set(facts["image_id"]) == set(manifest["image_id"])
+    both = manifest.merge(facts, on="image_id", suffixes=("", "_read"))
+    assert (both["sha256"] == both["sha256_read"]).all() and set(both["depth"]) == {8}
+    assert set(facts["notes"]) == {"one grey value everywhere; smaller than 32 pixels"}
+    records = pd.concat(pd.read_csv(file) for file in (made / "image_files").iterdir())
+    assert set(records["sha256"]) == set(manifest["sha256"])
 
 
 def test_masked_classes_are_those_with_masks_on_images_that_are_explained():

@@ -5,14 +5,13 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
-from shamsul.data.masks import MASK_COLUMNS, area, by_image, decode, encode, from_boxes
+from shamsul.data.masks import area, by_image, decode, encode, from_boxes
 from shamsul.data.masks import from_polygons as draw
 from shamsul.errors import InputError
 
@@ -112,7 +111,7 @@ def test_annotators_are_united_and_kinds_kept_apart():
         row_of(box, kind="box"),
         row_of(left, **{"class": "Cardiomegaly"}),
     ]
-    found = by_image(pd.DataFrame(rows)[MASK_COLUMNS])
+    found = by_image(rows)
     assert list(found) == [
         ("a", "Cardiomegaly", "segmentation"),
         ("a", "Edema", "box"),
@@ -125,7 +124,7 @@ def test_annotators_are_united_and_kinds_kept_apart():
 def test_masks_of_one_image_must_agree_in_size():
     rows = [row_of(np.eye(4)), row_of(np.eye(5), annotator="y")]
     with pytest.raises(InputError, match="sizes 4 x 4 and 5 x 5"):
-        by_image(pd.DataFrame(rows))
+        by_image(rows)
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason=f"no CheXlocalize sample in {SAMPLE}")

@@ -24,9 +24,9 @@ from shamsul.geometry import Frame
 from shamsul.model import checkpoint
 from shamsul.model.calibration import calibration_images
 from shamsul.model.classifier import Classifier
-from shamsul.model.epoch import Plan, augment
-from shamsul.model.feature_layer import find, grid_of
 from shamsul.model.importing import import_checkpoint, untrained
+from shamsul.model.inside.feature_layer import find, grid_of
+from shamsul.model.inside.token_grid import token_grid
 from shamsul.model.networks.huggingface import HuggingFace
 from shamsul.model.networks.own import Own
 from shamsul.model.networks.source import Wanted
@@ -35,13 +35,13 @@ from shamsul.model.networks.torchvision import Torchvision
 from shamsul.model.predict import predictions
 from shamsul.model.settings import Model
 from shamsul.model.spec import Spec
-from shamsul.model.token_grid import token_grid
+from shamsul.model.training.epoch import Plan, augment
 from shamsul.probe.settings import Probe
-from shamsul.probe.table import probe
 from shamsul.size import at_a_time, pair, told, written
 from shamsul.storage.heatmaps import Heatmaps
 from shamsul.storage.images import Images
 from tests.experiment import SMALL
+from tests.frames import probe
 from tests.methods import ALONE, ATTENTION, QUICK, quick
 from tests.networks import classifier, randomised
 

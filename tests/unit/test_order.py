@@ -85,7 +85,7 @@ def test_every_package_has_its_place_in_the_order():
 
 def test_an_arrow_back_would_be_seen(tmp_path):
     (tmp_path / "one.py").write_text(
-        "def late():\n    from shamsul import report\n\nimport shamsul.model.train\n"
+        "def late():\n    from shamsul import report\n\nimport shamsul.model.training.train\n"
         "importlib.import_module('shamsul.api')\n"
     )
     assert set(imported(tmp_path / "one.py")) == {"report", "model", "api"}

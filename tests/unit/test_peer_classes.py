@@ -18,8 +18,8 @@ from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.peers import captum_attributions, grad_cam_classes, library_call, signatures
 from shamsul.explain.peers.signatures import Library, library
+from shamsul.model.inside.watched import Watched, frozen
 from shamsul.model.structure import FeatureLayer
-from shamsul.model.watched import Watched, frozen
 from tests.networks import classifier
 
 CLASSES = torch.tensor([2, 0])

@@ -52,10 +52,11 @@ from shamsul.probe.similarity import (
     sparseness,
     spearman,
 )
-from shamsul.probe.table import COLUMNS, chosen, most_probable, probe
+from shamsul.probe.table import COLUMNS, chosen, most_probable
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
+from tests.frames import probe
 from tests.networks import Textures, classifier
 
 SIZE = 32
@@ -726,7 +727,7 @@ def test_of_no_images_there_is_an_empty_table(tmp_path, settings):
     table = probe(model, shard, heatmaps(GradCam(), model, shard), GradCam(), settings, 1)
     write_table(table, tmp_path / "p.parquet")
     table = read_table(tmp_path / "p.parquet")
-    assert table.empty and list(table) == COLUMNS
+    assert table.empty and list(table) == list(COLUMNS)
     assert table["value"].dtype == float and table["stage"].dtype == int
 
 
@@ -752,7 +753,7 @@ def test_the_script_writes_what_was_measured(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     table = read_table(tmp_path / "p.parquet")
-    assert list(table) == COLUMNS and table["value"].dtype == float
+    assert list(table) == list(COLUMNS) and table["value"].dtype == float
     model = checkpoint.load(tmp_path / "c.pt")
     pd.testing.assert_frame_equal(
         table, probe(model, shard, heatmaps(GradCam(), model, shard), GradCam(), FEW, 1)

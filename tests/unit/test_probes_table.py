@@ -27,7 +27,7 @@ SETTINGS = Inference.of(Evaluate().model_dump())
 def rows(values, metric="road", method="lrp", name="a", fill="", stage=0):
     return pd.DataFrame(
         [(f"i{n}", name, method, metric, fill, stage, True, v) for n, v in enumerate(values)],
-        columns=COLUMNS,
+        columns=list(COLUMNS),
     )
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import distributed, nn
 
 from shamsul.errors import InputError
-from shamsul.model import checkpoint, processes
+from shamsul.model import checkpoint
+from shamsul.model.training import processes
 from shamsul.storage.tables import read_table
 from tests.unit.test_training import compared, data, options, write, written
 

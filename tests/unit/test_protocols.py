@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from pycocotools import mask as coco
 
-from shamsul.data import manifest
 from shamsul.data.adapters.phantom import PhantomSource
 from shamsul.data.masks import decode, encode
 from shamsul.data.settings import Data
@@ -19,11 +18,12 @@ from shamsul.evaluate.chexlocalize.cases import Run
 from shamsul.evaluate.chexlocalize.scores import measure
 from shamsul.evaluate.parameters import Measurement, Protocol
 from shamsul.evaluate.repeats import repeats
-from shamsul.evaluate.scores import score
 from shamsul.geometry import Frame, to_original
 from shamsul.labels import CLASSES, LOCALISED
 from shamsul.phantom import export
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
+from tests.frames import score
+from tests.prepared import prepare
 
 SETTINGS = Measurement(0.95, 5, ("otsu", "best"), fixed_threshold=0.5, min_masks=10)
 CHEXLOCALIZE = Protocol("otsu", smoothing={}, probability_cutoff="none", true_pos_only=True)
@@ -49,7 +49,8 @@ def data(request, tmp_path):
     for made in settings.sources:
         if isinstance(made, PhantomSource):
             export.export(tmp_path / made.name, 1, made)
-    table, masks = manifest.build(settings, CLASSES, roots(settings, root, tmp_path))
+    prepared = prepare(settings, CLASSES, roots(settings, root, tmp_path))
+    table, masks = prepared.images, prepared.masks
     test = table[table["split"] == "test"].reset_index(drop=True)
     outlines = masks[masks["kind"] == "segmentation"]
     return test, outlines[outlines["image_id"].isin(test["image_id"])]

@@ -1,6 +1,7 @@
 """Scores of heatmaps against masks: lesions in known places, and maps that were not made."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -16,7 +17,7 @@ from shamsul.evaluate.histogram_metrics import LEVELS, RANKING, iou
 from shamsul.evaluate.parameters import Measurement
 from shamsul.evaluate.per_image import gather, per_image
 from shamsul.evaluate.repeats import repeats
-from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS, score
+from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS
 from shamsul.evaluate.thresholds import tune, warn_of_few
 from shamsul.evaluate.value_matrix import matrices
 from shamsul.geometry import Frame
@@ -26,6 +27,7 @@ from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
 from tests.checkpoints import write_description
+from tests.frames import score
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 CLASSES = ["Edema", "Cardiomegaly", "Lung Lesion"]
@@ -690,6 +692,14 @@ def test_a_shard_without_masks_gives_tables_without_localisation(files):
     tables = run_tables(files, "cam", "random")
     assert set(tables["localisation"]["metric"]) <= {"false_alarm_area"}
     assert tables["thresholds"].empty and tables["signs"].empty
+
+
+@pytest.mark.parametrize("job", ["score", "probe"])
+def test_jobs_of_each_method_import_no_pandas(job):
+    """There are many of them, and it takes them longer to import than to score."""
+    code = f"import sys, {job}; sys.exit('pandas' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": f"{SCRIPTS.parent}:{SCRIPTS}"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 def test_scoring_imports_no_torch():

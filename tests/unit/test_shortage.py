@@ -14,9 +14,9 @@ from shamsul.model import predict
 from shamsul.model.classifier import Classifier
 from shamsul.model.spec import Spec
 from shamsul.probe.settings import Probe
-from shamsul.probe.table import probe
 from shamsul.storage.heatmaps import Heatmaps
 from shamsul.storage.images import Images
+from tests.frames import probe
 from tests.methods import ALONE, quick
 from tests.networks import network
 

@@ -16,15 +16,16 @@ import torch
 
 from shamsul.errors import InputError
 from shamsul.geometry import Frame
-from shamsul.model import checkpoint, dataset, losses
-from shamsul.model import train as training_module
+from shamsul.model import checkpoint, dataset
 from shamsul.model.classifier import Classifier
 from shamsul.model.dataset import Dataset
-from shamsul.model.epoch import Plan, augment, batches, cosine
 from shamsul.model.predict import predictions
 from shamsul.model.settings import Train
-from shamsul.model.train import HISTORY_COLUMNS, fit, selection
-from shamsul.model.training_run import mean_auroc
+from shamsul.model.training import losses
+from shamsul.model.training import train as training_module
+from shamsul.model.training.epoch import Plan, augment, batches, cosine
+from shamsul.model.training.run import mean_auroc
+from shamsul.model.training.train import HISTORY_COLUMNS, fit, selection
 from shamsul.storage.images import Images, write_images
 from shamsul.storage.tables import read_table, write_table
 from tests.networks import built
@@ -314,8 +315,8 @@ def test_plateau_divides_by_ten_after_a_second_bad_epoch(tmp_path, monkeypatch):
 
 def test_early_stopping(tmp_path, monkeypatch):
     scores = iter([0.5, 0.6, 0.7, 0.7, 0.65, 0.9])
-    monkeypatch.setattr("shamsul.model.training_run.mean_auroc", lambda *_: next(scores))
-    monkeypatch.setattr("shamsul.model.train._check", lambda *_: None)
+    monkeypatch.setattr("shamsul.model.training.run.mean_auroc", lambda *_: next(scores))
+    monkeypatch.setattr("shamsul.model.training.train._check", lambda *_: None)
     settings = SETTINGS.model_copy(update={"early_stopping": 2, "epochs": 9})
     _, history = train(tmp_path, settings, sets=(data(8, 0), data(12, 1)))
     assert history["tune_auroc"].tolist() == [0.5, 0.6, 0.7, 0.7, 0.65]

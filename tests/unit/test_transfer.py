@@ -11,12 +11,12 @@ from torch import nn
 from torchvision.ops import sigmoid_focal_loss
 
 from shamsul.errors import InputError
-from shamsul.model import losses
 from shamsul.model.classifier import Classifier
-from shamsul.model.epoch import cosine
-from shamsul.model.parts import blocks, body_frozen, has_depthwise, parameter_groups
 from shamsul.model.settings import Train
-from shamsul.model.training_run import Run
+from shamsul.model.training import losses
+from shamsul.model.training.epoch import cosine
+from shamsul.model.training.parts import blocks, body_frozen, has_depthwise, parameter_groups
+from shamsul.model.training.run import Run
 from tests.networks import built
 from tests.unit.test_training import CLASSES, SETTINGS, SIZE, Killed, compared, data, train
 

@@ -59,7 +59,7 @@ def test_one_call_makes_that_and_leaves_the_rest_untouched(experiment, name):
 def test_a_label_of_train_trains_anew_and_prepares_no_image(experiment):
     """What follows from another classifier is nearly everything, and is only announced here."""
     other_label("train")(experiment)
-    assert experiment.run("train") == jobs("manifest", "train")
+    assert experiment.run("train") == jobs("listing", "manifest", "train")
     assert experiment.would_run() == AFTER_TRAINING
 
 
@@ -87,6 +87,10 @@ def test_a_checkpoint_given_is_compared_by_content(experiment):
     torch.save(weights, given)
     assert experiment.would_run("train") - jobs("train") == jobs("import_checkpoint")
     assert experiment.would_run() == jobs("import_checkpoint") | AFTER_TRAINING
+
+
+LISTED = {"phantom", "listing", "read", "manifest"}
+"""Rules that make the manifest."""
 
 
 @pytest.fixture
@@ -126,7 +130,7 @@ def test_a_folder_of_data_that_is_moved_reruns_the_listing_and_the_report(on_dis
     (on_disk.folder / "data").rename(on_disk.folder / "moved")
     on_disk.configuration["data"]["root"] = "moved"
     before = on_disk.digests()
-    assert on_disk.run() == jobs("manifest", "report")
+    assert on_disk.run() == jobs("listing", "manifest", "report")
     assert on_disk.digests() == before
     assert on_disk.would_run() == set()
 
@@ -134,10 +138,10 @@ def test_a_folder_of_data_that_is_moved_reruns_the_listing_and_the_report(on_dis
 @pytest.mark.parametrize(
     ("options", "made"),
     [
-        (("--until", "images"), {"phantom", "manifest", "images"}),
-        (("--until", "predict"), {"phantom", "manifest", "images", "train", "predict"}),
-        (("--omit-from", "train"), {"phantom", "manifest", "images"}),
-        (("train", "--until", "manifest"), {"phantom", "manifest"}),
+        (("--until", "images"), {*LISTED, "images"}),
+        (("--until", "predict"), {*LISTED, "images", "train", "predict"}),
+        (("--omit-from", "train"), {*LISTED, "images"}),
+        (("train", "--until", "manifest"), LISTED),
     ],
 )
 def test_a_fresh_run_goes_as_far_as_it_is_told(tmp_path, options, made):

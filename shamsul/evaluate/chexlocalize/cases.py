@@ -54,7 +54,7 @@ class Run:
 
         Masks of several annotators are united, boxes left out.
         """
-        outlines = by_image(masks[masks["kind"] == "segmentation"])
+        outlines = by_image(masks[masks["kind"] == "segmentation"].to_dict("records"))
         keys = zip(predictions["image_id"], predictions["class"], strict=True)
         return cls(
             {(image_id, name): row for (image_id, name, _), row in outlines.items()},

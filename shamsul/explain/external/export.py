@@ -154,7 +154,7 @@ def segmentations(
     """
     outlines = masks[(masks["kind"] == "segmentation") & masks["class"].isin(classes)]
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for (image_id, name, _), row in by_image(outlines).items():
+    for (image_id, name, _), row in by_image(outlines.to_dict("records")).items():
         size = [int(row["height"]), int(row["width"])]
         if image_id not in found:
             blank = {"size": size, "counts": encode(np.zeros(size, bool))}

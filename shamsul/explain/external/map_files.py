@@ -21,7 +21,6 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 from PIL import Image
 
-from shamsul.data.images import UNREADABLE
 from shamsul.errors import InputError
 from shamsul.explain.external.unpickle import LARGEST_ARRAY, load, plain
 from shamsul.geometry import Frame
@@ -41,8 +40,8 @@ HEADERS = {
 }
 """Readers of array headers, by version of the format; these versions hold arrays of numbers."""
 FAULTS = (
-    *UNREADABLE, EOFError, LookupError, TypeError, RuntimeError, MemoryError, zipfile.BadZipFile,
-    zlib.error, tokenize.TokenError,
+    OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError, LookupError,
+    TypeError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
 )  # fmt: skip
 """Exceptions that the readers raise on files that are truncated, damaged or hostile."""
 

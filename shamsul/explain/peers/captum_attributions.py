@@ -22,7 +22,7 @@ from shamsul.explain.peers.library_call import call, check_arguments, split
 from shamsul.explain.peers.signatures import Library, Signature, library
 from shamsul.explain.perturbation import Perturber, SuperpixelOptions
 from shamsul.explain.superpixels import Superpixels
-from shamsul.model.canonise import modular
+from shamsul.model.inside.canonise import modular
 from shamsul.model.structure import Need
 from shamsul.settings import unknown
 
@@ -169,7 +169,7 @@ class Captum(Explainer):
             captum is missing or has no such class or arguments, the network has no such layer, or
             captum cannot explain it.
         """
-        from shamsul.model.watched import frozen
+        from shamsul.model.inside.watched import frozen
 
         self.check_files()
         with frozen(model.network):
@@ -193,7 +193,7 @@ class Captum(Explainer):
         """
         import captum.attr
 
-        from shamsul.model.watched import Watched
+        from shamsul.model.inside.watched import Watched
 
         network = model.network
         more: dict[str, Any] = {}

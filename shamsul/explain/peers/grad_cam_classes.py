@@ -108,7 +108,7 @@ class PytorchGradCam(Explainer):
             pytorch-grad-cam is missing or has no such class or arguments, the network has no such
             layer, or the library cannot explain it.
         """
-        from shamsul.model.watched import Watched, frozen
+        from shamsul.model.inside.watched import Watched, frozen
 
         self.check_files()
         # By name, since no environment of jobs has to have it.

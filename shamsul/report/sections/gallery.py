@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shamsul.data.images import load
 from shamsul.data.masks import by_image, decode
+from shamsul.data.reading.files import load
 from shamsul.errors import InputError
 from shamsul.geometry import Frame
 from shamsul.metrics import PREFIX
@@ -172,7 +172,8 @@ def examples(
     """
     chosen = {choice.image_id for choice in choices}
     rows = manifest[manifest["image_id"].isin(chosen)].set_index("image_id")
-    experts = by_image(masks[masks["image_id"].isin(chosen) & (masks["kind"] == kind)])
+    drawn = masks[masks["image_id"].isin(chosen) & (masks["kind"] == kind)]
+    experts = by_image(drawn.to_dict("records"))
     frames = _frames(images, chosen)
     for image_id in sorted(chosen - frames.keys() | chosen - set(rows.index)):
         raise InputError(f"report: image {image_id!r} is in no manifest or image shard")
@@ -181,7 +182,7 @@ def examples(
     for choice in choices:
         key = (choice.image_id, choice.class_name)
         row = rows.loc[choice.image_id]
-        picture = radiograph(load(roots[str(row["source"])] / str(row["path"])))
+        picture = radiograph(load(roots[str(row["source"])] / str(row["path"]), int(row["depth"])))
         expert = decode(experts[*key, kind])
         overlays = []
         for method in methods:

@@ -31,7 +31,7 @@ def context(run: Run) -> dict[str, Any]:
         ],
         "definitions": definitions(summary),
         "omissions": list(
-            omissions(run.table("masked"), run.explained_classes, run.evaluate["classes"])
+            omissions(run.table("masked")["class"], run.explained_classes, run.evaluate["classes"])
         ),
         "permutations": PERMUTATIONS,
         "enumerated": ENUMERATED,

@@ -1,0 +1,1 @@
+"""Radiographs from image files of any form: formats, grey values and faults."""
