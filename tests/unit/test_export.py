@@ -18,6 +18,7 @@ from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.errors import InputError
 from shamsul.explain.external import export
 from shamsul.explain.external.export import TASKS
+from shamsul.explain.external.folder import listing
 from shamsul.explain.external.methods import Imported, Segmentations
 from shamsul.geometry import Frame, to_original
 from shamsul.job.fingerprint import PROJECT
