@@ -151,9 +151,14 @@ def _sizes(fine: float) -> int:
 
 
 def decode(
-    codes: NDArray[np.uint16], knots: NDArray[np.float32], fine: float
+    codes: NDArray[np.uint16],
+    knots: NDArray[np.float32],
+    fine: float,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Return the map that codes stand for; parameters are what `encode` returns.
+
+    It is written to `out` (h, w) where that is given.
 
     Raises
     ------
@@ -171,7 +176,9 @@ def decode(
     value[:, 1::2], value[:, 2::2] = size, -size
     if codes.max(initial=0) >= value.shape[1]:
         raise IndexError("a code is too large")
-    return value.ravel()[_rows(*codes.shape, value.shape[1]) + codes]
+    at = _rows(*codes.shape, value.shape[1]) + codes
+    # No place lies outside: `clip` spares a look at each.
+    return np.take(value.ravel(), at, out=out, mode="clip")
 
 
 def _short(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -118,15 +118,15 @@ class StoredMaps:
         row, column = at
         return _image(self, row)[column]
 
-    def image(self, row: int) -> NDArray[np.float32]:
-        """Return the maps (C, h, w) of one image.
+    def image(self, row: int, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return the maps (C, h, w) of one image, written to `out` where that is given.
 
         Raises
         ------
         InputError
             They are damaged, or not finite.
         """
-        maps = np.zeros(self.shape[1:], np.float32)
+        maps = np.empty(self.shape[1:], np.float32) if out is None else out
         with shards.told(self._path):
             exact = np.flatnonzero(self._fine[row] == 0)
             if self._exact is not None and len(exact):
@@ -138,7 +138,7 @@ class StoredMaps:
                 codes = self._codes[row]
                 for column in np.flatnonzero(self._fine[row]):
                     factor = float(self._fine[row, column])
-                    maps[column] = decode(codes[column], self._knots[row, column], factor)
+                    decode(codes[column], self._knots[row, column], factor, maps[column])
         return maps
 
     def __array__(
@@ -151,7 +151,7 @@ class StoredMaps:
         """Return all maps (N, C, h, w); errors are those of `image`."""
         maps = np.empty(self.shape, np.float32)
         for row in range(len(maps)):
-            maps[row] = self.image(row)
+            self.image(row, maps[row])
         return maps
 
 
