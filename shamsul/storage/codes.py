@@ -12,7 +12,8 @@ to one another then err independently, and areas, sums and ranks keep their mean
 signs stay, and the cells of the largest size stay as they are and alone.
 
 Maps of few cells or few different values are no gain, and ties in them may mean something, as in
-superpixels. They are stored exactly, and so are maps that were read and are stored again.
+superpixels. They are stored exactly, and so are maps that were read and are stored again: a second
+time takes nothing more away.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ ROUGH = 6.6
 """Mean difference, in codes, of cells side by side up to which codes are finer all the same."""
 COARSEST, FINEST = 0.5, 8.0
 """Least and largest factor by which codes are finer."""
-SMALLEST = np.float32(np.finfo(np.float32).smallest_subnormal)
+MARK = np.uint32(0xF)
+"""Last bits of a float32 that are 0 in what codes stand for, by which a map that was stored is
+known. What is computed has such values once in 16 cells."""
+SMALLEST = (MARK + np.uint32(1)).view(np.float32)
 """Smallest size of a cell that is not zero."""
 MOVED = 0.01
 """Share of cells that codes may bring to the other side of a threshold; beyond it, as where values
@@ -90,8 +94,12 @@ gather in clusters, a map is stored exactly."""
 
 
 def is_exact(heatmap: NDArray[np.float32]) -> bool:
-    """Return whether a map (h, w) has so few cells or values that it is stored exactly."""
-    return heatmap.size <= FEW_CELLS or len(np.unique(heatmap)) <= DISTINCT * heatmap.size
+    """Return whether a map (h, w) is stored exactly: it has few cells or values, or was stored."""
+    if heatmap.size <= FEW_CELLS:
+        return True
+    size = np.abs(heatmap)
+    stored = not ((size.view(np.uint32) & MARK)[size < size.max()]).any()
+    return stored or len(np.unique(heatmap)) <= DISTINCT * heatmap.size
 
 
 def moved(made: NDArray[np.float32], stored: NDArray[np.float32]) -> float:
@@ -166,11 +174,13 @@ def decode(
         A code is not one of those of its map.
     """
     below, weight = _between(fine)
-    step = np.append(np.diff(knots), np.float32(0))
+    step = np.zeros_like(knots)
+    np.subtract(knots[1:], knots[:-1], out=step[:-1])
     size = np.empty((PHASES, _sizes(fine) + 2), np.float32)
     size[:, :-1] = knots[below] + step[below] * weight
     # No other cell is as large as the largest, and none is zero.
     np.clip(size, SMALLEST, np.nextafter(knots[-1], np.float32(0)), out=size)
+    size.view(np.uint32)[...] &= ~MARK
     size[:, -1] = knots[-1]
     value = np.zeros((PHASES, 2 * size.shape[1] + 1), np.float32)
     value[:, 1::2], value[:, 2::2] = size, -size

@@ -98,8 +98,12 @@ def test_maps_in_which_ties_or_gaps_mean_something_are_exact(made, tmp_path):
     assert np.array_equal(found.heatmap[0, 0], made) and found.error[0, 0] == 0
 
 
-def test_the_error_is_stored_and_a_second_time_adds_none(tmp_path):
+@pytest.mark.parametrize("width", [0, 1, 6])
+def test_the_error_is_stored_and_a_second_time_adds_none(tmp_path, width):
+    """Also in smooth maps, whose codes are finer."""
     maps = np.stack([heavy(seed, (2, 90, 80)) for seed in range(3)])
+    if width:
+        maps = gaussian_filter(maps, (0, 0, width, width))
     first = through(maps, tmp_path / "1.h5")
     expected = np.abs(first.heatmap - maps).max((2, 3)) / np.abs(maps).max((2, 3))
     np.testing.assert_allclose(first.error, expected, rtol=1e-6)
