@@ -137,11 +137,4 @@ def foreign_methods():
 
 def method_kinds():
     """Return the kind of each method by name: an explanation, a control or a human reader."""
-
-    def kind(method):
-        if method.human:
-            return "human"
-        untrained = getattr(method, "network", "trained") == "untrained"
-        return "control" if untrained or method.citation == "control" else "explanation"
-
-    return {name: kind(method) for name, method in METHODS.items()}
+    return {name: method.kind for name, method in METHODS.items()}

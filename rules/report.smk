@@ -44,6 +44,7 @@ rule report:
             caption="../captions/report.rst",
             category="Report",
         ),
+        configuration=ensure(f"{RUN}/configuration.json", non_empty=True),
     log:
         f"{RUN}/logs/report.log",
     benchmark:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def main(
     private: Path | None = None,
     *,
     html: Path,
+    configuration: Path,
 ) -> None:
     """Write the report of a run as one HTML file.
 
@@ -45,6 +47,7 @@ def main(
     digests : files whose check sums the report gives.
     private : folder of the names that were replaced, where they were.
     html : file to write.
+    configuration : file to write with the configuration, for comparisons with other runs.
     """
     read = {path.stem: read_table(path) for path in tables}
     read["manifest"] = pd.concat([read_table(path) for path in manifests])
@@ -63,6 +66,9 @@ def main(
     page = render(results, **settings)
     with replacing(html) as temporary:
         temporary.write_text(page, encoding="utf-8")
+    with replacing(configuration) as temporary:
+        shown = {"config": settings["config"], "kinds": settings["kinds"]}
+        temporary.write_text(json.dumps(shown, indent=1, sort_keys=True), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -115,13 +115,22 @@ def jobs(experiment: Experiment) -> dict[str, int]:
     trains = not config.model.trained
     found = Counter(
         phantom=sum(isinstance(source, PhantomSource) for source in config.data.sources),
+        read=config.data.parts,
         images=sum(shards[split] for split in SPLITS) if trains else explained,
         explain=len(methods) * explained,
         score=len(methods) * explained,
         agreement=shards["test"],
     )
-    single = ["manifest", "train" if trains else "import_checkpoint", "predict", "classify"]
-    single += ["quality", "per_image", "summarise_agreement", "compare", "stratify", "runtime"]
+    single = ["listing", "manifest", "train" if trains else "import_checkpoint", "predict"]
+    single += [
+        "classify",
+        "quality",
+        "per_image",
+        "summarise_agreement",
+        "compare",
+        "stratify",
+        "runtime",
+    ]
     single += ["report", "all"]
     if any(method.uses_shared for method in methods.values()):
         found["perturb"] = explained

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shamsul.errors import InputError
 from shamsul.settings import unknown
@@ -13,6 +14,7 @@ from shamsul.settings import unknown
 if TYPE_CHECKING:
     import pandas as pd
 
+    from shamsul.explain.base import Kind
     from shamsul.storage.heatmaps import Heatmaps
 
 
@@ -41,6 +43,31 @@ class Run:
     def methods(self) -> list[str]:
         """Names of the methods that have heatmaps, sorted."""
         return sorted(folder.name for folder in (self.folder / "heatmaps").glob("*/"))
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Read the configuration that the results are of, with the defaults that it left out.
+
+        Raises
+        ------
+        InputError
+            The run has no report yet, or the file is damaged.
+        """
+        return dict(self._settings()["config"])
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Read the kind of each method; raises as `configuration`."""
+        return dict(self._settings()["kinds"])
+
+    def _settings(self) -> dict[str, Any]:
+        file = self.folder / "configuration.json"
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{file}: not readable ({error}); the report of the run writes it: make it first"
+            ) from None
 
     def table(self, name: str) -> pd.DataFrame:
         """Read a table.

@@ -21,6 +21,8 @@ FIRST = ("workflow", "browser", "parity", "unit")
 take a file each, and one that takes a long file last keeps the others waiting."""
 LARGE = {"densenet121", "resnet50", "vgg16", "efficientnet_b0", "convnext_tiny", "vit_b_16"}
 """Networks whose tests hold ours to torchvision's own, at their full size."""
+SLOWEST = "vgg16"
+"""Network that takes longest, and is made of nothing that the others lack; its tests are long."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,9 +36,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(mark)
         if {"finished", "experiment"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("workflow")
-        parameters = getattr(item, "callspec", None)
-        if parameters and LARGE & {v for v in parameters.params.values() if isinstance(v, str)}:
-            item.add_marker("parity")
+        if parameters := getattr(item, "callspec", None):
+            values = {v for v in parameters.params.values() if isinstance(v, str)}
+            if LARGE & values:
+                item.add_marker("parity")
+            if SLOWEST in values:
+                item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

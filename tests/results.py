@@ -34,6 +34,7 @@ from shamsul.labels import CLASSES, MARKER
 from shamsul.report.run import Results
 from shamsul.storage.heatmaps import Heatmaps, RunLengths, write_heatmaps
 from shamsul.storage.images import Images, write_images
+from shamsul.tables import TABLES
 from tests.frames import score
 
 SIGNED = ("lrp_z", "kernel_shap")
@@ -123,12 +124,12 @@ def make(
         split = "tune" if i % 3 == 0 else "test"
         person = ("frontal", ("AP", "PA")[i % 2], ("F", "M")[i // 2 % 2], 30.0 + 3 * i)
         rows.append(
-            (name, f"p{i // 2}", split, "fake", path, height, width, *person, *labels.values())
+            (name, f"p{i // 2}", split, "fake", path, height, width, 8, *person, *labels.values())
         )
         names.append(name)
         frames.append(frame)
         small.append(np.zeros((56, 56), np.uint8))
-    columns = ["image_id", "patient_id", "split", "source", "path", "height", "width"]
+    columns = ["image_id", "patient_id", "split", "source", "path", "height", "width", "depth"]
     columns += ["view", "projection", "sex", "age", *classes]
     manifest = pd.DataFrame(rows, columns=columns)
     table = pd.DataFrame(masks, columns=MASK_COLUMNS)
@@ -222,6 +223,7 @@ def make(
             columns=quality.COLUMNS,
         ),
         "runtime": runtime,
+        **_of_the_data(manifest, table),
         "predictions": predictions,
         "manifest": manifest,
         "masks": table,
@@ -235,6 +237,23 @@ def make(
         provenance={"commit": "25afe0e", "versions": {"numpy": np.__version__, "torch": "2.14"}},
     )
     return results, config
+
+
+def _of_the_data(manifest, masks):
+    """The tables on the data: one image of another view and two bad files in the only source."""
+    splits = manifest["split"].value_counts()
+    counts = {split: int(splits.get(split, 0)) for split in ("train", "tune", "test")}
+    row = {
+        "source": "fake", "listed": len(manifest) + 3, "rejected_rows": 0, "other_views": 1,
+        "excluded": 0, "rejected_images": 2, **counts, "masks": len(masks), "rejected_masks": 0,
+    }  # fmt: skip
+    bad = [
+        ("fake", "image", f"bad{n}", f"/data/bad{n}.png", 0, "", "is empty <b>") for n in range(2)
+    ]
+    return {
+        "sources": pd.DataFrame([row]),
+        "rejected": pd.DataFrame(bad, columns=list(TABLES["rejected"].columns)),
+    }
 
 
 def changed(results, **tables):

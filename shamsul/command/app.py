@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from shamsul.command import configuration, exporting, listing, planning, workflow
+from shamsul.command import (
+    comparing,
+    configuration,
+    drawing,
+    exporting,
+    listing,
+    planning,
+    workflow,
+)
 
 app = typer.Typer(
     name="shamsul",
@@ -53,6 +61,8 @@ app.command("plan")(planning.plan)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
 app.command("export")(exporting.export_heatmaps)
+app.command("figures")(drawing.figures)
+app.command("compare")(comparing.compare)
 app.add_typer(exporting.phantom, name="phantom")
 app.add_typer(configuration.configurations, name="config")
 app.add_typer(configuration.profiles, name="profile")

@@ -11,7 +11,7 @@ import pandas as pd
 from shamsul.evaluate.comparisons import families
 from shamsul.evaluate.intervals import interval
 from shamsul.evaluate.parameters import Comparison
-from shamsul.evaluate.patients import Array, patient_sums, ratio
+from shamsul.evaluate.patients import Array, patient_sums, ratio, weighted_mean
 from shamsul.evaluate.value_matrix import MACRO, NUMBERS, POOLED, ValueMatrix, matrices, stacked
 from shamsul.evaluate.verdicts import TESTED, tested
 from shamsul.metrics import FALSE_ALARMS, kind_of, of_outlines, of_table
@@ -115,8 +115,8 @@ def _against(
         "reference_method": reference,
         "method": methods,
         **numbers,
-        "mean": _mean(values, weights),
-        "reference_mean": _mean(theirs, weights),
+        "mean": weighted_mean(values, weights),
+        "reference_mean": weighted_mean(theirs, weights),
         **tested(values - theirs, wide.patients, number, metric, settings, seed, weights),
         **_ceilings(wide, measured, values, theirs, methods, weights),
         **_shortfall(wide, metric, values, theirs, weights, settings, role == "radiologist"),
@@ -139,9 +139,9 @@ def _ceilings(
         place = places.get((rule, f"{metric}_ceiling", method))
         if place is not None:
             own = np.where(np.isnan(values[:, index]), np.nan, wide.values[:, place])
-            found[index] = _mean(own[:, None], weights[:, [index]])[0]
-    room = found - _mean(theirs, weights)
-    gained = _mean(values, weights) - _mean(theirs, weights)
+            found[index] = weighted_mean(own[:, None], weights[:, [index]])[0]
+    room = found - weighted_mean(theirs, weights)
+    gained = weighted_mean(values, weights) - weighted_mean(theirs, weights)
     share = np.divide(gained, room, out=np.full_like(room, np.nan), where=room > 0)
     return {"ceiling": found, "ceiling_share": share}
 
@@ -169,9 +169,3 @@ def _shortfall(
         endless = np.full(values.shape[1], np.inf)
         low, high = interval(totals, ratio, [counts], (-endless, endless), settings)
     return dict(zip(names, (percent, 100 * low, 100 * high), strict=True))
-
-
-def _mean(values: Array, weights: Array) -> Array:
-    """Return the weighted mean of each column."""
-    present = np.where(np.isnan(values), 0.0, weights)
-    return np.asarray((np.nan_to_num(values) * present).sum(axis=0) / present.sum(axis=0))

@@ -75,6 +75,12 @@ def ratio(totals: Array) -> Array:
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
 
 
+def weighted_mean(values: Array, weights: Array) -> Array:
+    """Return the weighted mean (K,) of each column of values (N, K), without those that are NaN."""
+    present = np.where(np.isnan(values), 0.0, weights)
+    return np.asarray((np.nan_to_num(values) * present).sum(axis=0) / present.sum(axis=0))
+
+
 def too_few(patients: int, least: int) -> str:
     """Return the note of a table where patients are fewer than the least; empty otherwise."""
     if patients >= least:

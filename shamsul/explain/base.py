@@ -39,6 +39,9 @@ Cost = Literal["forward", "backward", "sampling", "no_model"]
 """Dominant cost of a method: one forward pass for all classes, a backward pass per class, hundreds
 of forward passes per image, or nothing of the model's."""
 
+Kind = Literal["explanation", "control", "human"]
+"""Part of a method in a run: it explains, or is a control, or a human reader."""
+
 TrainInput = Literal["images", "labels"]
 """Part of the train split that a method reads."""
 
@@ -75,6 +78,14 @@ class Method(BaseModel):
     human: ClassVar[bool] = False
     abstains: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    @property
+    def kind(self) -> Kind:
+        """Return the method's part in the run: an explanation, a control or a human reader."""
+        if self.human:
+            return "human"
+        untrained = getattr(self, "network", "trained") == "untrained"
+        return "control" if untrained or self.citation == "control" else "explanation"
 
     @property
     def needs(self) -> tuple[Need, ...]:

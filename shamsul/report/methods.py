@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-Kind = Literal["explanation", "control", "human"]
+if TYPE_CHECKING:
+    from shamsul.explain.base import Kind
+
 KINDS: dict[Kind, tuple[str, str]] = {
     "explanation": ("an explanation method", "explanation methods"),
     "control": ("a control", "controls"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
@@ -12,9 +12,12 @@ from markupsafe import Markup
 from shamsul.metrics import FALSE_ALARMS
 from shamsul.report import formatting
 from shamsul.report.gate import failures
-from shamsul.report.methods import Kind, Methods, Origin
+from shamsul.report.methods import Methods, Origin
 from shamsul.report.run import Results, Run
 from shamsul.report.sections import SECTIONS, Section
+
+if TYPE_CHECKING:
+    from shamsul.explain.base import Kind
 
 FOLDER = Path(__file__).parent
 WRITTEN = ("number", "signed", "interval", "p_value", "p_says", "duration", "span")

@@ -33,6 +33,7 @@ ABOVE = {
     "experiment",
     "api",
     "results",
+    "charts",
     "plan",
     "command",
 }

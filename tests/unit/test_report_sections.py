@@ -179,3 +179,18 @@ def test_sections_in_a_circle_or_behind_nothing_are_told():
         arranged(circle)
     with pytest.raises(ValueError, match="a after x"):
         arranged([Section("a", "A", "x", ())])
+
+
+def test_what_was_left_out_is_counted_and_said_without_file_names(made):
+    results, config = made
+    methods = [entry["method"] for entry in config["explain"]["methods"]]
+    html = render(results, config, dict.fromkeys(methods, "explanation"), {}, {}, {})
+    part = html[html.index('id="data"') :]
+    part = part[: part.index("</section>")]
+    assert "is empty &lt;b&gt;" in part and "bad0" in part and "/data/bad0.png" not in html
+    row = re.search(r'<th scope="row">fake</th>(.*?)</tr>', part, re.DOTALL)[1]
+    cells = [int(cell) for cell in re.findall(r"<td[^>]*>(\d+)</td>", row)]
+    counts = results.tables["sources"].iloc[0]
+    assert cells == counts.drop("source").tolist()
+    # Nothing is lost between the tables and the splits.
+    assert counts["listed"] == cells[1] + cells[2] + cells[3] + cells[4] + sum(cells[5:8])

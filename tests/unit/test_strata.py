@@ -220,11 +220,11 @@ def test_pooled_difference_is_least_squares_with_an_intercept_for_each_class():
 
 def test_the_mix_of_classes_alone_is_no_difference():
     wrong = 0
-    for seed in range(60):
+    for seed in range(20):
         row = found(mixed(30, seed)).set_index(["class", "variable", "stratum"])
         row = row.loc[("pooled", "labels", "multi")]
         wrong += not row["difference_low"] <= 0 <= row["difference_high"]
-    assert wrong <= 12  # of 60, where one in ten is due
+    assert wrong <= 5  # of 20, where one in ten is due
 
 
 def test_a_class_in_one_stratum_only_tells_nothing_of_the_difference():

@@ -139,8 +139,12 @@ def test_a_folder_of_data_that_is_moved_reruns_the_listing_and_the_report(on_dis
     ("options", "made"),
     [
         (("--until", "images"), {*LISTED, "images"}),
-        (("--until", "predict"), {*LISTED, "images", "train", "predict"}),
-        (("--omit-from", "train"), {*LISTED, "images"}),
+        pytest.param(
+            ("--until", "predict"),
+            {*LISTED, "images", "train", "predict"},
+            marks=pytest.mark.long,
+        ),
+        pytest.param(("--omit-from", "train"), {*LISTED, "images"}, marks=pytest.mark.long),
         (("train", "--until", "manifest"), LISTED),
     ],
 )

@@ -150,11 +150,11 @@ def test_a_job_that_is_cancelled_is_tried_again_with_more_memory(on_slurm):
 def test_what_failed_is_said_by_snakemake_and_in_the_jobs_log(on_slurm):
     radiograph = next((on_slurm.results / "phantom").rglob("test/*/*/*.jpg"))
     radiograph.write_bytes(b"not an image any more")
-    options = ("--forcerun", "manifest", "--until", "manifest", "--retries", "0")
+    options = ("--until", "manifest", "--retries", "0")
     process = on_slurm.submit(*options)
     said, _ = process.communicate()
     assert process.returncode != 0 and "Error in rule manifest" in said
-    fault = f"{on_slurm.relative(radiograph)}: not a readable image"
+    fault = f"{on_slurm.relative(radiograph)}: is text; read are PNG"
     assert fault in (on_slurm.results / "logs" / "manifest.log").read_text()
     # Slurm's own log of the job is named, and holds the same.
     own = re.search(r"log: \S*manifest\.log, (\S+/slurm_logs/\S+\.log)", said)

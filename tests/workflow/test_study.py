@@ -11,14 +11,6 @@ from shamsul.job.fingerprint import PROJECT
 from shamsul.metrics import METRICS
 from tests.experiment import Experiment
 
-ALIKE = {
-    *("lrp_z", "lrp_epsilon", "deep_taylor", "layer_cam", "grad_cam_2023", "gaussian", "edges"),
-    *("lime_2023", "integrated_gradients", "grad_cam_untrained"),
-    *("lrp_alpha2beta1", "kernel_shap_2023", "lime"),
-}
-"""Methods left out, because others of the same kind stay; `make test-all` has them all.
-
-It probes them too, as the small experiment is here. Of shared perturbations `kernel_shap` stays."""
 FEWER = {
     "lime_2023": {"samples": 20, "segments": 8},
     "kernel_shap_2023": {"samples": 20, "segments": 8},
@@ -26,8 +18,8 @@ FEWER = {
 }
 
 
-@pytest.mark.parametrize("left_out", [ALIKE, pytest.param(set(), marks=pytest.mark.long)])
-def test_the_full_study_on_a_tree_of_phantoms(tmp_path, left_out):
+@pytest.mark.long
+def test_the_full_study_on_a_tree_of_phantoms(tmp_path):
     subprocess.run(
         [
             *(sys.executable, "-m", "shamsul", "phantom", "export", str(tmp_path / "data")),
@@ -43,7 +35,7 @@ def test_the_full_study_on_a_tree_of_phantoms(tmp_path, left_out):
     configuration["model"] = {"network": "densenet_small", "weights": "random"}
     configuration["train"]["epochs"] = 1
     configuration["probe"] = {
-        "images": 0 if left_out else 2,
+        "images": 2,
         "reexplained_images": 1,
         "classes": 1,
         "fills": ["blur"],
@@ -53,11 +45,9 @@ def test_the_full_study_on_a_tree_of_phantoms(tmp_path, left_out):
     methods = configuration["explain"]["methods"]
     names = [method.get("name", method["method"]) for method in methods]
     configuration["explain"]["methods"] = [
-        method | FEWER.get(name, {})
-        for name, method in zip(names, methods, strict=True)
-        if name not in left_out
+        method | FEWER.get(name, {}) for name, method in zip(names, methods, strict=True)
     ]
-    assert set(names) >= ALIKE | set(FEWER)
+    assert set(names) >= set(FEWER)
     experiment = Experiment(tmp_path, configuration)
     experiment.snakemake()
 
