@@ -112,7 +112,6 @@ class StoredMaps:
             self._exact = shards.packed(file, "exact", "f", number, height, width)
         if not exact.all():
             self._codes = shards.packed(file, "codes", "u", *self.shape)
-            self._buffer = np.empty(self.shape[1:], np.uint16)
 
     def __getitem__(self, at: tuple[int, int]) -> NDArray[np.float32]:
         """Return the map (h, w) of one row and column."""
@@ -136,8 +135,7 @@ class StoredMaps:
                 if not np.isfinite(maps[exact]).all():
                     raise ValueError(f"relevance is not finite, in row {row}")
             if self._codes is not None and len(exact) < len(maps):
-                codes = self._buffer
-                self._codes.read_direct(codes, np.s_[row])
+                codes = self._codes[row]
                 for column in np.flatnonzero(self._fine[row]):
                     factor = float(self._fine[row, column])
                     decode(codes[column], self._knots[row, column], factor, maps[column])
