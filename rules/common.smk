@@ -52,7 +52,7 @@ import shamsul.config
 import shamsul.job.options
 import shamsul.job.snakemake_records
 from shamsul import experiment
-from shamsul.data import image_changes, sources
+from shamsul.data import image_changes, pseudonyms, sources
 from shamsul.data.adapters.phantom import PHANTOM_FILES, PhantomSource
 from shamsul.errors import InputError
 from shamsul.evaluate.parameters import (
@@ -79,10 +79,14 @@ try:
     # Rules name their files under RUN. Where this is a module with a prefix, Snakemake puts that
     # before these names, and here the files lie then; without one it is the same folder.
     RUN, PLACE = f"results/{CONFIG.run}", str(EXPERIMENT.folder)
+    # What names images is kept out of the results where pseudonyms take the place of names.
+    PRIVATE = EXPERIMENT.private
     if workflow.is_main_process:
-        for record in sorted(Path(f"{PLACE}/image_files").glob("*.csv")):
+        for record in sorted(Path(f"{PRIVATE or PLACE}/image_files").glob("*.csv")):
             image_changes.notice(
-                record, ROOTS, Path(f"{PLACE}/changed_images/{record.stem}.txt")
+                record,
+                ROOTS,
+                Path(f"{PRIVATE or PLACE}/changed_images/{record.stem}.txt"),
             )
 except InputError as error:
     raise WorkflowError(f"configuration: {error}")
@@ -139,6 +143,8 @@ for role, name in ROLES.items():
         )
 
 ROOTS_JSON = json.dumps({name: str(folder) for name, folder in ROOTS.items()})
+# A resource, as the roots are: no result depends on where the names are.
+NAMES = f"--private {shlex.quote(str(PRIVATE))}" if PRIVATE else ""
 
 
 wildcard_constraints:
@@ -150,7 +156,8 @@ wildcard_constraints:
 
 def changed_images(*parts):
     """Return the lists of image files that were replaced under their old names, as input, if any."""
-    files = [Path(f"{PLACE}/changed_images/{part}.txt") for part in parts]
+    folder = Path(f"{PRIVATE or PLACE}/changed_images")
+    files = [folder / f"{part}.txt" for part in parts]
     return [local(str(file)) for file in files if file.exists()]
 
 
@@ -163,7 +170,7 @@ def made(name, file):
     run for nothing. `checkpoints.manifest.get()` does the same, but goes through all files of the
     checkpoint whenever one job asks.
     """
-    path = f"{PLACE}/{file}"
+    path = f"{(name == 'listing' and PRIVATE) or PLACE}/{file}"
     if path not in (checkpoints.created_output or ()):
         raise IncompleteCheckpointException(
             getattr(checkpoints, name).rule, checkpoint_target(path)
@@ -248,6 +255,8 @@ def evaluate_settings(parameters, **narrower):
 def shown_configuration():
     """Return the configuration that the report shows, with all that can change a result."""
     shown = CONFIG.model_dump(exclude={"compute": True, "data": {"root"}})
+    if PRIVATE:
+        shown["data"]["exclude"] = f"{len(CONFIG.data.exclude)} images"
     shown["explain"]["methods"] = [
         {"name": name, **registry.entry(method)} for name, method in METHODS.items()
     ]

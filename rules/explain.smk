@@ -59,4 +59,5 @@ use rule model_job as explain with:
                 *network_code(wildcards),
             ],
             settings=method_settings,
+            **({"private": private_names} if PRIVATE else {}),
         ),

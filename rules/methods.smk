@@ -47,7 +47,10 @@ def more_for_method(wildcards):
     if other := other_checkpoint(method):
         more["watched"] = other
     elif type(method).files is not Method.files:
-        more["watched"] = given(*method.files(image_ids(wildcards.shard)))
+        names = image_ids(wildcards.shard)
+        if PRIVATE and names:
+            names = pseudonyms.originals(names, PRIVATE)
+        more["watched"] = given(*method.files(names))
     if method.uses_shared:
         more["perturbed"] = f"{RUN}/perturbed/{wildcards.shard}.h5"
     if method.supervised:
@@ -57,6 +60,12 @@ def more_for_method(wildcards):
         more["tune_masks"] = [f"{RUN}/shards/{s}.masks.parquet" for s in SHARDS["tune"]]
         more["manifests"] = [f"{RUN}/shards/{s}.patients.parquet" for s in shards]
     return more
+
+
+def private_names(wildcards):
+    """Return the folder of the names that were replaced, for a method that looks for them."""
+    named = type(METHODS[wildcards.method]).files is not Method.files
+    return str(PRIVATE) if PRIVATE and named else None
 
 
 def train_inputs(method):

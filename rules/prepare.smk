@@ -69,7 +69,7 @@ rule phantom:
 def places(wildcards):
     """Return the table of the places of a part's image files."""
     made("listing", "listing/images.parquet")
-    return f"{RUN}/listing/{wildcards.part}.parquet"
+    return f"{PRIVATE or RUN}/listing/{wildcards.part}.parquet"
 
 
 checkpoint listing:
@@ -78,10 +78,15 @@ checkpoint listing:
         watched=DATA_FILES,
         code=program("listing"),
     output:
-        [ensure(f"{RUN}/listing/{part}.parquet", non_empty=True) for part in PARTS],
-        listed=ensure(f"{RUN}/listing/images.parquet", non_empty=True),
-        rejected_rows=ensure(f"{RUN}/listing/rejected.parquet", non_empty=True),
-        counts=ensure(f"{RUN}/listing/sources.parquet", non_empty=True),
+        [
+            ensure(f"{PRIVATE or RUN}/listing/{part}.parquet", non_empty=True)
+            for part in PARTS
+        ],
+        listed=ensure(f"{PRIVATE or RUN}/listing/images.parquet", non_empty=True),
+        rejected_rows=ensure(
+            f"{PRIVATE or RUN}/listing/rejected.parquet", non_empty=True
+        ),
+        counts=ensure(f"{PRIVATE or RUN}/listing/sources.parquet", non_empty=True),
     log:
         f"{RUN}/logs/<job>.log",
     benchmark:
@@ -92,6 +97,7 @@ checkpoint listing:
         "../envs/tables.yaml"
     resources:
         roots=ROOTS_JSON,
+        names=NAMES,
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
@@ -99,10 +105,11 @@ checkpoint listing:
             "listing",
             more=sources.modules(CONFIG.data),
             settings=LISTING,
-            parts=lambda wildcards: f"{PLACE}/listing",
+            parts=lambda wildcards: f"{PRIVATE or PLACE}/listing",
         ),
     shell:
-        "python {input.code:q} {params.options} --roots {resources.roots:q} 2>&1 | tee {log:q}"
+        "python {input.code:q} {params.options} --roots {resources.roots:q} {resources.names}"
+        " 2>&1 | tee {log:q}"
 
 
 rule read:
@@ -112,7 +119,7 @@ rule read:
         listed=places,
         code=program("read"),
     output:
-        facts_table=ensure(f"{RUN}/read/{{part}}.parquet", non_empty=True),
+        facts_table=ensure(f"{PRIVATE or RUN}/read/{{part}}.parquet", non_empty=True),
     log:
         f"{RUN}/logs/<job>.log",
     benchmark:
@@ -124,19 +131,20 @@ rule read:
     threads: 2
     resources:
         roots=ROOTS_JSON,
+        names=NAMES,
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
         **command(
             "read",
             # Not an output: it has time stamps in it, and is brought up to date at every start.
-            record=lambda wildcards: f"{PLACE}/image_files/{wildcards.part}.csv",
+            record=lambda wildcards: f"{PRIVATE or PLACE}/image_files/{wildcards.part}.csv",
         ),
         # No input says that the phantoms were generated anew.
         generated=lambda wildcards: GENERATED,
     shell:
-        "python {input.code:q} {params.options} --roots {resources.roots:q} --threads {threads}"
-        " 2>&1 | tee {log:q}"
+        "python {input.code:q} {params.options} --roots {resources.roots:q} {resources.names}"
+        " --threads {threads} 2>&1 | tee {log:q}"
 
 
 checkpoint manifest:
@@ -145,10 +153,11 @@ checkpoint manifest:
         # What the jobs of the files depend on is looked at here too: whether this job is to run
         # must be known before they are, or all that follows is taken for updated.
         watched=lambda wildcards: DATA_FILES + changed_images(*PARTS),
-        listed=f"{RUN}/listing/images.parquet",
-        rejected_rows=f"{RUN}/listing/rejected.parquet",
-        counts=f"{RUN}/listing/sources.parquet",
-        facts=[f"{RUN}/read/{part}.parquet" for part in PARTS],
+        listed=f"{PRIVATE or RUN}/listing/images.parquet",
+        rejected_rows=f"{PRIVATE or RUN}/listing/rejected.parquet",
+        counts=f"{PRIVATE or RUN}/listing/sources.parquet",
+        facts=[f"{PRIVATE or RUN}/read/{part}.parquet" for part in PARTS],
+        key=given(*filter(None, [CONFIG.data.pseudonymise])),
         code=program("manifest"),
     output:
         [
@@ -176,6 +185,7 @@ checkpoint manifest:
         "../envs/tables.yaml"
     resources:
         roots=ROOTS_JSON,
+        names=NAMES,
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
@@ -191,7 +201,8 @@ checkpoint manifest:
         ),
         generated=lambda wildcards: GENERATED,
     shell:
-        "python {input.code:q} {params.options} --roots {resources.roots:q} 2>&1 | tee {log:q}"
+        "python {input.code:q} {params.options} --roots {resources.roots:q} {resources.names}"
+        " 2>&1 | tee {log:q}"
 
 
 rule images:
@@ -211,6 +222,7 @@ rule images:
         "../envs/tables.yaml"
     resources:
         roots=ROOTS_JSON,
+        names=NAMES,
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
@@ -219,5 +231,5 @@ rule images:
             settings=CONFIG.part("data.size", "data.geometry", "data.resampling"),
         ),
     shell:
-        "python {input.code:q} {params.options} --roots {resources.roots:q} --threads {threads}"
-        " 2>&1 | tee {log:q}"
+        "python {input.code:q} {params.options} --roots {resources.roots:q} {resources.names}"
+        " --threads {threads} 2>&1 | tee {log:q}"

@@ -54,6 +54,7 @@ rule report:
     threads: 1
     resources:
         roots=ROOTS_JSON,
+        names=NAMES,
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
@@ -76,4 +77,5 @@ rule report:
             ),
         ),
     shell:
-        "python {input.code:q} {params.options} --roots {resources.roots:q} 2>&1 | tee {log:q}"
+        "python {input.code:q} {params.options} --roots {resources.roots:q} {resources.names}"
+        " 2>&1 | tee {log:q}"

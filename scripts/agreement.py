@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from shamsul.evaluate.agreement import agree
 from shamsul.evaluate.scored_classes import scored
 from shamsul.job import program
 from shamsul.model.description import describe
-from shamsul.storage.heatmaps import read_heatmaps
+from shamsul.storage.heatmaps import open_heatmaps
 from shamsul.storage.images import read_frames
 from shamsul.storage.tables import read_table, write_table
 
@@ -29,18 +30,19 @@ def main(
     ----------
     settings : classes, sign.
     checkpoint : file of the classifier, which the heatmaps must be of.
-    heatmaps : heatmaps of the shard, a file for each method; one is read after the other.
+    heatmaps : heatmaps of the shard, a file for each method; all are read image by image.
     images : radiographs of the shard.
     masked : table of the classes that have masks on any shard.
     agreement : table to write, a row for each image, class and pair of methods.
     """
     digest = describe(checkpoint).digest
-    table = agree(
-        (read_heatmaps(path, digest) for path in heatmaps),
-        read_frames(images),
-        scored(settings["classes"], read_table(masked)["class"]),
-        settings["sign"],
-    )
+    with ExitStack() as stack:
+        table = agree(
+            [stack.enter_context(open_heatmaps(path, digest)) for path in heatmaps],
+            read_frames(images),
+            scored(settings["classes"], read_table(masked)["class"]),
+            settings["sign"],
+        )
     write_table(table, agreement)
 
 

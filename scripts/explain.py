@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shamsul.data.pseudonyms import originals, said_in_private
 from shamsul.explain import registry
 from shamsul.explain.base import Method
 from shamsul.explain.shard import Maps, Shard, Supervision, Training
@@ -34,6 +36,7 @@ def main(
     manifests: Sequence[Path] = (),
     train_images: Path | None = None,
     train_labels: Path | None = None,
+    private: Path | None = None,
     device: Device = "auto",
     batch_size: int = BATCH_SIZE,
     *,
@@ -54,6 +57,7 @@ def main(
     manifests : patients of tune and of this shard, for a method that learns from masks.
     train_images : radiographs of train, for a method that compares with them.
     train_labels : their rows of the manifest, for a method that reads labels of train.
+    private : folder of the names that were replaced, for a method that looks for images by names.
     device : processor to compute on; `auto` is a GPU where there is one.
     batch_size : perturbed images that are given to the network at once on a GPU.
     heatmaps : shard to write.
@@ -64,23 +68,22 @@ def main(
     # The rule looks up members, so here each method stands alone.
     method = registry.one(settings["entry"], module=settings["module"])
     shard = read_images(images)
-    maps = method.heatmaps(
-        Shard(
-            load=lambda: load_model(checkpoint, device, batch_size, settings["classes"]),
-            images=shard,
-            classes=tuple(settings["explained"]),
-            seed=settings["seed"],
-            members={m.method: m for m in (read_heatmaps(m, digest) for m in members)},
-            supervision=(
-                supervision(digest, tune_members, tune_images, tune_masks, manifests)
-                if method.supervised
-                else None
-            ),
-            training=Training(train_images, train_labels) if train_images else None,
-            perturbed=perturbed,
-            checkpoint=digest,
-        )
+    given = Shard(
+        load=lambda: load_model(checkpoint, device, batch_size, settings["classes"]),
+        images=shard,
+        classes=tuple(settings["explained"]),
+        seed=settings["seed"],
+        members={m.method: m for m in (read_heatmaps(m, digest) for m in members)},
+        supervision=(
+            supervision(digest, tune_members, tune_images, tune_masks, manifests)
+            if method.supervised
+            else None
+        ),
+        training=Training(train_images, train_labels) if train_images else None,
+        perturbed=perturbed,
+        checkpoint=digest,
     )
+    maps = named(method, given, private) if private else method.heatmaps(given)
     write_heatmaps(
         Heatmaps(
             heatmap=maps.heatmap,
@@ -111,6 +114,16 @@ def explained(maps: Maps, method: Method) -> NDArray[np.bool_]:
             method.title, missing, maps.explained.size,
         )  # fmt: skip
     return maps.explained
+
+
+def named(method: Method, shard: Shard, private: Path) -> Maps:
+    """Return the maps of a method that looks for images by the names that were replaced."""
+    names = originals(shard.images.image_id, private)
+    pseudonym = dict(zip(names, shard.images.image_id, strict=True))
+    with said_in_private(private):
+        maps = method.heatmaps(replace(shard, images=replace(shard.images, image_id=names)))
+    points = {(pseudonym[name], label): found for (name, label), found in maps.points.items()}
+    return replace(maps, points=points)
 
 
 def supervision(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shamsul.data.image_list import PLACE_COLUMNS, by_part, list_images
+from shamsul.data.pseudonyms import said_in_private
 from shamsul.data.settings import Data
 from shamsul.job import program
 from shamsul.storage.tables import write_table
@@ -14,6 +15,7 @@ from shamsul.storage.tables import write_table
 def main(
     settings: dict[str, Any],
     roots: dict[str, str],
+    private: Path | None = None,
     *,
     listed: Path,
     rejected_rows: Path,
@@ -26,6 +28,7 @@ def main(
     ----------
     settings : classes; sources, views, exclude, on_bad_image and shards of the section `data`.
     roots : folder of each source, by the source's name.
+    private : folder for what names images, where pseudonyms take the place of names.
     listed : table to write, a row for each image.
     rejected_rows : table to write, a row for each row that is left out.
     counts : table to write, a row for each source.
@@ -33,7 +36,9 @@ def main(
     """
     classes = tuple(settings.pop("classes"))
     data = Data.model_validate(settings)
-    listing = list_images(data, classes, {name: Path(folder) for name, folder in roots.items()})
+    folders = {name: Path(folder) for name, folder in roots.items()}
+    with said_in_private(private):
+        listing = list_images(data, classes, folders)
     for name, rows in by_part(listing.images, data.parts).items():
         # A corrected label reads no image file again.
         write_table(rows[PLACE_COLUMNS], parts / f"{name}.parquet")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from shamsul.data import pseudonyms
 from shamsul.data.image_list import Listing
 from shamsul.data.manifest import FILE_COLUMNS, PATIENT_COLUMNS, build, by_shard
 from shamsul.data.settings import Data
@@ -23,6 +25,8 @@ def main(
     rejected_rows: Path,
     counts: Path,
     facts: list[Path],
+    key: Path | None = None,
+    private: Path | None = None,
     *,
     manifest: Path,
     masks: Path,
@@ -41,6 +45,8 @@ def main(
     rejected_rows : table of the rows that were left out of it.
     counts : table of the sources.
     facts : tables of the image files, one for each part.
+    key : file of the key by which names are replaced; without it they stay.
+    private : folder for the names that were replaced.
     manifest : table to write, a row for each image.
     masks : table to write, a row for each mask.
     masked : table to write, a row for each class that has masks on tune or test.
@@ -53,8 +59,22 @@ def main(
     folders = {name: Path(folder) for name, folder in roots.items()}
     listing = Listing(read_table(listed), read_table(rejected_rows), read_table(counts))
     read = pd.concat([read_table(file) for file in facts], ignore_index=True)
-    made = build(data, classes, folders, listing, read)
-    for name, rows in by_shard(made.images, data.shards).items():
+    with pseudonyms.said_in_private(private):
+        made = build(data, classes, folders, listing, read)
+    # By the images' own names: the shard of an image does not depend on the key.
+    parts = by_shard(made.images, data.shards)
+    if key and private:
+        hidden = pseudonyms.Pseudonyms.read(key)
+        pseudonyms.keep(hidden.names(made.images), private, pseudonyms.NAMES)
+        pseudonyms.keep(made.rejected, private, pseudonyms.REJECTED)
+        parts = {name: hidden.images(rows) for name, rows in parts.items()}
+        made = replace(
+            made,
+            images=hidden.images(made.images),
+            masks=hidden.masks(made.masks),
+            rejected=hidden.rejected(made.rejected),
+        )
+    for name, rows in parts.items():
         drawn = made.masks[made.masks["image_id"].isin(rows["image_id"])]
         write_table(rows, shards / f"{name}.parquet")
         # A corrected label or age changes no pixel, so it must not rerun what reads pixels.

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from shamsul.data.pseudonyms import located
 from shamsul.job import program
 from shamsul.report.page import render
 from shamsul.report.provenance import provenance
@@ -26,6 +27,7 @@ def main(
     images: list[Path],
     heatmaps: list[Path],
     digests: list[Path],
+    private: Path | None = None,
     *,
     html: Path,
     configuration: Path,
@@ -43,11 +45,15 @@ def main(
     images : radiographs, a file for each shard.
     heatmaps : heatmaps of all methods, a file for each method and shard.
     digests : files whose check sums the report gives.
+    private : folder of the names that were replaced, where they were.
     html : file to write.
     configuration : file to write with the configuration, for comparisons with other runs.
     """
     read = {path.stem: read_table(path) for path in tables}
     read["manifest"] = pd.concat([read_table(path) for path in manifests])
+    if private:
+        paths = located(read["manifest"]["image_id"], private)
+        read["manifest"] = read["manifest"].assign(path=paths)
     read["masks"] = pd.concat([read_table(path) for path in masks])
     read["masked"] = read_table(masked)
     results = Results(

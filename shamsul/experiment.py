@@ -14,7 +14,7 @@ from typing import Any
 
 import shamsul.config
 from shamsul.config import Config
-from shamsul.data import sources
+from shamsul.data import pseudonyms, sources
 from shamsul.errors import InputError
 from shamsul.explain import registry
 from shamsul.explain.base import Method
@@ -38,6 +38,12 @@ class Experiment:
     methods: Mapping[str, Method]
     folder: Path
     roots: dict[str, Path]
+
+    @property
+    def private(self) -> Path | None:
+        """Folder of the names that pseudonyms stand for; None where there are no pseudonyms."""
+        key = self.config.data.pseudonymise
+        return pseudonyms.folder(Path(key), self.config.run) if key else None
 
     @property
     def simulated_readers(self) -> tuple[str, ...]:
@@ -115,6 +121,8 @@ def _checks(experiment: Experiment) -> Iterator[Callable[[], None]]:
     config, methods = experiment.config, experiment.methods
     yield partial(sources.check, config.data, config.classes, config.data_root)
     yield partial(shamsul.config.check, config, methods)
+    if config.data.pseudonymise:
+        yield partial(pseudonyms.check, Path(config.data.pseudonymise))
     made = sources.made(config.data, experiment.roots)
     yield partial(registry.check_files, methods, made)
     yield partial(_check_suited, experiment)

@@ -50,9 +50,19 @@ def run(
     - `shamsul run mine.yaml --workflow-profile slurm`: on a cluster (`shamsul profile list`)
     """
     command = snakemake(arguments or [])
+    os.environ.setdefault(*_cache())
     sys.stdout.flush()
     # In this process's place: signals and the exit status are Snakemake's own.
     os.execv(sys.executable, [sys.executable, *command])
+
+
+def _cache() -> tuple[str, str]:
+    """Return the variable and folder of caches: in the current folder where home is read-only."""
+    home = Path(os.environ.get("HOME") or "/")
+    own = home / ".cache"
+    place = own if own.is_dir() else home
+    writable = os.access(place, os.W_OK | os.X_OK)
+    return "XDG_CACHE_HOME", str(own if writable else Path.cwd() / ".snakemake" / "caches")
 
 
 def snakemake(arguments: Sequence[str]) -> list[str]:

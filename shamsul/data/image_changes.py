@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from shamsul.errors import InputError
 from shamsul.job.progress import track
+from shamsul.storage.cells import escape, restore
 from shamsul.storage.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -139,7 +140,10 @@ def _read(file: Path) -> list[_Image]:
             header, *rows = csv.reader(stream)
         if header != list(_Image._fields):
             raise ValueError(f"its columns are {', '.join(header)}")
-        return [_Image(source, path, int(a), int(b), sha256) for source, path, a, b, sha256 in rows]
+        return [
+            _Image(restore(source), restore(path), int(a), int(b), sha256)
+            for source, path, a, b, sha256 in rows
+        ]
     except (ValueError, csv.Error) as error:
         raise InputError(f"{file}: not a record of image files ({error}); delete it") from None
 
@@ -148,4 +152,4 @@ def _write(images: Iterable[_Image], file: Path) -> None:
     with replacing(file) as temporary, temporary.open("w", newline="") as stream:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(_Image._fields)
-        table.writerows(images)
+        table.writerows((escape(source), escape(path), *rest) for source, path, *rest in images)

@@ -64,6 +64,10 @@ class Data(Section):
     """Treatment of images, rows and masks that cannot be used: `quarantine` leaves them out and
     lists them in the table `rejected`, `fail` stops the run. If absent, `quarantine` for sources
     of more than 100 images."""
+    pseudonymise: str | None = None
+    """File with a secret key, relative to Snakemake's working folder. Keyed hashes take the place
+    of names of images, patients and studies in all results; the names are kept in a folder beside
+    the key."""
 
     @property
     def parts(self) -> int:

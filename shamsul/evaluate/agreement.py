@@ -7,7 +7,7 @@ pair a test of repeatability or reproducibility (Arun et al., Radiology: Artific
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ SUMMARY = [
 
 
 def agree(
-    shards: Iterable[Heatmaps],
+    shards: Sequence[Heatmaps],
     frames: Mapping[str, Frame],
     classes: Sequence[str],
     sign: Sign = "positive",
@@ -41,8 +41,8 @@ def agree(
 
     Parameters
     ----------
-    shards : heatmaps of the same images by several methods. Each is let go before the next is
-        asked for; of its maps 2 KiB are kept.
+    shards : heatmaps of the same images by several methods. One image after the other is asked of
+        all of them, so that maps which stay in their files need no memory.
     frames : frames of the images, by image_id.
     classes : classes to compare.
     sign : treatment of negative relevance.
@@ -53,56 +53,52 @@ def agree(
     not made or is the same everywhere, since then nothing is ranked.
     """
     images, names = sorted(frames), sorted(classes)
-    ranks: dict[str, NDArray[np.uint16]] = {}
-    for shard in shards:
-        ranks[shard.method] = _ranks(shard, frames, names, sign)
-        del shard  # Else it would stay while the next one is read.
-    methods = sorted(ranks)
-    first, second = np.triu_indices(len(methods), 1)
+    ordered = sorted(shards, key=lambda shard: shard.method)
+    first, second = np.triu_indices(len(ordered), 1)
     found = np.full((len(images), len(names), len(first)), np.nan)
-    for row in range(len(images)):
-        doubled = np.array([ranks[method][row] for method in methods]).reshape(
-            len(methods), len(names), GRID**2
-        )
+    for row, image_id in enumerate(track(images, "agreement: images")):
         # Ranks are whole numbers, so that sums of products are exact, whatever their order.
-        centred = (doubled - (GRID**2 + 1.0)).swapaxes(0, 1)
+        doubled = np.array([_ranks(shard, image_id, frames, names, sign) for shard in ordered])
+        doubled -= GRID**2 + 1.0
+        centred = doubled.reshape(len(ordered), len(names), GRID**2).swapaxes(0, 1)
         products = centred @ centred.swapaxes(1, 2)
         lengths = np.sqrt(np.diagonal(products, axis1=1, axis2=2))
         both = lengths[:, first] * lengths[:, second]
         np.divide(products[:, first, second], both, out=found[row], where=both > 0)
     image, name, pair = np.nonzero(~np.isnan(found))
+    methods = np.array([shard.method for shard in ordered], object)
     keys = (np.array(images, object)[image], np.array(names, object)[name])
-    pairs = (np.array(methods, object)[index[pair]] for index in (first, second))
-    columns = (*keys, *pairs, found[image, name, pair])
+    columns = (
+        *keys,
+        *(methods[index[pair]] for index in (first, second)),
+        found[image, name, pair],
+    )
     table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
     return table.astype(dict.fromkeys(COLUMNS[:4], "str") | {COLUMNS[4]: "float64"})
 
 
 def _ranks(
-    shard: Heatmaps, frames: Mapping[str, Frame], names: Sequence[str], sign: Sign
-) -> NDArray[np.uint16]:
+    shard: Heatmaps, image_id: str, frames: Mapping[str, Frame], names: Sequence[str], sign: Sign
+) -> NDArray[np.float64]:
     """Return twice the ranks of each map's cells, which are whole numbers also where cells tie.
 
     Parameters
     ----------
-    frames : frames of N images, which are sorted in what is returned.
+    frames : frames of the images, by image_id.
     names : names of C classes.
 
     Returns
     -------
-    (N, C, `GRID` ** 2); all the same where there is no map.
+    (C, `GRID` ** 2); all the same where there is no map.
     """
-    ranks = np.zeros((len(frames), len(names), GRID**2), np.uint16)
-    for row, image_id in enumerate(track(sorted(frames), f"agreement: {shard.method}")):
-        at = shard.image_id.index(image_id)
-        points = shard.frame_of(frames[image_id]).at(GRID * FINE, GRID * FINE)
-        cells = np.zeros((len(names), GRID**2))
-        for number, name in enumerate(names):
-            if name in shard.classes and shard.explained[at, shard.classes.index(name)]:
-                heatmap = shard.heatmap[at, shard.classes.index(name)]
-                cells[number] = _cells(evidence(heatmap, sign), points)
-        ranks[row] = 2 * pd.DataFrame(cells).rank(axis=1).to_numpy()
-    return ranks
+    at = shard.image_id.index(image_id)
+    points = shard.frame_of(frames[image_id]).at(GRID * FINE, GRID * FINE)
+    cells = np.zeros((len(names), GRID**2))
+    for number, name in enumerate(names):
+        if name in shard.classes and shard.explained[at, shard.classes.index(name)]:
+            heatmap = shard.heatmap[at, shard.classes.index(name)]
+            cells[number] = _cells(evidence(heatmap, sign), points)
+    return 2 * pd.DataFrame(cells).rank(axis=1).to_numpy()
 
 
 def _cells(relevance: NDArray[np.float32], points: Frame) -> NDArray[np.float64]:

@@ -129,7 +129,7 @@ class _Shards:
             at = np.flatnonzero(shard == number)
             wanted, back = np.unique(place[at] - self.starts[number], return_inverse=True)
             first, last = wanted[0], wanted[-1] + 1
-            with h5py.File(self.paths[number], "r") as file:
+            with h5py.File(self.paths[number], "r", locking=False) as file:
                 if last - first <= 2 * len(wanted):  # one block is read faster than its rows
                     pixels[at] = file["image"][first:last][wanted - first][back]
                 else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import h5py
 import numpy as np
@@ -15,8 +17,9 @@ from pycocotools import mask as coco
 from shamsul.errors import InputError
 from shamsul.geometry import Frame
 from shamsul.storage import shards
+from shamsul.storage.dense import StoredMaps, write_maps
 
-VERSION = 5
+VERSION = 6
 """Version of the content of a heatmap shard."""
 
 Covers = Literal["frame", "radiograph"]
@@ -63,7 +66,8 @@ class Heatmaps:
     Attributes
     ----------
     heatmap : (N, C, h, w) float32, signed where the method is; at the method's own resolution.
-        Run lengths where it is segmentations; ``heatmap[row, column]`` is (h, w) of either.
+        Run lengths where it is segmentations, and maps that stay in their file where the shard is
+        read image by image; ``heatmap[row, column]`` is (h, w) of each.
     image_id : (N,) str.
     explained : (N, C) bool; where False the heatmap is all zero and means nothing.
     classes : (C,) str.
@@ -77,6 +81,8 @@ class Heatmaps:
     points : points of a human reader; without a key where there is no file of points.
     regions : (N, h, w) numbers of the superpixels that maps are made of; None where each cell has
         a value of its own.
+    error : (N, C) float32, largest difference of the stored map from the one that was made, as a
+        share of its largest value; 0 where it is stored exactly. None where nothing is stored yet.
     frames : N frames in which the model saw the radiographs; none at all where that is not known.
         Another run can tell from them whether its own model sees the same.
     """
@@ -94,6 +100,7 @@ class Heatmaps:
     points: Points = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     regions: NDArray[np.uint16] | None = None
+    error: NDArray[np.float32] | None = None
 
     def frame_of(self, frame: Frame) -> Frame:
         """Return the frame that the heatmaps of a radiograph fill, given the model's."""
@@ -101,7 +108,7 @@ class Heatmaps:
 
 
 def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
-    """Write a heatmap shard.
+    """Write a heatmap shard; dense maps by `codes`, which the reader turns into maps again.
 
     Raises
     ------
@@ -133,8 +140,6 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
             counts = heatmaps.heatmap.counts.astype(object)
             file.create_dataset("counts", data=counts, dtype=h5py.string_dtype())
             file.create_dataset("size", data=heatmaps.heatmap.size.astype(np.int64))
-        else:
-            file.create_dataset("heatmap", data=heatmaps.heatmap.astype(np.float32, copy=False))
         shards.write_names(file, heatmaps.image_id)
         file.create_dataset("explained", data=heatmaps.explained)
         if heatmaps.probability is not None:
@@ -147,6 +152,8 @@ def write_heatmaps(heatmaps: Heatmaps, path: str | Path) -> None:
         quality = file.create_group("quality")
         for name, values in sorted(heatmaps.quality.items()):
             quality.create_dataset(name, data=values.astype(np.float32))
+        if not isinstance(heatmaps.heatmap, RunLengths):
+            write_maps(file, heatmaps.heatmap)
 
 
 def _cells(heatmaps: Heatmaps) -> tuple[int, ...]:
@@ -159,7 +166,7 @@ def _check_finite(heatmaps: Heatmaps) -> None:
     if isinstance(heatmaps.heatmap, RunLengths):
         return
     # One image at a time: a shard may fill half the memory.
-    finite = [np.isfinite(maps).all(axis=(1, 2)) for maps in heatmaps.heatmap]
+    finite = [np.isfinite(maps).all(axis=(1, 2)) for maps in np.asarray(heatmaps.heatmap)]
     broken = np.argwhere(~np.array(finite, bool))
     if len(broken):
         image, index = broken[0]
@@ -203,41 +210,59 @@ def read_heatmaps(path: str | Path, checkpoint: str | None = None) -> Heatmaps:
     ------
     InputError
         The file is damaged, or what is in it is not of the shape, type and size that it must be,
-        or not finite, or it is of another checkpoint.
+        or it is of another checkpoint.
     """
-    with shards.opened(path, VERSION) as file:
-        image_id, covers = _names(file)
-        classes = [str(name) for name in file.attrs["classes"]]
-        shape = len(image_id), len(classes)
-        heatmap: NDArray[np.float32] | RunLengths
-        if "counts" in file:
-            counts = shards.values(file, "counts", "O", *shape)
-            texts = np.array([text.decode() for text in counts.ravel()], object)
-            heatmap = RunLengths(texts.reshape(shape), shards.values(file, "size", "i", *shape, 2))
-        else:
-            dense = shards.values(file, "heatmap", "f", *shape, None, None)
-            heatmap = dense.astype(np.float32, copy=False)
-        quality = shards.member(file, "quality")
-        made = Heatmaps(
-            heatmap,
-            image_id,
-            shards.values(file, "explained", "b", *shape),
-            classes,
-            str(file.attrs["method"]),
-            dict(json.loads(file.attrs["parameters"])),
-            str(file.attrs["checkpoint"]),
-            {name: shards.values(quality, name, "f", *shape) for name in quality},
-            covers,
-            shards.values(file, "probability", "f", *shape) if "probability" in file else None,
-            _read_points(file, image_id, classes),
-            shards.frames(file, len(image_id)) if "frame" in file else [],
-            shards.values(file, "regions", "u", len(image_id), *dense.shape[2:])
-            if "regions" in file
-            else None,
-        )
-        _check_finite(made)
-    shards.check_checkpoint(path, made.checkpoint, checkpoint)
-    return made
+    with open_heatmaps(path, checkpoint) as made:
+        if isinstance(made.heatmap, RunLengths):
+            return made
+        return replace(made, heatmap=np.asarray(made.heatmap))
+
+
+@contextmanager
+def open_heatmaps(path: str | Path, checkpoint: str | None = None) -> Iterator[Heatmaps]:
+    """Yield a heatmap shard whose dense maps are read image by image, when they are asked for.
+
+    Parameters and errors are those of `read_heatmaps`.
+    """
+    with ExitStack() as stack:
+        with shards.told(path):
+            made = _read(stack.enter_context(shards.kept_open(path, VERSION)), path)
+        shards.check_checkpoint(path, made.checkpoint, checkpoint)
+        yield made
+
+
+def _read(file: h5py.File, path: str | Path) -> Heatmaps:
+    image_id, covers = _names(file)
+    classes = [str(name) for name in file.attrs["classes"]]
+    shape = len(image_id), len(classes)
+    heatmap: RunLengths | StoredMaps
+    if "counts" in file:
+        counts = shards.values(file, "counts", "O", *shape)
+        texts = np.array([text.decode() for text in counts.ravel()], object)
+        heatmap = RunLengths(texts.reshape(shape), shards.values(file, "size", "i", *shape, 2))
+    else:
+        heatmap = StoredMaps(file, path, *shape)
+    quality = shards.member(file, "quality")
+    return Heatmaps(
+        cast(
+            "NDArray[np.float32] | RunLengths", heatmap
+        ),  # Maps in a file answer as an array does.
+        image_id,
+        shards.values(file, "explained", "b", *shape),
+        classes,
+        str(file.attrs["method"]),
+        dict(json.loads(file.attrs["parameters"])),
+        str(file.attrs["checkpoint"]),
+        {name: shards.values(quality, name, "f", *shape) for name in quality},
+        covers,
+        shards.values(file, "probability", "f", *shape) if "probability" in file else None,
+        _read_points(file, image_id, classes),
+        shards.frames(file, len(image_id)) if "frame" in file else [],
+        shards.values(file, "regions", "u", len(image_id), *heatmap.shape[2:])
+        if "regions" in file
+        else None,
+        heatmap.error if isinstance(heatmap, StoredMaps) else np.zeros(shape, np.float32),
+    )
 
 
 def _names(file: h5py.File) -> tuple[list[str], Covers]:

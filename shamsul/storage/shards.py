@@ -101,13 +101,28 @@ def opened(path: str | Path, version: int, whole: bool = True) -> Iterator[h5py.
     InputError
         The shard is missing, damaged or of another version, or what the block does with it fails.
     """
+    with told(path), kept_open(path, version, whole) as file:
+        yield file
+
+
+@contextmanager
+def kept_open(path: str | Path, version: int, whole: bool = True) -> Iterator[h5py.File]:
+    """Yield a shard as `opened` does, whose errors are none of the shard's: see `told`."""
+    with Path(path).open("rb") as content:
+        _check(content, whole)
+    # Files are renamed when they are whole, so that none is read while it is written. A lock
+    # guards nothing then, and NFS and Lustre may refuse it. No chunk is read twice.
+    with h5py.File(path, "r", locking=False, rdcc_nbytes=0) as file:
+        if file.attrs["schema_version"] != version:
+            raise ValueError("of another version of this program")
+        yield file
+
+
+@contextmanager
+def told(path: str | Path) -> Iterator[None]:
+    """Raise an InputError that names a shard where the block, which reads it, fails."""
     try:
-        with Path(path).open("rb") as content:
-            _check(content, whole)
-        with h5py.File(path, "r") as file:
-            if file.attrs["schema_version"] != version:
-                raise ValueError("of another version of this program")
-            yield file
+        yield
     except (
         OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError,
         ArithmeticError,
@@ -147,12 +162,22 @@ def _sum(content: BinaryIO, start: int, stop: int, value: int = 0) -> int:
 
 
 def _largest(file: h5py.File) -> tuple[int, int]:
-    """Return where the largest dataset in one piece begins and ends; equal if there is none."""
+    """Return where the largest dataset begins and ends; equal if there is none.
+
+    A dataset in chunks has nothing else between them if it is the last that was written.
+    """
     found = [(0, SEAL)]
 
     def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset) and item.id.get_offset() is not None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        if item.id.get_offset() is not None:
             found.append((item.nbytes, item.id.get_offset()))
+        elif item.chunks and item.id.get_num_chunks():
+            pieces: list[tuple[int, int]] = []
+            item.id.chunk_iter(lambda chunk: pieces.append((chunk.byte_offset, chunk.size)))
+            start = min(pieces)[0]
+            found.append((max(map(sum, pieces)) - start, start))
 
     file.visititems(look)
     size, start = max(found)
@@ -184,6 +209,16 @@ def dataset(
     small = not compressed and found.id.get_storage_size() < found.nbytes
     if found.external or found.is_virtual or small:
         raise ValueError(f"{name} is not in the file itself, or compressed")
+    return found
+
+
+def packed(group: h5py.Group, name: str, kind: str, *shape: int | None) -> h5py.Dataset:
+    """Return a compressed dataset as `dataset` does; each of its chunks is in the file."""
+    found = dataset(group, name, kind, *shape, compressed=True)
+    parts = found.chunks or found.shape
+    pieces = [-(-side // part) for side, part in zip(found.shape, parts, strict=True)]
+    if not found.chunks or found.id.get_num_chunks() != int(np.prod(pieces)):
+        raise ValueError(f"{name} is not in the file itself")
     return found
 
 

@@ -338,3 +338,16 @@ def test_the_images_of_a_plan_are_phantoms_or_the_manifests_or_said(tmp_path, mo
 
 def test_every_backbone_has_a_measured_pass():
     assert list(plan.FORWARD) == list(SHORT)
+
+
+@pytest.mark.parametrize("home", ["/proc/nowhere", ""])
+def test_a_home_that_cannot_be_written_to_holds_no_caches(tmp_path, home):
+    """Snakemake makes its cache before it reads anything, and would end in a traceback."""
+    environment = {key: v for key, v in os.environ.items() if not key.startswith("XDG_")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "shamsul", "run", "phantom", "--dry-run", "--quiet"],
+        cwd=tmp_path, capture_output=True, text=True,
+        env=environment | {"PYTHONPATH": str(PROJECT), "HOME": home or str(tmp_path / "none")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".snakemake" / "caches").is_dir()

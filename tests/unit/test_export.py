@@ -18,6 +18,7 @@ from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.errors import InputError
 from shamsul.explain.external import export
 from shamsul.explain.external.export import TASKS
+from shamsul.explain.external.folder import listing
 from shamsul.explain.external.methods import Imported, Segmentations
 from shamsul.geometry import Frame, to_original
 from shamsul.job.fingerprint import PROJECT
@@ -210,3 +211,26 @@ def test_segmentations_are_not_exported_as_heatmaps(tmp_path):
     made = Heatmaps(lengths, ["p"], np.ones((1, 1), bool), ["Edema"], "hb", {}, "0")
     with pytest.raises(InputError, match="hb makes segmentations"):
         export.maps(made, None, None, {}, {}, tmp_path)
+
+
+@pytest.mark.parametrize("image_id", ["../../outside", "/root/x", "a/b", "$(touch x)", "=1+1"])
+def test_no_name_of_an_image_leads_out_of_the_folder(tmp_path, rng, image_id):
+    frame = Frame.fit(HEIGHT, WIDTH, SIZE, "stretch")
+    grey = rng.integers(0, 256, (1, SIZE, SIZE), np.uint8)
+    values = rng.random((1, 1, 7, 7)).astype(np.float32)
+    shard = Heatmaps(values, [image_id], np.ones((1, 1), bool), ["Edema"], "cam", {}, "0")
+    place = tmp_path / "deep" / "maps"
+    export.maps(
+        shard,
+        Images(grey, [image_id], [frame]),
+        pd.DataFrame({"image_id": [image_id], "Edema": [1.0]}),
+        {image_id: (HEIGHT, WIDTH)},
+        {(image_id, "Edema"): 0.5},
+        place,
+    )
+    (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert file.parent == place
+    # It is found again by the image's own name.
+    listing.cache_clear()
+    ((found, name, one),) = listing(str(place)).read([image_id], ["Edema"])
+    assert (found, name) == (image_id, "Edema") and np.array_equal(one.heatmap, values[0, 0])

@@ -30,7 +30,7 @@ def write(path): write_images(Images(np.ones((9, 224, 224), np.uint8), list("abc
 import numpy as np
 from shamsul.storage.heatmaps import Heatmaps, write_heatmaps
 def write(path):
-    maps = np.ones((2, 1, 224, 224), np.float32)
+    maps = np.random.default_rng(0).normal(size=(2, 1, 224, 224)).astype(np.float32)
     write_heatmaps(Heatmaps(maps, ["x", "y"], np.ones((2, 1), bool), ["c"], "m", {}, "0"), path)
 """,
     "perturbed predictions": """

@@ -79,3 +79,16 @@ def test_a_damaged_record_is_told(run):
     (run / "record.csv").write_text("source,path\ns,a.png\n")
     with pytest.raises(InputError, match=r"record\.csv.*delete it"):
         noticed(run)
+
+
+def test_a_path_that_a_spreadsheet_would_compute_is_text_and_is_still_watched(tmp_path):
+    name = "=HYPERLINK(1)"
+    (tmp_path / name).write_bytes(b"one")
+    digest = hashlib.sha256(b"one").hexdigest()
+    record = tmp_path / "record.csv"
+    image_changes.record([("s", name, digest)], {"s": tmp_path}, LATER, record)
+    assert "s,'=HYPERLINK(1)," in record.read_text()
+    assert image_changes.notice(record, {"s": tmp_path}, tmp_path / "c.txt") == 0
+    (tmp_path / name).write_bytes(b"other")
+    assert image_changes.notice(record, {"s": tmp_path}, tmp_path / "c.txt") == 1
+    assert (tmp_path / "c.txt").read_text().startswith(f"s\t{name}\t")

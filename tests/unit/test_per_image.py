@@ -1,6 +1,7 @@
 """Agreement, PxAP, signs and markers: the tables beside localisation."""
 
-import weakref
+import tracemalloc
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from shamsul.evaluate.pxap import pxap
 from shamsul.evaluate.scores import COLUMNS, SIGN_COLUMNS
 from shamsul.evaluate.value_matrix import MACRO, POOLED
 from shamsul.geometry import Frame
-from shamsul.storage.heatmaps import Heatmaps, RunLengths
+from shamsul.storage.heatmaps import Heatmaps, RunLengths, open_heatmaps, write_heatmaps
 
 SETTINGS = Inference(0.9, 3)
 NAMES = [f"i{number}" for number in range(4)]
@@ -70,19 +71,42 @@ def test_agreement_is_spearmans_correlation_on_the_grid():
         assert got == pytest.approx(expected, abs=1e-3)
 
 
-def test_agreement_holds_one_methods_maps_at_a_time():
+def test_agreement_from_files_is_that_of_maps_in_memory(tmp_path):
     generator = np.random.default_rng(4)
-    alive = []
+    maps = generator.random((3, 4, 2, 8, 8)).astype(np.float32)
+    shards = [shard(f"m{number}", values) for number, values in enumerate(maps)]
+    expected = agreement.agree(shards, frames(), ["Edema", "Fracture"])
+    with ExitStack() as stack:
+        files = [stack.enter_context(written(one, tmp_path)) for one in shards]
+        found = agreement.agree(files, frames(), ["Edema", "Fracture"])
+    pd.testing.assert_frame_equal(found, expected)
+    assert len(found) == 3 * 4 * 2
 
-    def read(number):
-        # Maps of full resolution fill a machine's memory where all methods' lie there at once.
-        assert [reference for reference in alive if reference() is not None] == []
-        made = shard(f"m{number}", generator.random((4, 2, 8, 8)).astype(np.float32))
-        alive.append(weakref.ref(made))
-        return made
 
-    found = agreement.agree(map(read, range(3)), frames(), ["Edema", "Fracture"])
-    assert len(alive) == 3 and len(found) == 3 * 4 * 2
+def written(made, folder):
+    """A shard that is read image by image."""
+    write_heatmaps(made, folder / f"{made.method}.h5")
+    return open_heatmaps(folder / f"{made.method}.h5")
+
+
+def test_memory_of_agreement_does_not_grow_with_the_maps_of_methods(tmp_path):
+    generator = np.random.default_rng(4)
+    side, methods = 256, 12
+    for number in range(methods):
+        maps = generator.normal(size=(4, 2, side, side)).astype(np.float32)
+        write_heatmaps(shard(f"m{number:02}", maps), tmp_path / f"{number:02}.h5")
+    peaks = []
+    for number in (2, 2, methods):  # The first loads what is loaded late.
+        with ExitStack() as stack:
+            files = sorted(tmp_path.iterdir())[:number]
+            tracemalloc.start()
+            shards = [stack.enter_context(open_heatmaps(file)) for file in files]
+            found = agreement.agree(shards, frames(), ["Edema", "Fracture"])
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        assert len(found) == number * (number - 1) // 2 * 4 * 2
+    # All maps of one method. Ranks of an image are kept, 8 KiB a map, and the table grows.
+    assert peaks[2] - peaks[1] < maps.nbytes < (methods - 2) * maps.nbytes / 5
 
 
 def test_agreement_of_maps_with_ties_is_spearmans():

@@ -136,24 +136,37 @@ def linked(link):
 
 
 DAMAGED = {
-    "heatmap is not in the file itself, or compressed": replaced(
-        "heatmap", shape=(2, 2, 10**6, 10**6), chunks=(1, 1, 1000, 1000), dtype="f4"
+    "exact is of shape": replaced(
+        "exact", shape=(4, 10**6, 10**6), chunks=(1, 1000, 1000), dtype="f4"
     ),
-    "heatmap is not in the file itself": replaced(
-        "heatmap", shape=(2, 2, 1, 1), dtype="f4", external=[("other.bin", 0, 16)]
+    "its maps are of 1000000 x": lambda file: file.attrs.modify("cells", (10**6, 10**6)),
+    "exact is not in the file itself": lambda file: (
+        file.pop("exact"),
+        file.attrs.modify("cells", (10**4, 10**4)),
+        file.create_dataset("exact", (4, 10**4, 10**4), chunks=(1, 1000, 1000), dtype="f4"),
     ),
-    "heatmap is not in the file": lambda file: (
-        file.pop("heatmap"),
-        file.create_virtual_dataset("heatmap", h5py.VirtualLayout((2, 2, 1, 1), "f4")),
+    "exact is not in the file": replaced(
+        "exact", shape=(4, 1, 1), dtype="f4", external=[("other.bin", 0, 16)]
     ),
-    "heatmap is of shape": replaced("heatmap", data=np.zeros((2, 3, 1, 1), np.float32)),
-    "relevance is not finite for image y, class a": lambda file: file["heatmap"].write_direct(
-        np.array([0, 0, np.inf, 0], np.float32).reshape(2, 2, 1, 1)
+    "exact is not in": lambda file: (
+        file.pop("exact"),
+        file.create_virtual_dataset("exact", h5py.VirtualLayout((4, 1, 1), "f4")),
     ),
+    "exact is of": replaced("exact", data=np.zeros((5, 1, 1), np.float32)),
+    "relevance is not finite, in row 1": lambda file: file["exact"].write_direct(
+        np.array([0, 0, np.inf, 0], np.float32).reshape(4, 1, 1)
+    ),
+    "codes is not in": lambda file: file["fine"].write_direct(np.ones((2, 2), np.float32)),
+    "knots are not sizes": lambda file: file["knots"].write_direct(
+        np.linspace(1, 0, file["knots"].size, dtype=np.float32).reshape(file["knots"].shape)
+    ),
+    "fine is not of the type": replaced("fine", data=np.zeros((2, 2), int)),
+    "fine is not a factor": replaced("fine", data=np.full((2, 2), 1e9, np.float32)),
+    "error is of shape": replaced("error", data=np.zeros((2, 3), np.float32)),
     "frame has values that are not finite": lambda file: file.create_dataset(
         "frame", data=np.full((2, 8), np.nan)
     ),
-    "heatmap is not of the type": replaced("heatmap", data=np.zeros((2, 2, 1, 1), complex)),
+    "exact is not of the type": replaced("exact", data=np.zeros((4, 1, 1), complex)),
     "explained is of shape": replaced("explained", data=np.ones((3, 2), bool)),
     "explained is not of the type": replaced("explained", data=np.ones((2, 2))),
     "explained is not in the file": linked(h5py.ExternalLink("other.h5", "/explained")),

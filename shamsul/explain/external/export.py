@@ -54,8 +54,8 @@ def maps(
 ) -> int:
     """Write the heatmaps of a shard as CheXlocalize's pickles, of every class that is explained.
 
-    CheXlocalize's scripts pass over classes that are not its ten. A slash in a class is `_` in the
-    file's name.
+    CheXlocalize's scripts pass over classes that are not its ten. A slash in the name of an image
+    or class is `_` in the file's name.
 
     Each is a dictionary of `map`, (1, 1, h, w) float32, at the method's own resolution; `prob`;
     `task`; `gt`, 1 where the image is labelled positive, else 0; `cxr_img`, (3, S, S) float32, grey
@@ -103,7 +103,7 @@ def maps(
             "cxr_img": torch.from_numpy(np.repeat(grey[None], 3, axis=0)),
             "cxr_dims": (width, height),
         }
-        path = directory / f"{image_id}_{in_file_name(task)}_map.pkl"
+        path = directory / f"{in_file_name(image_id)}_{in_file_name(task)}_map.pkl"
         with replacing(path) as temporary, temporary.open("wb") as file:
             _Pickler(file, 3).dump(content)
     return len(pairs)

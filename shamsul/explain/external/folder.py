@@ -11,7 +11,7 @@ Five formats, told apart by the names of a folder's files:
 
 Classes are named as CheXpert or as CheXlocalize names them. Image and class may both have
 underscores: a file's name is compared with those of the images and classes that are asked for, and
-not taken apart. A slash in a class is `_` in a file's name.
+not taken apart. A slash in their names is `_` in a file's name.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Folder:
 
         Of images `p1` and `p1_x`, files of the second are also listed as the first one's.
         """
+        if self.kind == "npz":
+            image_ids = list(map(in_file_name, image_ids))
         if self.kind in ("npz", "shard"):
             return sorted({self.files[name] for name in image_ids if name in self.files})
         return sorted({self.files[stem] for stem in self._stems(image_ids)})
@@ -61,7 +63,8 @@ class Folder:
     def _stems(self, image_ids: Sequence[str]) -> Iterator[str]:
         stems = list(self.files)
         for image_id in image_ids:
-            start, end = (bisect_left(stems, f"{image_id}_{tail}") for tail in ("", "\U0010ffff"))
+            name = in_file_name(image_id)
+            start, end = (bisect_left(stems, f"{name}_{tail}") for tail in ("", "\U0010ffff"))
             yield from stems[start:end]
 
     def left_out(self, image_ids: Sequence[str], classes: Sequence[str]) -> list[Path]:
@@ -85,13 +88,14 @@ class Folder:
             return
         read = {"pickle": from_pickle, "npy": from_npy, "png": from_png}
         for image_id in image_ids:
+            image = in_file_name(image_id)
             if self.kind == "npz":
-                if image_id in self.files:
-                    for name, one in from_archive(self.files[image_id], tuple(classes)):
+                if image in self.files:
+                    for name, one in from_archive(self.files[image], tuple(classes)):
                         yield image_id, name, one
                 continue
             for name in classes:
-                stem = f"{image_id}_{in_file_name(_ours(name))}"
+                stem = f"{image}_{in_file_name(_ours(name))}"
                 if stem in self.files:
                     yield image_id, name, read[self.kind](self.files[stem])
 
@@ -144,7 +148,7 @@ def listing(path: str) -> Folder:
 
 
 def in_file_name(name: str) -> str:
-    """Return a class as it stands in a file's name, where a slash would begin a folder."""
+    """Return an image or class as it stands in a file's name, where a slash begins a folder."""
     return name.replace("/", "_")
 
 
