@@ -230,8 +230,8 @@ def _of_their_images(
             "mask",
             f"data source {source.name}",
             f"mask of {masks.loc[row.Index, 'class']} for image {row.image_id} is {row.height} x "
-            f"{row.width} pixels, the image {height:.0f} x {width:.0f}: not the same radiograph, or "
-            f"height and width are swapped ({wrong.sum()} such masks)",
+            f"{row.width} pixels, the image {height:.0f} x {width:.0f}: not the same radiograph, "
+            f"or height and width are swapped ({wrong.sum()} such masks)",
             image_id=str(row.image_id),
         )
     if wrong.any():

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from shamsul.data.annotations.json_files import read_object, size_of
+from shamsul.data.annotations.json_files import read_object, said, size_of
 from shamsul.data.annotations.runs import uncompressed
 from shamsul.data.masks import encode, from_polygons
 from shamsul.data.matching import Names
-from shamsul.errors import InputError, first_line
+from shamsul.errors import InputError
 from shamsul.labels import CHEXLOCALIZE_NAMES
 
 MASK_ROW = ["class", "height", "width", "counts", "instances"]
@@ -105,7 +105,7 @@ def read_run_lengths(entry: Any, place: str) -> list[dict[str, Any]]:
                 counts = encode(uncompressed(counts, height, width))
             rows.append(_row(name, height, width, str(counts), 0))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{place}: not a COCO run-length mask ({_said(error)})") from None
+        raise InputError(f"{place}: not a COCO run-length mask ({said(error)})") from None
     return rows
 
 
@@ -135,7 +135,7 @@ def read_polygons(entry: Any, place: str) -> list[dict[str, Any]]:
                 counts = encode(from_polygons(polygons, height, width))
                 rows.append(_row(name, height, width, counts, len(polygons)))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{place}: not a polygon annotation ({_said(error)})") from None
+        raise InputError(f"{place}: not a polygon annotation ({said(error)})") from None
     return rows
 
 
@@ -158,12 +158,3 @@ def _check_vertices(name: str, polygons: Any, height: int, width: int) -> None:
                 f"{name}: vertex ({x[at]:g}, {y[at]:g}) lies outside the image of {height} x "
                 f"{width} pixels; is img_size [height, width], and a vertex (x, y)?"
             )
-
-
-def _said(error: BaseException) -> str:
-    """Return what is wrong with an entry, without Python's own words for it."""
-    if isinstance(error, KeyError):
-        return f"lacks {error.args[0]!r}"
-    if isinstance(error, AttributeError | TypeError):
-        return "a part of it is of another kind, such as a list or null"
-    return first_line(error)

@@ -184,4 +184,6 @@ def run_lengths(row: Row) -> NDArray[np.int64]:
 
 
 def _place(row: Row) -> str:
+    if "image_id" not in row:
+        return "mask"
     return f"mask of image {row.get('image_id')!r}, class {row.get('class')!r}"

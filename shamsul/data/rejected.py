@@ -47,7 +47,8 @@ class Rejection:
     def __str__(self) -> str:
         """Return the line that tells a reader of it."""
         row = f": row {self.row}" if self.row else ""
-        field = f", column {self.field!r}" if self.field else ""
+        name = f", column {self.field!r}" if self.row else f": {self.field}"
+        field = name if self.field else ""
         return f"{self.file}{row}{field}: {self.reason}"
 
 

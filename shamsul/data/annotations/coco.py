@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from shamsul.data.annotations.base import Annotation, AnnotationFile, Boxes, Pixels, Polygons
-from shamsul.data.annotations.json_files import read_object, size_of
+from shamsul.data.annotations.json_files import read_object, said, size_of
 from shamsul.data.annotations.runs import uncompressed
 from shamsul.data.masks import decode
 from shamsul.data.rejected import Rejections
-from shamsul.errors import InputError, first_line
+from shamsul.errors import InputError
 from shamsul.settings import unknown
 
 
@@ -49,10 +49,9 @@ class CocoFile(AnnotationFile):
                 shape = _shape(one, size)
                 reader = str(one.get(self.reader_key) or "") if self.reader_key else ""
             except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-                said = f"is missing or unknown: {error}" if isinstance(error, KeyError) else (
-                    first_line(error)
-                )  # fmt: skip
-                rejected.add("mask", file, f"{place}: {said}", field=place)
+                unknown_id = isinstance(error, KeyError)
+                told = f"is missing or unknown: {error}" if unknown_id else said(error)
+                rejected.add("mask", file, told, field=place)
                 continue
             name = str(image["file_name"])
             yield Annotation(file, name, label, shape, size=size, reader=reader, field=place)

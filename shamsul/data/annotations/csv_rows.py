@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt, field_validator
 
 from shamsul.data import table_files
 from shamsul.data.annotations.base import Annotation, AnnotationFile, Boxes
+from shamsul.data.annotations.json_files import said, size_of
 from shamsul.data.annotations.runs import Runs
 from shamsul.data.csv_files import BLANKS, line
 from shamsul.data.rejected import Rejections
@@ -72,9 +73,7 @@ class TableRows(AnnotationFile):
             int(float(table[side].iloc[row])) if isinstance(side, str) else side
             for side in self.frame
         )
-        if height < 1 or width < 1:
-            raise ValueError(f"a frame of {height} x {width} pixels is none")
-        return height, width
+        return size_of((height, width))
 
 
 class BoxRows(TableRows):
@@ -117,9 +116,9 @@ class BoxRows(TableRows):
                     raise ValueError(f"{text!r} are not four numbers")
                 corners = self._corners(*map(float, found))
                 size = self._size(table, row)
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 rejected.add(
-                    "mask", file, str(error), row=line(table, row), field=", ".join(self.columns)
+                    "mask", file, said(error), row=line(table, row), field=", ".join(self.columns)
                 )
                 continue
             yield Annotation(
@@ -166,8 +165,8 @@ class RunLengthRows(TableRows):
                 numbers = np.array(re.sub(r"[\[\],;]", " ", cell).split(), np.int64)
                 size = self._size(table, row)
             except (ValueError, OverflowError) as error:
-                said = f"are no run lengths: {error}"
-                rejected.add("mask", file, said, row=line(table, row), field=self.counts)
+                told = f"are no run lengths: {said(error)}"
+                rejected.add("mask", file, told, row=line(table, row), field=self.counts)
                 continue
             yield Annotation(
                 file, images[row], labels[row], Runs(numbers, self.order, self.start, self.first),

@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import Field, field_validator
 
 from shamsul.data.annotations.base import Annotation, AnnotationFile, Pixels
-from shamsul.data.annotations.json_files import LARGEST_SIDE
+from shamsul.data.annotations.json_files import size_of
 from shamsul.data.matching import template
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError, first_line
@@ -159,8 +159,7 @@ def _pixels(path: Path, rejected: Rejections) -> NDArray[np.uint8] | None:
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
-            if max(image.size) > LARGEST_SIDE:
-                raise ValueError(f"{image.size} pixels are no radiograph's size")
+            size_of(image.size[::-1])
             if image.mode.startswith(("I", "F")):
                 wide = np.asarray(image, np.float64)
                 return (wide * (255 / max(wide.max(), 1))).astype(np.uint8)

@@ -10,6 +10,10 @@ from shamsul.errors import InputError, first_line
 
 LARGEST_SIDE = 16384
 """Longest side of a mask in pixels; a longer one means a damaged or hostile file."""
+LARGEST_MASK = 100_000_000
+"""Pixels of the largest mask, as many as the largest radiograph has."""
+_UNFIT = ("setting an array", "cannot reshape", "not enough values", "too many values", "operands")
+"""Beginnings of Python's and NumPy's errors for numbers that are too many or too few."""
 
 
 def read_json(path: Path) -> Any:
@@ -53,6 +57,23 @@ def read_object(path: Path, said: str = "an entry per image") -> dict[str, Any]:
 def size_of(sides: Any) -> tuple[int, int]:
     """Return height and width of a mask; a ValueError where drawing it would fill the memory."""
     height, width = (int(side) for side in sides)
-    if not (0 < height <= LARGEST_SIDE and 0 < width <= LARGEST_SIDE):
+    fits = 0 < height <= LARGEST_SIDE and 0 < width <= LARGEST_SIDE
+    if not fits or height * width > LARGEST_MASK:
         raise ValueError(f"{height} x {width} pixels are no radiograph's size")
     return height, width
+
+
+def said(error: BaseException) -> str:
+    """Return what is wrong with an entry of a file, without Python's own words for it."""
+    line = first_line(error)
+    if isinstance(error, KeyError):
+        return f"lacks {error.args[0]!r}"
+    if isinstance(error, OverflowError):
+        return "a number is too large"
+    if isinstance(error, AttributeError | TypeError | RecursionError):
+        return "a part of it is of another kind, such as a list or null"
+    if isinstance(error, IndexError) or line.startswith(_UNFIT):
+        return "a list has too many or too few numbers"
+    if line.startswith(("invalid literal", "could not convert")):
+        return f"{line.partition(': ')[2] or 'a part of it'} is no number"
+    return line

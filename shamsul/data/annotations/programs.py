@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shamsul.data.annotations.base import Annotation, AnnotationFile, Boxes, Polygons
-from shamsul.data.annotations.json_files import read_json, read_object, size_of
+from shamsul.data.annotations.json_files import read_json, read_object, said, size_of
 from shamsul.data.rejected import Rejections
-from shamsul.errors import InputError, first_line
+from shamsul.errors import InputError
 
 FAULTS = (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError)
 """Errors that an entry of another form than expected raises."""
@@ -165,12 +165,18 @@ class LabelStudioFile(Export):
                     done = list(task["annotations"])
                 except FAULTS as error:
                     raise InputError(f"{file}: task {number}: {_said(error)}") from None
-                for annotation in done:
-                    if annotation.get("was_cancelled"):
+                for at, annotation in enumerate(done):
+                    try:
+                        if annotation.get("was_cancelled"):
+                            continue
+                        reader = _annotator(annotation)
+                        results = list(annotation.get("result") or ())
+                    except FAULTS as error:
+                        place = f"task {number}, annotation {at}"
+                        rejected.add("mask", file, said(error), field=place)
                         continue
-                    reader = _annotator(annotation)
-                    for one in annotation.get("result") or ():
-                        place = f"task {number}, result {one.get('id', '')!r}"
+                    for index, one in enumerate(results):
+                        place = f"task {number}, annotation {at}, result {index}"
                         try:
                             found = _of_studio(one)
                         except FAULTS as error:
@@ -279,10 +285,9 @@ def _only(label: Any) -> str:
 
 def _said(error: BaseException, label: str = "") -> str:
     """Return what is wrong with an entry."""
-    if isinstance(error, KeyError):
-        hint = "; set `label_key` to the attribute of the finding" if error.args == (label,) else ""
-        return f"lacks {error.args[0]!r}{hint}"
-    return first_line(error)
+    if isinstance(error, KeyError) and error.args == (label,):
+        return f"{said(error)}; set `label_key` to the attribute of the finding"
+    return said(error)
 
 
 def _xml(file: Path) -> ElementTree.Element:

@@ -32,10 +32,13 @@ class Runs:
         Raises
         ------
         ValueError
-            Numbers are not pairs, a run is negative, overlaps another or ends outside the image.
+            Numbers are not pairs, a run is negative, overlaps another or lies outside the image.
         """
         if len(self.numbers) % 2:
             raise ValueError(f"run lengths are pairs, not {len(self.numbers)} numbers")
+        largest = self.numbers[np.abs(self.numbers.astype(np.float64)) > height * width]
+        if len(largest):  # Sums of larger ones may be no numbers of 64 bits.
+            raise ValueError(f"{largest[0]} is no pixel of {height * width} ({height} x {width})")
         starts, lengths = self.numbers[::2].astype(np.int64), self.numbers[1::2]
         if self.start == "relative":
             starts = np.cumsum(starts) + np.concatenate([[0], np.cumsum(lengths)[:-1]])
