@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shamsul import config
-from shamsul.data import joining, manifest
+from shamsul.data import joining
 from shamsul.data.adapters.chexpert import ChexpertSource
 from shamsul.data.adapters.folder import FolderSource
 from shamsul.data.listing import image_ids
@@ -19,6 +19,7 @@ from shamsul.data.matching import Names, template
 from shamsul.data.rejected import Rejections
 from shamsul.data.settings import Data
 from shamsul.errors import InputError
+from tests.prepared import prepare
 from tests.unit.test_data import chexpert_tree
 
 CLASSES = ("Opacity", "Effusion")
@@ -260,7 +261,8 @@ def built(root, made, classes=CLASSES):
                          unlabelled=classes)  # fmt: skip
     (root / "tune").mkdir(exist_ok=True)
     Image.fromarray(np.full((40, 30), 7, np.uint8)).save(root / "tune" / "t.png")
-    return manifest.build(Data(sources=[made, other]), classes, {"me": root, "tune": root})
+    found = prepare(Data(sources=[made, other]), classes, {"me": root, "tune": root})
+    return found.images, found.masks
 
 
 def test_boxes_stay_boxes_beside_outlines(root):
@@ -303,7 +305,7 @@ def test_masked_patients_in_train_are_told_and_may_be_preferred_elsewhere(caplog
     masks = pd.DataFrame({"image_id": [f"i{n}" for n in range(0, 80, 2)], "class": "Edema"})
     made = FolderSource(adapter="folder", name="me", split=fractions)
     plain = pd.Series(joining.divide(made, images, masks, ["Edema"]))
-    assert [manifest.assign(made, p) for p in images["patient_id"]] == plain.tolist()
+    assert [joining.share_of(made.split, p) for p in images["patient_id"]] == plain.tolist()
     in_train = (plain[:80:2] == "train").sum()
     assert f"of 40 patients with masks {in_train} are in train" in caplog.text
     caplog.clear()
