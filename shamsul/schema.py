@@ -216,8 +216,8 @@ def _type(field: JsonSchema) -> str:
         case {"type": "object", "additionalProperties": values}:
             keys = f" by {_type(names)}" if (names := field.get("propertyNames")) else ""
             return f"mapping{keys} to {_type(values)}"
-        case {"type": "object", "patternProperties": {}}:
-            return f"mapping to {_type(next(iter(field['patternProperties'].values())))}"
+        case {"type": "object", "patternProperties": dict(patterns)}:
+            return f"mapping to {_type(next(iter(patterns.values())))}"
         case {"type": "boolean"}:
             return "`true` or `false`"
         case {"type": "string"}:

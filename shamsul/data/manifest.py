@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from shamsul.data.adapter import DiskSource
 from shamsul.data.body import tell_outside
 from shamsul.data.depth import depths
 from shamsul.data.image_list import Listing, check_splits, divided
@@ -118,7 +117,7 @@ def build(
         _tell_notes(images, source.name)
         images = images.assign(depth=depths(images, source.name, source.depth))
         drawn = source.read_masks(roots[source.name], images, rejected)
-        drawn = _of_their_images(images, drawn, source, rejected)
+        drawn = of_their_images(images, drawn, rejected)
         parts.append(images.assign(split=divide(source, images, drawn, classes)))
         masks.append(drawn)
         rejections.append(rejected.table())
@@ -207,8 +206,8 @@ def _check_present(manifest: pd.DataFrame) -> None:
             )
 
 
-def _of_their_images(
-    images: pd.DataFrame, masks: pd.DataFrame, source: DiskSource, rejected: Rejections
+def of_their_images(
+    images: pd.DataFrame, masks: pd.DataFrame, rejected: Rejections
 ) -> pd.DataFrame:
     """Return the masks that are of their images' shape; leave the others out, or raise.
 
@@ -228,7 +227,7 @@ def _of_their_images(
     ):
         rejected.add(
             "mask",
-            f"data source {source.name}",
+            f"data source {rejected.source}",
             f"mask of {masks.loc[row.Index, 'class']} for image {row.image_id} is {row.height} x "
             f"{row.width} pixels, the image {height:.0f} x {width:.0f}: not the same radiograph, "
             f"or height and width are swapped ({wrong.sum()} such masks)",
@@ -238,6 +237,6 @@ def _of_their_images(
         logger.warning(
             "data source %s: %d masks are not of their images' shape and are left out; the table "
             "`rejected` lists them",
-            source.name, wrong.sum(),
+            rejected.source, wrong.sum(),
         )  # fmt: skip
     return masks[~wrong].reset_index(drop=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shamsul import config
-from shamsul.data import joining
+from shamsul.data import joining, manifest
 from shamsul.data.adapters.chexpert import ChexpertSource
 from shamsul.data.adapters.folder import FolderSource
 from shamsul.data.listing import image_ids
@@ -379,8 +379,10 @@ def test_real_boxes_do_not_look_swapped_until_they_are(real_data, caplog):
 def test_masks_of_nearly_square_images_whose_sides_are_swapped_are_refused():
     images = pd.DataFrame({"image_id": ["a"], "height": [1000], "width": [1008]})
     mask = {"image_id": "a", "class": "Edema", "height": 1008, "width": 1000}
+    masks = pd.DataFrame([mask])
     with pytest.raises(InputError, match="1008 x 1000 pixels, the image 1000 x 1008: .*swapped"):
-        joining.check_masks(images, pd.DataFrame([mask]), ["Edema"])
+        manifest.of_their_images(images, masks, Rejections("me"))
+    assert manifest.of_their_images(images, masks, Rejections("me", True)).empty
 
 
 def test_chexlocalize_run_lengths_may_be_uncompressed():

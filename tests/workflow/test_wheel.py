@@ -88,7 +88,7 @@ def test_the_wheel_holds_the_workflow_and_the_types(wheel):
     assert f"\nVersion: {shamsul.__version__}\n" in told and "\nAuthor: " in told
     extras = [line for line in told.splitlines() if line.startswith("Provides-Extra: ")]
     assert {line.split()[1] for line in extras} == {
-        *("dev", "docs", "slurm", "grad-cam", "excel"),
+        *("dev", "docs", "slurm", "grad-cam", "excel", "dicom", "figures", "serve"),
         *("networks", "timm", "torchxrayvision", "huggingface", "offline"),
     }
     workflow = {name for name in names if name.startswith("shamsul/workflow/")}
