@@ -102,16 +102,16 @@ class Run:
         image_id: str,
         *,
         roots: Mapping[str, str | Path] | None = None,
-        sign: Sign = "positive",
+        sign: Sign | None = None,
     ) -> Case:
         """Return one radiograph with its maps, masks and measures, which `shamsul.show` draws.
 
         Parameters
         ----------
         image_id : one of `cases`.
-        roots : folder of each data source by its name. Without it the folder of the run's own
-            phantoms is known, and other radiographs are shown as the model saw them.
-        sign : treatment of negative relevance, `evaluate.sign` of the run's configuration.
+        roots : folder of each data source by its name; as the run's configuration has it when
+            absent. A radiograph whose file is not there is shown as the model saw it.
+        sign : treatment of negative relevance; `evaluate.sign` of the run when absent.
 
         Raises
         ------

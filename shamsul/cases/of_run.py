@@ -30,7 +30,7 @@ def of_run(
     image_id: str,
     *,
     roots: Mapping[str, str | Path] | None = None,
-    sign: Sign = "positive",
+    sign: Sign | None = None,
 ) -> Case:
     """Return the case of a radiograph of a finished run.
 
@@ -38,9 +38,9 @@ def of_run(
     ----------
     run : run's results.
     image_id : image of tune or test, as the manifest names it.
-    roots : folder of each data source by its name. Without it the folder of the run's own phantoms
-        is known, and other radiographs are shown as the model saw them.
-    sign : treatment of negative relevance, `evaluate.sign` of the run's configuration.
+    roots : folder of each data source by its name; as the run's configuration has it when absent. A
+        radiograph whose file is not there is shown as the model saw it.
+    sign : treatment of negative relevance; `evaluate.sign` of the run when absent.
 
     Raises
     ------
@@ -53,7 +53,9 @@ def of_run(
         raise InputError(f"{run.folder}: {unknown(image_id, list(manifest['image_id']), 'image')}")
     row = rows.iloc[0].to_dict()
     notes: list[str] = []
-    image, frame = _radiograph(run, row, roots or {}, notes)
+    settings = _settings(run, notes)
+    known = _roots(run, settings) if roots is None else roots
+    image, frame = _radiograph(run, row, known, notes)
     explanations = list(_of_shards(run, image_id, str(row["split"]), frame))
     if not explanations:
         raise InputError(
@@ -80,10 +82,30 @@ def of_run(
         labels={name: float(row[name]) for name in probabilities if name in row},
         tuned=_tuned(run),
         measures=_measures(run, image_id),
-        sign=sign,
+        sign=sign or settings.get("evaluate", {}).get("sign", "positive"),
         provenance=made,
         notes=notes,
     )
+
+
+def _settings(run: Run, notes: list[str]) -> dict[str, Any]:
+    """Return the run's configuration, empty where its report has not written it yet."""
+    if (run.folder / "configuration.json").is_file():
+        return run.configuration
+    notes.append("The run has no report yet, so negative relevance counts as none.")
+    return {}
+
+
+def _roots(run: Run, settings: dict[str, Any]) -> dict[str, Path]:
+    """Return the folder of each source; a path is relative to the folder that holds `results`."""
+    found = {source.name: source for source in sorted((run.folder / "phantom").glob("*/"))}
+    if settings:
+        from shamsul import experiment
+
+        start = run.folder.resolve().parents[1]
+        configured = experiment.read(settings).roots
+        found = {name: start / root for name, root in configured.items()} | found
+    return found
 
 
 def _radiograph(
@@ -103,8 +125,7 @@ def _radiograph(
     else:
         raise InputError(f"{run.folder}: image {image_id!r} is in no image shard")
     source = str(row["source"])
-    root = Path(roots.get(source, run.folder / "phantom" / source))
-    if (file := root / str(row["path"])).is_file():
+    if source in roots and (file := Path(roots[source]) / str(row["path"])).is_file():
         return load(file, int(row["depth"])), frame
     notes.append(
         f"The file of the radiograph is not known ({row['path']} of source {source}), so it is "
