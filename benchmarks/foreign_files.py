@@ -28,6 +28,8 @@ from shamsul.data.reading import dicom, files
 from shamsul.data.rejected import Rejections
 from shamsul.explain.external import map_files
 from shamsul.model import checkpoint, weights
+from shamsul.model.importing import untrained
+from shamsul.model.settings import Model
 from shamsul.storage.heatmaps import Heatmaps, read_heatmaps, write_heatmaps
 from shamsul.storage.images import Images, read_images, write_images
 from shamsul.storage.tables import read_table, write_table
@@ -201,7 +203,8 @@ LABELME = {
 }  # fmt: skip
 CVAT = b"""<?xml version="1.0"?><annotations><image id="0" name="p0.png" width="72" height="60">
 <box label="Mass" xtl="5" ytl="6" xbr="25" ybr="18"><attribute name="reader">one</attribute></box>
-<polygon label="Mass" points="10,10;30,10;30,25"/><ellipse label="Mass" cx="30" cy="30" rx="9" ry="8"/>
+<polygon label="Mass" points="10,10;30,10;30,25"/>
+<ellipse label="Mass" cx="30" cy="30" rx="9" ry="8"/>
 </image></annotations>"""
 STUDIO = [
     {
@@ -214,7 +217,7 @@ STUDIO = [
                 {"id": "b", "type": "polygonlabels",
                  "value": {"points": [[10, 10], [30, 10], [30, 25]], "polygonlabels": ["Mass"]}},
                 {"id": "c", "type": "ellipselabels",
-                 "value": {"x": 30, "y": 30, "radiusX": 9, "radiusY": 9, "ellipselabels": ["Mass"]}},
+                 "value": {"x": 30, "y": 30, "radiusX": 9, "radiusY": 8, "labels": ["Mass"]}},
             ],
         }],
     }
@@ -304,6 +307,11 @@ def _weights(folder: Path) -> list[bytes]:
     return found
 
 
+def _checkpoint(path: Path) -> None:
+    model = Model(network="densenet_small", weights="random")
+    checkpoint.save(untrained(model, ("Edema", "Mass"), (32, 32), seed=4), path, {})
+
+
 def _workbook(folder: Path) -> list[bytes]:
     """The sheet's own XML may be changed too: its archive is stored without compression."""
     packed = zipfile.ZipFile(io.BytesIO(_tables("xlsx")(folder)[0]))
@@ -372,6 +380,8 @@ PARSERS: dict[str, Parser] = {
         "x.png", _encoded("PNG", "L", "I;16"), lambda path: map_files.from_png(path) and None
     ),
     "weights": Parser("w.pt", _weights, lambda path: weights.read(path) and None),
-    "checkpoint": Parser("w.pt", _weights, lambda path: checkpoint.load(path) and None),
+    "checkpoint": Parser(
+        "w.pt", _written(_checkpoint), lambda path: checkpoint.load(path) and None
+    ),
 }  # fmt: skip
 """Every parser of bytes from elsewhere, by name."""

@@ -64,7 +64,7 @@ VALUES: list[Any] = [
 
 
 class HangError(BaseException):
-    """A file took longer than `LONGEST`; what reads files must not take it for a fault of theirs."""
+    """A file took longer than `LONGEST`. No reader may take this for a fault of the file."""
 
 
 def changed(seed: bytes, rng: random.Random) -> bytes:
