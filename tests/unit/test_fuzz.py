@@ -48,7 +48,7 @@ def raising(error):
         (lambda path: ["two\nlines"], "unclear line"),
         (lambda path: ["'X' object has no attribute 'y'"], "unclear line"),
         (lambda path: subprocess.run(["true"], check=True) and None, "does something"),
-        (lambda path: (path.parent.parent.parent / "out").write_text("x") and None, "does something"),
+        (lambda path: (path.parents[2] / "out").write_text("x") and None, "does something"),
         (lambda path: (path.parent / "inside").write_text("x") and None, "read"),
         (raising(InputError("x.bin: damaged")), "refused"),
         (raising(InputError("something is damaged")), "nameless"),
