@@ -6,6 +6,15 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def is_fault(error: BaseException) -> bool:
+    """Return whether a library failed, and nobody interrupted it.
+
+    A library written in Rust may panic on damaged bytes, which Python has beside the interruptions
+    and not among exceptions.
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 class InputError(ValueError):
     """The error for something wrong in what the user gave.
 

@@ -15,6 +15,7 @@ from shamsul.charts.style import PIXELS, dressed, pixels
 from shamsul.errors import InputError
 from shamsul.results import Run
 from shamsul.storage.files import replacing
+from shamsul.storage.spreadsheets import to_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,7 @@ def write(
         contents = {
             "svg": _numbered(SIZE.sub(_in_millimetres, svg, count=1)).encode(),
             "png": convert.vegalite_to_png(spec, ppi=RESOLUTION),
-            "csv": _csv(table).encode(),
+            "csv": to_csv(table).encode(),
             "tex": _latex(table, caption).encode(),
         }
         files = []
@@ -184,15 +185,6 @@ def _library() -> Any:
         ) from None
     altair.data_transformers.disable_max_rows()
     return vl_convert
-
-
-def _csv(table: pd.DataFrame) -> str:
-    """Return a table as CSV; an apostrophe is put before what would be a spreadsheet's formula."""
-    safe = table.copy()
-    for column in safe.select_dtypes(["object", "string"]):
-        text = safe[column].astype("str")
-        safe[column] = text.where(~text.str.match(r"[=+\-@\t\r]"), "'" + text)
-    return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
 def _latex(table: pd.DataFrame, caption: str) -> str:

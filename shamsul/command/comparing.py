@@ -37,6 +37,7 @@ def compare(
     from shamsul.charts.measure import Measure
     from shamsul.results import open_run
     from shamsul.storage.files import replacing
+    from shamsul.storage.spreadsheets import to_csv
 
     one, other = open_run(a), open_run(b)
     shown = Measure.of(measure, one.table("per_image"))
@@ -59,7 +60,7 @@ def compare(
     )
     if output:
         with replacing(output) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+            temporary.write_text(to_csv(table), encoding="utf-8")
         typer.echo(f"\n{output}: {len(table)} differences")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -68,6 +68,7 @@ def list_images(data: Data, classes: tuple[str, ...], roots: Mapping[str, Path])
         rejected = Rejections(source.name, _quarantine(data))
         images = source.read_images(root, classes, rejected)
         rejected.expect(len(images) + len(rejected.found))
+        images = _inside(images, source, root, rejected)
         images = _without_doubles(images, source, root, rejected)
         out = _excluded(images, root, data.exclude, excluded)
         known |= set(images["image_id"]) | {found.image_id for found in rejected.found}
@@ -166,6 +167,26 @@ def _quarantine(data: Data) -> bool | None:
 
 def _rows(rejected: Rejections) -> int:
     return sum(found.kind == "row" for found in rejected.found)
+
+
+def _inside(
+    images: pd.DataFrame, source: DiskSource, root: Path, rejected: Rejections
+) -> pd.DataFrame:
+    """Return the images whose paths stay below the folder that the configuration names."""
+    own = [PurePosixPath(getattr(source, key, "")) for key in ("directory", "images")]
+    up = sum(path.parts.count("..") for path in own)
+    whole = any(path.is_absolute() for path in own)
+    paths = images["path"].astype(str)
+    doubtful = paths.str.contains("..", regex=False) | paths.str.startswith("/")
+    out = pd.Series(False, images.index)
+    for row, path in paths[doubtful].items():
+        parts = PurePosixPath(path)
+        out[row] = parts.parts.count("..") > up or (parts.is_absolute() and not whole)
+    for found in images[out].itertuples():
+        file = next(iter(source.files()), f"data source {source.name}")
+        told = f"the image's path {found.path!r} leads out of the folder of images; correct it"
+        rejected.add("row", root / file, told, image_id=str(found.image_id))
+    return images[~out]
 
 
 def _without_doubles(

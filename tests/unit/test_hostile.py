@@ -15,12 +15,17 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from shamsul.data.image_list import list_images
+from shamsul.data.settings import Data
 from shamsul.errors import InputError
+from shamsul.storage.spreadsheets import to_csv
 from tests.hostile import (
     HEIGHT,
     POLYGON,
@@ -235,7 +240,8 @@ def cvat(shape: str) -> str:
     good = '<box label="Mass" xtl="5" ytl="6" xbr="14" ybr="15"/>'
     return (
         f'<annotations><image id="0" name="p5.png" width="{WIDTH}" height="{HEIGHT}">{good}</image>'
-        f'<image id="1" name="p4.png" width="{WIDTH}" height="{HEIGHT}">{shape}</image></annotations>'
+        f'<image id="1" name="p4.png" width="{WIDTH}" height="{HEIGHT}">{shape}</image>'
+        "</annotations>"
     )
 
 
@@ -248,6 +254,7 @@ def studio(**value: object) -> list:
     return [task("p5.png", good), task("p4.png", good | value)]
 
 
+PIXEL_DATA = struct.pack("<HH", 0x7FE0, 0x10)
 BROKEN = {"data": {"image": "p4.png"}, "annotations": [None, {"result": [None]}]}
 EXPORTED = "only p5"
 """Stands for: no mask but the good one of image p5 is left."""
@@ -276,7 +283,7 @@ CASES: dict[str, Case] = {
     "GIF": image(lambda f: f.image(GIF), "is GIF; read are"),
     "NIfTI": image(lambda f: f.image(bytes(344) + b"n+1\0"), "is NIfTI"),
     "DICOM without pixels": image(
-        lambda f: f.image(dicom_file(ABOVE, 8).replace(struct.pack("<HH", 0x7FE0, 0x10), b"\0" * 4)),
+        lambda f: f.image(dicom_file(ABOVE, 8).replace(PIXEL_DATA, b"\0" * 4)),
         "DICOM",
     ),
     "DICOM cut in its pixels": image(
@@ -357,7 +364,9 @@ CASES: dict[str, Case] = {
     ),
     "path of another file": row(cell("file", "p33.png"), "no image 'p33.png'", "did you mean",
                                 field="file"),
-    "path that is a command": row(cell("file", "$(touch x)"), "no image '$(touch x)'", field="file"),
+    "path that is a command": row(
+        cell("file", "$(touch x)"), "no image '$(touch x)'", field="file"
+    ),
     "blank patient": row(cell("patient", " "), "where the patient should be", field="patient"),
     "split that is none": row(cell("split", "holdin"), "names no split", field="split"),
     "image twice, once otherwise": row(
@@ -541,7 +550,8 @@ CASES: dict[str, Case] = {
         file="masks/Mass/p3.png", masks=DRAWN,
     ),
     "mask of 4e18 pixels": mask(
-        mask_file(png(2**31 - 1, 2**31 - 1)), "not readable as a mask", file="masks/Mass/p3.png", masks=DRAWN
+        mask_file(png(2**31 - 1, 2**31 - 1)), "not readable as a mask",
+        file="masks/Mass/p3.png", masks=DRAWN,
     ),
     "mask of several values": mask(
         mask_file(encoded(np.repeat([[0, 80, 255]], HEIGHT, 0).astype(np.uint8))),
@@ -701,8 +711,75 @@ def _check_masks(case: Case, before: dict, after: dict) -> None:
         assert after[key] == before[key], key
 
 
-def test_the_line_of_a_fault_is_an_input_error(tmp_path):
-    folder = Folder(tmp_path)
-    folder.write(TABLE, b"")
-    with pytest.raises(InputError):
-        folder.read("fail")
+class Layout(NamedTuple):
+    """A data set of two images, and a third whose name leads elsewhere."""
+
+    source: dict[str, object]
+    classes: tuple[str, ...]
+    suffix: str
+    tables: dict[str, list[str]]
+
+
+ELSEWHERE = "../../outside"
+THREE = ("a", "b", ELSEWHERE)
+LAYOUTS = {
+    "nih": Layout(
+        {"adapter": "nih", "name": "s", "split": "test", "labels": "t.csv", "images": "i"},
+        ("Edema",), ".png",
+        {"t.csv": [
+            "Image Index,Finding Labels,Patient ID,Patient Age,Patient Gender,View Position",
+            *(f"{name}.png,Edema,{n},50,F,PA" for n, name in enumerate(THREE)),
+        ]},
+    ),
+    "folder": Layout(
+        {"adapter": "folder", "name": "s", "split": "test", "tables": ["t.csv"], "images": "i",
+         "columns": {"path": "file"}},
+        ("Edema",), ".png", {"t.csv": ["file,Edema", *(f"{name}.png,1" for name in THREE)]},
+    ),
+    "rsna": Layout(
+        {"adapter": "rsna", "name": "s", "split": "test", "boxes": "t.csv", "details": "d.csv",
+         "images": "i"},
+        ("Lung Opacity",), ".dcm",
+        {"t.csv": ["patientId,x,y,width,height,Target", *(f"{name},,,,,0" for name in THREE)],
+         "d.csv": ["patientId,class", *(f"{name},Normal" for name in THREE)]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("adapter", LAYOUTS)
+def test_no_image_is_read_from_outside_of_its_folder(tmp_path, adapter):
+    layout = LAYOUTS[adapter]
+    root = tmp_path / "data" / "deep"
+    (root / "i").mkdir(parents=True)
+    for name in THREE:
+        (root / "i" / f"{name}{layout.suffix}").write_bytes(encoded(radiograph(len(name))))
+    for name, lines_ in layout.tables.items():
+        (root / name).write_text("\n".join(lines_))
+
+    def listed(treatment):
+        data = Data(sources=(layout.source,), on_bad_image=treatment)
+        return list_images(data, layout.classes, {"s": root})
+
+    with pytest.raises(InputError, match=r"t\.csv.*outside.*(leads out of|is no file name)"):
+        listed("fail")
+    found = listed("quarantine")
+    assert len(found.images) == 2 and len(found.rejected) == 1
+    assert not found.images["path"].str.contains("..", regex=False).any()
+
+
+def test_a_folder_of_images_beside_the_data_may_be_configured(tmp_path):
+    layout = LAYOUTS["nih"]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "i").mkdir()
+    (tmp_path / "data" / "t.csv").write_text("\n".join(layout.tables["t.csv"][:-1]))
+    data = Data(sources=({**layout.source, "images": "../i"},), on_bad_image="fail")
+    found = list_images(data, layout.classes, {"s": tmp_path / "data"})
+    assert list(found.images["path"]) == ["../i/a.png", "../i/b.png"]
+
+
+def test_what_is_written_for_spreadsheets_holds_no_formula():
+    cells = ["=1+1", "+1", "-1", "@x", "\t=1", "plain", "a=b"]
+    table = pd.DataFrame({"class": cells, "value": [-1.5] * len(cells)})
+    read = pd.read_csv(io.StringIO(to_csv(table)))
+    assert list(read["class"]) == [*(f"'{cell}" for cell in cells[:5]), "plain", "a=b"]
+    assert set(read["value"]) == {-1.5}

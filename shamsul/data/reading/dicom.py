@@ -42,6 +42,12 @@ _TAGS = (
     *("PatientAge", "Modality", "BodyPartExamined", "PatientID", "StudyInstanceUID"),
 )
 
+_NEEDED = (
+    *("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel"),
+    "PhotometricInterpretation",
+)
+"""Elements without which stored values are no picture (PS3.3, C.7.6.3)."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -151,6 +157,9 @@ def _check(dataset: Dataset) -> None:
     """Raise an UnreadableError where the header already says that the file is no radiograph."""
     if "PixelData" not in dataset:
         raise UnreadableError("is a DICOM without pixels, such as a report or a presentation state")
+    lacking = [name for name in _NEEDED if dataset.get(name) in (None, "")]
+    if lacking:
+        raise UnreadableError(f"is a DICOM whose header lacks {', '.join(lacking)}")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1:
         raise UnreadableError(f"is a DICOM of {frames} frames; export the one that is meant")

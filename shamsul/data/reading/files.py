@@ -22,7 +22,7 @@ from shamsul.data.reading.picture import (
     UnreadableError,
     notes_on_shape,
 )
-from shamsul.errors import InputError, first_line
+from shamsul.errors import InputError, first_line, is_fault
 
 if TYPE_CHECKING:
     from shamsul.data.reading import dicom
@@ -99,7 +99,9 @@ def decode(data: bytes) -> Picture:
         return dicom.decode(data) if kind == "DICOM" else raster.decode(data, kind)
     except UnreadableError:
         raise
-    except Exception as error:  # On foreign bytes, decoders raise whatever they meet.
+    except BaseException as error:  # On foreign bytes, decoders raise whatever they meet.
+        if not is_fault(error):
+            raise
         raise _damaged(kind, error) from None
 
 
@@ -193,5 +195,5 @@ def _kind(data: bytes) -> str:
     return kind
 
 
-def _damaged(kind: str, error: Exception) -> UnreadableError:
+def _damaged(kind: str, error: BaseException) -> UnreadableError:
     return UnreadableError(f"is a {kind} that cannot be read ({first_line(error)[:200]})")

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shamsul.errors import InputError
+from shamsul.errors import InputError, first_line
 from shamsul.explain.external.restricted_unpickler import FAULTS, Refused, Restricted
 
 LARGEST_FILE = 2**29
@@ -62,9 +62,11 @@ def load(path: Path) -> Any:
     try:
         return _Values(io.BytesIO(content)).load()
     except FAULTS as error:
-        told = str(error).splitlines() or [type(error).__name__]
+        told = first_line(error)
+        if isinstance(error, AttributeError | TypeError):  # Python's own words for it.
+            told = "damaged"
         raise InputError(
-            f"{path}: not a pickle of tensors and plain values ({told[0]}); "
+            f"{path}: not a pickle of tensors and plain values ({told}); "
             "export its maps as .npy files, or remove it"
         ) from None
 
