@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from shamsul.evaluate.sign import Sign
     from shamsul.results import Run
     from shamsul.storage.heatmaps import Heatmaps
+
+logger = logging.getLogger(__name__)
 
 SHOWN = ("iou", "hit_rate", "relevance_mass", "auprc", "auroc")
 """Recorded measures of a page, for each kind of mask."""
@@ -103,7 +106,11 @@ def _roots(run: Run, settings: dict[str, Any]) -> dict[str, Path]:
         from shamsul import experiment
 
         start = run.folder.resolve().parents[1]
-        configured = experiment.read(settings).roots
+        try:
+            configured = experiment.read(settings).roots
+        except InputError as error:  # It was written by another release.
+            logger.warning("%s: %s; give the folders of its sources as roots", run.folder, error)
+            return found
         found = {name: start / root for name, root in configured.items()} | found
     return found
 
