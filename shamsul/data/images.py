@@ -48,7 +48,8 @@ def shard(
 
     def one(row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], Frame]:
         image = _unchanged(roots[row["source"]] / row["path"], row["sha256"], row["depth"])
-        frame = Frame.fit(*image.shape, size, geometry)
+        height, width = image.shape
+        frame = Frame.fit(height, width, size, geometry)
         return to_model(image, frame, resampling), frame
 
     images = np.zeros((len(manifest), *pair(size)), np.uint8)

@@ -261,7 +261,8 @@ def _shutter(shape: tuple[int, ...], dataset: Dataset) -> NDArray[np.bool_]:
 
 def _polygon(shape: tuple[int, ...], vertices: list[int]) -> NDArray[np.bool_]:
     """Return the pixels of a polygon, whose vertices are row and column in turn, from 1."""
-    drawn = Image.new("1", shape[::-1])
+    height, width = shape
+    drawn = Image.new("1", (width, height))
     points = [(x - 1, y - 1) for y, x in zip(vertices[::2], vertices[1::2], strict=True)]
     ImageDraw.Draw(drawn).polygon(points, fill=1)
     return np.array(drawn)

@@ -73,6 +73,7 @@ def decode(content: bytes, kind: str) -> Picture:
         wide_colour = _is_wide_colour(image)  # Before anything else has Pillow decode it.
         notes = notes_of(image)
         bits, inverted = 8, False
+        grey: NDArray[np.integer]
         if wide_colour:
             grey, bits = _wide_colour(content), 16
         elif image.mode.startswith("I") or image.mode == "F":
@@ -104,7 +105,7 @@ def notes_of(image: ImageFile) -> tuple[Note, ...]:
     return tuple(found)
 
 
-def _narrow(image: ImageFile) -> NDArray[np.uint8]:
+def _narrow(image: ImageFile) -> NDArray[np.integer]:
     """Return the grey values of an image of at most 8 bits a channel."""
     if not image.has_transparency_data:
         return np.asarray(image.convert("L"))
@@ -144,7 +145,7 @@ def _is_wide_colour(image: ImageFile) -> bool:
     return not image.mode.startswith("I") and any(";16" in str(tile.args) for tile in image.tile)
 
 
-def _wide_colour(content: bytes) -> NDArray[np.uint16]:
+def _wide_colour(content: bytes) -> NDArray[np.integer]:
     """Return the luminance of an image of several channels of 16 bits, composed on black."""
     # Not by an import: these files are decoded without loss, whatever the version, so that another
     # one of OpenCV reruns nothing.

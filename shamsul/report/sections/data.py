@@ -49,7 +49,7 @@ def context(run: Run) -> dict[str, Any]:
 def reasons(rejected: pd.DataFrame) -> list[Reason]:
     """Return the reasons in the table of what was left out, the most frequent first."""
     found = [
-        Reason(*key, len(rows), str(rows["image_id"].iloc[0]))
-        for key, rows in rejected.groupby(["source", "kind", "reason"])
+        Reason(source, kind, reason, len(rows), str(rows["image_id"].iloc[0]))
+        for (source, kind, reason), rows in rejected.groupby(["source", "kind", "reason"])
     ]
     return sorted(found, key=lambda reason: (-reason.number, reason.source, reason.reason))
