@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from PIL import Image
@@ -156,6 +157,15 @@ def cell(column: str, value: str, line: int = 5) -> Change:
 def lines(*changed: str, at: int = 4, drop: int = 1) -> Change:
     """Write lines to the table of labels, in place of that of p3 or of as many as `drop`."""
     return lambda f: f.write("labels.csv", [*ROWS[:at], *changed, *ROWS[at + drop :]])
+
+
+def far_cell(folder: Folder) -> None:
+    """A workbook of which a reader takes memory for 17 billion cells."""
+    book = openpyxl.Workbook()
+    for line in ROWS:
+        book.active.append(line.split(","))
+    book.active["XFD1048576"] = " "
+    book.save(folder.root / "labels.csv")
 
 
 def several_swapped(folder: Folder) -> None:
@@ -333,6 +343,9 @@ CASES: dict[str, Case] = {
     "damaged workbook": stops(
         lambda f: f.write(TABLE, b"PK\x03\x04" + bytes(40)), TABLE, "as a workbook"
     ),
+    "workbook with a cell in its last corner": stops(
+        far_cell, TABLE, "row 1048576 and column 16384", "save the sheet as CSV"
+    ),
     "all paths of another folder": stops(
         lambda f: f.write(TABLE, [ROWS[0], *(r.replace("p", "z", 1) for r in ROWS[1:])]),
         TABLE, "row 2, column 'file'", "in all 6 rows",
@@ -462,6 +475,13 @@ CASES: dict[str, Case] = {
     "run lengths that do not fill": mask(
         coco_with(segmentation={"size": [HEIGHT, WIDTH], "counts": [1, 2, 3]}), "do not fill 60 x",
         field="annotations[3]",
+    ),
+    "run lengths whose sum overflows": mask(
+        coco_with(segmentation={"size": [HEIGHT, WIDTH], "counts": [2**62] * 4 + [4320]}),
+        "do not fill 60 x", field="annotations[3]",
+    ),
+    "VIA: a list for the images": stops(
+        exported("via", "v.json", {"_via_img_metadata": [1]}), "v.json", "no entry per image"
     ),
     "run lengths cut": mask(
         coco_with(segmentation=run_lengths(radiograph(3) > 128) | {"counts": "Rc0`"}),

@@ -63,7 +63,7 @@ def _by_id(file: Path, entries: list[Any], key: str, name: str) -> dict[Any, dic
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict) or "id" not in entry or name not in entry:
             raise InputError(f"{file}: {key}[{number}]: needs `id` and `{name}`")
-        if not isinstance(entry["id"], int | str):
+        if not isinstance(entry["id"], int | float | str):
             raise InputError(f"{file}: {key}[{number}]: `id` is neither a number nor a text")
         if entry["id"] in found or str(entry[name]) in names:
             raise InputError(
@@ -98,7 +98,10 @@ def _run_lengths(outline: dict[str, Any], size: tuple[int, int] | None) -> Any:
     if isinstance(counts, str):
         return decode({"height": height, "width": width, "counts": counts})
     lengths = np.asarray(counts)
-    if lengths.dtype.kind not in "iu" or (lengths < 0).any() or lengths.sum() != height * width:
+    fits = lengths.ndim == 1 and lengths.dtype.kind in "iu" and len(lengths) > 0
+    # Each by itself first: a sum of huge ones may be any number of 64 bits.
+    fits = fits and lengths.min() >= 0 and lengths.max() <= height * width
+    if not fits or lengths.sum() != height * width:
         raise ValueError(f"run lengths do not fill {height} x {width} pixels")
     flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return np.ascontiguousarray(flat.reshape(width, height).T)

@@ -61,7 +61,10 @@ class ViaFile(Export):
         """Yield the regions; as `AnnotationFile.read`."""
         for file in self._files(root, ".json"):
             content = read_object(file)
-            for key, entry in content.get("_via_img_metadata", content).items():
+            entries = content.get("_via_img_metadata", content)
+            if not isinstance(entries, dict):
+                raise InputError(f"{file}: `_via_img_metadata` holds no entry per image")
+            for key, entry in entries.items():
                 try:
                     regions = entry["regions"]
                     # VIA 1 has an object of regions, VIA 2 a list.
@@ -216,7 +219,7 @@ def _of_studio(one: dict[str, Any]) -> list[tuple[str, Boxes | Polygons]]:
         shape = Polygons([_ellipse(*sides)])
     else:
         raise ValueError(f"{one['type']!r} is not read; export polygons, rectangles or ellipses")
-    if not labels:
+    if not labels or not isinstance(labels, list):
         raise ValueError("has no label")
     return [(str(label), shape) for label in labels]
 
