@@ -41,6 +41,8 @@ _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 LARGEST_SHEET = 50_000_000
 """Cells of the largest sheet that is read, blank ones among them."""
+LARGEST_WORKBOOK = 2**30
+"""Bytes that a workbook may unpack to."""
 _CELL = re.compile(rb' r="([A-Z]{1,3})([0-9]{1,7})"')
 """Place of a cell in the XML of a sheet: letters of its column, and number of its row."""
 
@@ -141,28 +143,33 @@ def _of_workbook(path: Path, sheet: str | None) -> tuple[list[str], list[list[st
 
 
 def _check_extent(path: Path) -> None:
-    """Raise an InputError where a sheet spans more than `LARGEST_SHEET` cells.
+    """Raise an InputError where a workbook unpacks to too much, or a sheet spans too many cells.
 
     Memory is taken for all cells between the first and the last, and the program would end without
     a word where there is not enough. A space in the last cell of a sheet is enough for that.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            sheets = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
-            for name in sheets:
-                with archive.open(name) as file:
+            members = archive.infolist()
+            size = sum(member.file_size for member in members)
+            if size > LARGEST_WORKBOOK:
+                raise InputError(f"{path}: unpacks to {size} bytes; save the sheet as CSV")
+            for member in members:
+                if not member.filename.startswith("xl/worksheets/"):
+                    continue
+                with archive.open(member) as file:
                     height, width = _extent(file)
                 if height * width > LARGEST_SHEET:
                     raise InputError(
                         f"{path}: a sheet has cells as far as row {height} and column {width}; "
                         "delete what is beyond the table, or save the sheet as CSV"
                     )
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
         return  # It is read, or refused, as a workbook of another form.
 
 
 def _extent(file: IO[bytes]) -> tuple[int, int]:
-    """Return the last row and the last column of a sheet's XML, both from 1; 0 where it has none."""
+    """Return the last row and column of the cells in a sheet's XML, both from 1; 0 without any."""
     height = width = 0
     rest = b""
     while part := file.read(1 << 20):

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -166,6 +167,15 @@ def far_cell(folder: Folder) -> None:
         book.active.append(line.split(","))
     book.active["XFD1048576"] = " "
     book.save(folder.root / "labels.csv")
+
+
+def bomb(folder: Folder) -> None:
+    """A small workbook whose sheet says that it is of 2 GiB."""
+    with zipfile.ZipFile(folder.root / "labels.csv", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b" " * 2**20)
+    content = (folder.root / "labels.csv").read_bytes()
+    size = struct.pack("<I", 2**20)
+    folder.write("labels.csv", content.replace(size, struct.pack("<I", 2**31)))
 
 
 def several_swapped(folder: Folder) -> None:
@@ -346,6 +356,7 @@ CASES: dict[str, Case] = {
     "workbook with a cell in its last corner": stops(
         far_cell, TABLE, "row 1048576 and column 16384", "save the sheet as CSV"
     ),
+    "workbook that unpacks to 2 GiB": stops(bomb, TABLE, "unpacks to", "as CSV"),
     "all paths of another folder": stops(
         lambda f: f.write(TABLE, [ROWS[0], *(r.replace("p", "z", 1) for r in ROWS[1:])]),
         TABLE, "row 2, column 'file'", "in all 6 rows",
