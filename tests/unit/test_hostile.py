@@ -374,7 +374,7 @@ CASES: dict[str, Case] = {
         field="Edema",
     ),
     "label that is none, after a cell of two lines": row(
-        lines(ROWS[3].replace("P2", '"P\n2"'), ROWS[4].replace("PA,1,0", "PA,x,0"), at=3, drop=2),
+        lines(ROWS[3].replace("PA", '"PA\n"'), ROWS[4].replace("PA,1,0", "PA,x,0"), at=3, drop=2),
         "'x' is no label", line=6, field="Edema",
     ),
     "row too short": row(lines("p3.png,P3"), "has 2 fields, the header 8"),
