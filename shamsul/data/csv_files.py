@@ -103,7 +103,10 @@ def decoded(path: Path) -> tuple[str, str]:
 def header(path: Path) -> list[str]:
     """Read the column names of a table of text, without blanks around them."""
     text, _ = _opened(path)
-    return column_names(path, next(_reader(text[:_SAMPLE], _separator(text)), []))
+    try:
+        return column_names(path, next(_reader(text[:_SAMPLE], _separator(text)), []))
+    except csv.Error as error:
+        raise InputError(f"{path}: row 1: not readable as a table ({error})") from None
 
 
 def require_columns(path: Path, wanted: Iterable[str], kind: str) -> None:

@@ -345,6 +345,9 @@ CASES: dict[str, Case] = {
     "column under another header": stops(
         lambda f: f.replace("sex", "Patient Sex"), TABLE, "'sex'", "columns.sex"
     ),
+    "quote in the header that never ends": stops(
+        lambda f: f.replace("file,", '"file,'), TABLE, "row 1: not readable as a table"
+    ),
     "quote that never ends": stops(cell("sex", '"F'), TABLE, "row", "not readable as a table"),
     "UTF-16 cut in a character": stops(
         lambda f: f.write(TABLE, "\n".join(ROWS).encode("utf-16")[:-1]), TABLE, "not whole"
