@@ -645,6 +645,10 @@ CASES: dict[str, Case] = {
         exported("label_studio", "s.json", studio(rectanglelabels=[])),
         "has no label", file="s.json", field="task 1, annotation 0, result 0", masks=EXPORTED,
     ),
+    "CVAT: vertices of three numbers": mask(
+        exported("cvat", "c.xml", cvat('<polygon label="Mass" points="9,9,1;30,9,1;30,30,1"/>')),
+        "a vertex is two numbers", file="c.xml", field="image 'p4.png', polygon 0", masks=EXPORTED,
+    ),
     "Labelme: no shapes": stops(
         exported("labelme", "l.json", {"imagePath": "p3.png"}), "l.json", "lacks 'shapes'"
     ),
