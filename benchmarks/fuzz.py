@@ -9,6 +9,7 @@ started, a connection, or a file written is a finding: the file is kept, and its
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import random
 import resource
@@ -97,13 +98,13 @@ def changed(seed: bytes, rng: random.Random) -> bytes:
 def _other_value(content: Any, rng: random.Random) -> Any:
     """JSON's content with one value, somewhere in it, exchanged, left out or repeated."""
     if not isinstance(content, dict | list) or not content or rng.random() < 0.1:
-        return rng.choice(VALUES)
+        return copy.deepcopy(rng.choice(VALUES))
     key = rng.choice(list(content)) if isinstance(content, dict) else rng.randrange(len(content))
     kind = rng.random()
     if kind < 0.1:
         del content[key]
     elif kind < 0.15 and isinstance(content, list):
-        content.append(content[key])
+        content.append(copy.deepcopy(content[key]))
     elif kind < 0.2 and isinstance(content, dict):
         content[rng.choice(["", "img_size", "p9.png", "Mass "])] = content.pop(key)
     else:

@@ -104,7 +104,7 @@ def header(path: Path) -> list[str]:
     """Read the column names of a table of text, without blanks around them."""
     text, _ = _opened(path)
     try:
-        return column_names(path, next(_reader(text, _separator(text)), []))
+        return column_names(path, next(_reader(text[:_SAMPLE], _separator(text)), []))
     except csv.Error as error:
         raise InputError(f"{path}: row 1: not readable as a table ({error})") from None
 

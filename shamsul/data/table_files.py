@@ -7,18 +7,23 @@ same rules read it wherever it comes from.
 from __future__ import annotations
 
 import datetime
+import functools
 import math
+import re
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from shamsul import lazy
 from shamsul.data import csv_files
 from shamsul.data.csv_files import Lines
-from shamsul.errors import InputError, first_line
+from shamsul.errors import InputError, first_line, is_fault
 from shamsul.settings import unknown
+from shamsul.storage.tables import DAMAGE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +38,13 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".xls", ".ods")
 """Endings of the names of tables."""
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """First bytes of workbooks: zipped (.xlsx, .ods), and the older form (.xls)."""
+
+LARGEST_SHEET = 50_000_000
+"""Cells of the largest sheet that is read, blank ones among them."""
+LARGEST_WORKBOOK = 2**30
+"""Bytes that a workbook may unpack to."""
+_CELL = re.compile(rb' r="([A-Z]{1,3})([0-9]{1,7})"')
+"""Place of a cell in the XML of a sheet: letters of its column, and number of its row."""
 
 
 def read(path: Path, rejected: Rejections | None = None, sheet: str | None = None) -> pd.DataFrame:
@@ -91,16 +103,16 @@ def _start(path: Path) -> bytes:
 def _schema(path: Path) -> list[str]:
     try:
         return list(parquet.ParquetFile(path).schema_arrow.names)
-    except (OSError, ValueError) as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: not readable as Parquet ({first_line(error)})") from None
 
 
 def _of_parquet(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         table = parquet.ParquetFile(path).read()
-    except (OSError, ValueError) as error:
+        columns = [[_text(cell) for cell in column.to_pylist()] for column in table.columns]
+    except (*DAMAGE, ArithmeticError) as error:
         raise InputError(f"{path}: not readable as Parquet ({first_line(error)})") from None
-    columns = [[_text(cell) for cell in column.to_pylist()] for column in table.columns]
     return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -113,20 +125,60 @@ def _of_workbook(path: Path, sheet: str | None) -> tuple[list[str], list[list[st
             f"{path}: a workbook needs python-calamine: pip install 'shamsul[excel]', or save the "
             "sheet as CSV"
         ) from None
+    _check_extent(path)
     try:
         book = calamine.CalamineWorkbook.from_path(path)
         names = book.sheet_names
         if sheet is not None and sheet not in names:
             raise InputError(f"{path}: {unknown(sheet, names, 'sheet')}")
         cells = book.get_sheet_by_name(sheet or names[0]).to_python(skip_empty_area=False)
-    except (OSError, ValueError, IndexError, calamine.CalamineError) as error:
-        if isinstance(error, InputError):
+    except BaseException as error:  # Rust's panics too.
+        if isinstance(error, InputError) or not is_fault(error):
             raise
         raise InputError(f"{path}: not readable as a workbook ({first_line(error)})") from None
     rows = [[_text(cell) for cell in row] for row in cells]
     if not rows or not any(rows[0]):
         raise InputError(f"{path}: row 1: is blank; the sheet must begin with a header")
     return rows[0], rows[1:]
+
+
+def _check_extent(path: Path) -> None:
+    """Raise an InputError where a workbook unpacks to too much, or a sheet spans too many cells.
+
+    Memory is taken for all cells between the first and the last, and the program would end without
+    a word where there is not enough. A space in the last cell of a sheet is enough for that.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            size = sum(member.file_size for member in members)
+            if size > LARGEST_WORKBOOK:
+                raise InputError(f"{path}: unpacks to {size} bytes; save the sheet as CSV")
+            for member in members:
+                if not member.filename.startswith("xl/worksheets/"):
+                    continue
+                with archive.open(member) as file:
+                    height, width = _extent(file)
+                if height * width > LARGEST_SHEET:
+                    raise InputError(
+                        f"{path}: a sheet has cells as far as row {height} and column {width}; "
+                        "delete what is beyond the table, or save the sheet as CSV"
+                    )
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
+        return  # It is read, or refused, as a workbook of another form.
+
+
+def _extent(file: IO[bytes]) -> tuple[int, int]:
+    """Return the last row and column of the cells in a sheet's XML, both from 1; 0 without any."""
+    height = width = 0
+    rest = b""
+    while part := file.read(1 << 20):
+        rest += part
+        for column, row in _CELL.findall(rest):
+            height = max(height, int(row))
+            width = max(width, functools.reduce(lambda n, letter: 26 * n + letter - 64, column, 0))
+        rest = rest[-64:]
+    return height, width
 
 
 def _text(cell: Any) -> str:

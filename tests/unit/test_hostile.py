@@ -12,12 +12,14 @@ import json
 import logging
 import os
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from PIL import Image
@@ -156,6 +158,24 @@ def cell(column: str, value: str, line: int = 5) -> Change:
 def lines(*changed: str, at: int = 4, drop: int = 1) -> Change:
     """Write lines to the table of labels, in place of that of p3 or of as many as `drop`."""
     return lambda f: f.write("labels.csv", [*ROWS[:at], *changed, *ROWS[at + drop :]])
+
+
+def far_cell(folder: Folder) -> None:
+    """A workbook of which a reader takes memory for 17 billion cells."""
+    book = openpyxl.Workbook()
+    for line in ROWS:
+        book.active.append(line.split(","))
+    book.active["XFD1048576"] = " "
+    book.save(folder.root / "labels.csv")
+
+
+def bomb(folder: Folder) -> None:
+    """A small workbook whose sheet says that it is of 2 GiB."""
+    with zipfile.ZipFile(folder.root / "labels.csv", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b" " * 2**20)
+    content = (folder.root / "labels.csv").read_bytes()
+    size = struct.pack("<I", 2**20)
+    folder.write("labels.csv", content.replace(size, struct.pack("<I", 2**31)))
 
 
 def several_swapped(folder: Folder) -> None:
@@ -325,6 +345,9 @@ CASES: dict[str, Case] = {
     "column under another header": stops(
         lambda f: f.replace("sex", "Patient Sex"), TABLE, "'sex'", "columns.sex"
     ),
+    "quote in the header that never ends": stops(
+        lambda f: f.replace("file,", '"file,'), TABLE, "row 1: not readable as a table"
+    ),
     "quote that never ends": stops(cell("sex", '"F'), TABLE, "row", "not readable as a table"),
     "UTF-16 cut in a character": stops(
         lambda f: f.write(TABLE, "\n".join(ROWS).encode("utf-16")[:-1]), TABLE, "not whole"
@@ -333,6 +356,10 @@ CASES: dict[str, Case] = {
     "damaged workbook": stops(
         lambda f: f.write(TABLE, b"PK\x03\x04" + bytes(40)), TABLE, "as a workbook"
     ),
+    "workbook with a cell in its last corner": stops(
+        far_cell, TABLE, "row 1048576 and column 16384", "save the sheet as CSV"
+    ),
+    "workbook that unpacks to 2 GiB": stops(bomb, TABLE, "unpacks to", "as CSV"),
     "all paths of another folder": stops(
         lambda f: f.write(TABLE, [ROWS[0], *(r.replace("p", "z", 1) for r in ROWS[1:])]),
         TABLE, "row 2, column 'file'", "in all 6 rows",
@@ -350,7 +377,7 @@ CASES: dict[str, Case] = {
         field="Edema",
     ),
     "label that is none, after a cell of two lines": row(
-        lines(ROWS[3].replace("P2", '"P\n2"'), ROWS[4].replace("PA,1,0", "PA,x,0"), at=3, drop=2),
+        lines(ROWS[3].replace("PA", '"PA\n"'), ROWS[4].replace("PA,1,0", "PA,x,0"), at=3, drop=2),
         "'x' is no label", line=6, field="Edema",
     ),
     "row too short": row(lines("p3.png,P3"), "has 2 fields, the header 8"),
@@ -462,6 +489,13 @@ CASES: dict[str, Case] = {
     "run lengths that do not fill": mask(
         coco_with(segmentation={"size": [HEIGHT, WIDTH], "counts": [1, 2, 3]}), "do not fill 60 x",
         field="annotations[3]",
+    ),
+    "run lengths whose sum overflows": mask(
+        coco_with(segmentation={"size": [HEIGHT, WIDTH], "counts": [2**62] * 4 + [4320]}),
+        "do not fill 60 x", field="annotations[3]",
+    ),
+    "VIA: a list for the images": stops(
+        exported("via", "v.json", {"_via_img_metadata": [1]}), "v.json", "no entry per image"
     ),
     "run lengths cut": mask(
         coco_with(segmentation=run_lengths(radiograph(3) > 128) | {"counts": "Rc0`"}),
@@ -610,6 +644,10 @@ CASES: dict[str, Case] = {
     "Label Studio: no label": mask(
         exported("label_studio", "s.json", studio(rectanglelabels=[])),
         "has no label", file="s.json", field="task 1, annotation 0, result 0", masks=EXPORTED,
+    ),
+    "CVAT: vertices of three numbers": mask(
+        exported("cvat", "c.xml", cvat('<polygon label="Mass" points="9,9,1;30,9,1;30,30,1"/>')),
+        "a vertex is two numbers", file="c.xml", field="image 'p4.png', polygon 0", masks=EXPORTED,
     ),
     "Labelme: no shapes": stops(
         exported("labelme", "l.json", {"imagePath": "p3.png"}), "l.json", "lacks 'shapes'"

@@ -64,7 +64,7 @@ def _by_id(file: Path, entries: list[Any], key: str, name: str) -> dict[Any, dic
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict) or "id" not in entry or name not in entry:
             raise InputError(f"{file}: {key}[{number}]: needs `id` and `{name}`")
-        if not isinstance(entry["id"], int | str):
+        if not isinstance(entry["id"], int | float | str):
             raise InputError(f"{file}: {key}[{number}]: `id` is neither a number nor a text")
         if entry["id"] in found or str(entry[name]) in names:
             raise InputError(

@@ -12,7 +12,14 @@ LARGEST_SIDE = 16384
 """Longest side of a mask in pixels; a longer one means a damaged or hostile file."""
 LARGEST_MASK = 100_000_000
 """Pixels of the largest mask, as many as the largest radiograph has."""
-_UNFIT = ("setting an array", "cannot reshape", "not enough values", "too many values", "operands")
+_UNFIT = (
+    "setting an array",
+    "cannot reshape",
+    "not enough values",
+    "too many values",
+    "operands",
+    "zero-size",
+)
 """Beginnings of Python's and NumPy's errors for numbers that are too many or too few."""
 
 

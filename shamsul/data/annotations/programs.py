@@ -61,7 +61,10 @@ class ViaFile(Export):
         """Yield the regions; as `AnnotationFile.read`."""
         for file in self._files(root, ".json"):
             content = read_object(file)
-            for key, entry in content.get("_via_img_metadata", content).items():
+            entries = content.get("_via_img_metadata", content)
+            if not isinstance(entries, dict):
+                raise InputError(f"{file}: `_via_img_metadata` holds no entry per image")
+            for key, entry in entries.items():
                 try:
                     regions = entry["regions"]
                     # VIA 1 has an object of regions, VIA 2 a list.
@@ -103,7 +106,7 @@ class LabelmeFiles(Export):
             for number, one in enumerate(shapes):
                 place = f"shapes[{number}]"
                 try:
-                    points = np.asarray(one["points"], float).reshape(-1, 2)
+                    points = _vertices(one["points"])
                     shape = _of_points(one.get("shape_type") or "polygon", points)
                     label = str(one["label"])
                 except FAULTS as error:
@@ -202,8 +205,7 @@ def _of_studio(one: dict[str, Any]) -> list[tuple[str, Boxes | Polygons]]:
     if kind.startswith(("choices", "rating", "textarea", "number")):
         return []
     if kind.startswith("polygon"):
-        points = np.asarray(value["points"], float)
-        shape: Boxes | Polygons = Polygons([points.reshape(-1, 2) / 100])
+        shape: Boxes | Polygons = Polygons([_vertices(value["points"]) / 100])
     elif kind.startswith("rectangle"):
         if value.get("rotation"):
             raise ValueError("a rotated rectangle is no box; draw a polygon")
@@ -216,7 +218,7 @@ def _of_studio(one: dict[str, Any]) -> list[tuple[str, Boxes | Polygons]]:
         shape = Polygons([_ellipse(*sides)])
     else:
         raise ValueError(f"{one['type']!r} is not read; export polygons, rectangles or ellipses")
-    if not labels:
+    if not labels or not isinstance(labels, list):
         raise ValueError("has no label")
     return [(str(label), shape) for label in labels]
 
@@ -258,10 +260,18 @@ def _of_cvat(one: ElementTree.Element) -> Boxes | Polygons:
         return Boxes(np.array([[float(about[key]) for key in ("xtl", "ytl", "xbr", "ybr")]]))
     if one.tag == "polygon":
         points = [[float(n) for n in xy.split(",")] for xy in about["points"].split(";")]
-        return Polygons([np.array(points)])
+        return Polygons([_vertices(points)])
     if one.tag == "ellipse":
         return Polygons([_ellipse(*(float(about[key]) for key in ("cx", "cy", "rx", "ry")))])
     raise ValueError(f"a shape {one.tag!r} is not read; draw a polygon, box or ellipse")
+
+
+def _vertices(points: Any) -> NDArray[np.float64]:
+    """Return the vertices (N, 2) of an outline; a ValueError where one is not two numbers."""
+    found = np.asarray(points, float)
+    if found.ndim != 2 or found.shape[1] != 2:
+        raise ValueError("a vertex is two numbers, x and y")
+    return found
 
 
 def _ellipse(*sides: float) -> NDArray[np.float64]:

@@ -196,4 +196,7 @@ def _kind(data: bytes) -> str:
 
 
 def _damaged(kind: str, error: BaseException) -> UnreadableError:
+    if isinstance(error, AttributeError | TypeError):  # Python's own words for an element.
+        missing = getattr(error, "name", None) or "an element of its usual kind"
+        return UnreadableError(f"is a {kind} that cannot be read (its header lacks {missing})")
     return UnreadableError(f"is a {kind} that cannot be read ({first_line(error)[:200]})")
