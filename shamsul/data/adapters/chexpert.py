@@ -113,23 +113,25 @@ class ChexpertSource(DiskSource):
         Leading folders that the disk lacks are left out, the same for all paths that begin alike.
         Not every file is looked for: who reads the images does that.
         """
-        folder = root / self.images
+        folder, start = root / self.images, PurePosixPath(self.images).parts
         leading: dict[tuple[str, ...], tuple[str, ...] | None] = {}
         paths = []
-        for row, text in enumerate(table["Path"]):
-            path = PurePosixPath(text.strip())
-            if used[row] and (".." in path.parts or path.is_absolute()):
+        sound = used.tolist()
+        for row, text in enumerate(table["Path"].tolist()):
+            path = text.strip()
+            parts = tuple(part for part in path.split("/") if part not in ("", "."))
+            if sound[row] and (".." in parts or path.startswith("/")):
                 said = "leads out of the folder of images"
-                if path.is_absolute():
+                if path.startswith("/"):
                     said = f"is a whole path; write it as it is below {folder}"
                 rejected.add("row", file, f"{text!r} {said}", row=line(table, row), field="Path")
-                used[row] = False
-            before, rest = path.parts[:-3], path.parts[-3:]
-            if used[row] and leading.get(before) is None:
+                used[row] = sound[row] = False
+            before, rest = parts[:-3], parts[-3:]
+            if sound[row] and leading.get(before) is None:
                 leading[before] = _on_disk(folder, before, rest)
             own = leading.get(before)
             own = before if own is None else own
-            paths.append(str(PurePosixPath(self.images, *own, *rest)))
+            paths.append("/".join((*start, *own, *rest)))
         lost = [before for before, own in leading.items() if own is None]
         if lost and len(lost) == len(leading):
             raise InputError(
