@@ -90,7 +90,10 @@ def uncompressed(counts: list[int], height: int, width: int) -> NDArray[np.bool_
         They are no whole numbers, or do not fill the image.
     """
     lengths = np.asarray(counts)
-    if lengths.dtype.kind not in "iu" or (lengths < 0).any() or lengths.sum() != height * width:
+    fits = lengths.ndim == 1 and lengths.dtype.kind in "iu" and len(lengths) > 0
+    # Each by itself first: a sum of huge ones may be any number of 64 bits.
+    fits = fits and lengths.min() >= 0 and lengths.max() <= height * width
+    if not fits or lengths.sum() != height * width:
         raise ValueError(f"run lengths do not fill {height} x {width} pixels")
     flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return np.ascontiguousarray(flat.reshape(width, height).T)
