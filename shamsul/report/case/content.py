@@ -218,7 +218,7 @@ def _layer(layer: Layer, precision: Precision) -> dict[str, Any]:
 
 
 def _masks(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return the masks by class, each kind's and reader's own after those of all readers."""
+    """Return the masks by class and kind: each reader's, the first by name first, then of all."""
     from shamsul.data.masks import unite
 
     found: dict[str, list[dict[str, Any]]] = {}
@@ -230,11 +230,11 @@ def _masks(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]
         of_kind = groups[name, kind]
         readers = sorted({str(row["annotator"]) for row in of_kind})
         said = "" if kind == "segmentation" else f" ({kind})"
-        if len(readers) > 1:
-            found.setdefault(name, []).append(_mask(unite(of_kind), f"all readers{said}"))
         for reader in readers:
             own = unite([row for row in of_kind if str(row["annotator"]) == reader])
             found.setdefault(name, []).append(_mask(own, f"{reader}{said}"))
+        if len(readers) > 1:
+            found.setdefault(name, []).append(_mask(unite(of_kind), f"all readers{said}"))
     return found
 
 

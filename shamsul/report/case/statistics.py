@@ -22,7 +22,7 @@ def figures(case: Case) -> dict[str, Any]:
     image, height, width; `classes`, most probable first, each with its probability; `methods`,
     each with its parameters, seconds and `maps`; `provenance` and `notes`. A map has its class,
     shape, least and greatest value, sum, Otsu's threshold in [0, 1], `marked_area` above it, and
-    `iou` above it where the class is outlined (several readers united).
+    `iou` above it where the class is outlined (of several readers by the first by name).
     """
     outlined = {
         name: row for (_, name, kind), row in by_image(case.masks).items() if kind == "segmentation"

@@ -66,7 +66,7 @@ export function fillRecorded(app) {
     byId("recorded").replaceChildren(`The run recorded nothing of ${store.state.class} here.`);
     return;
   }
-  const caption = `${store.state.class}: as the run's tables have it, against all readers together`;
+  const caption = `${store.state.class}: as the run's tables have it, against the first reader`;
   byId("recorded").replaceChildren(table(caption, ["Method", ...heads], rows));
 }
 
