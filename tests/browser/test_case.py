@@ -174,7 +174,7 @@ def test_the_live_iou_is_that_of_the_library(open_page, threshold, reader):
 
 def test_rules_cut_where_they_say(open_page):
     page = open_page()
-    otsu = shamsul.score(maps()["grad_cam", "Edema"], masks()["Edema", "two"])["iou"]
+    otsu = shamsul.score(maps()["grad_cam", "Edema"], masks()["Edema", "one"])["iou"]
     assert live_iou(page, "grad_cam") == pytest.approx(otsu, abs=5.1e-4)
     assert ", Otsu" in told(page, "grad_cam")
     checked(page, 'input[name="rule"][value="tuned"]')

@@ -106,7 +106,7 @@ def test_the_content_is_what_the_script_reads():
 def test_readers_are_there_together_and_each_alone():
     masks = packed(case())["masks"]["Edema"]
     assert [mask["reader"] for mask in masks] == ["one", "two", "all readers"]
-    together, one, two = (decode(mask) for mask in masks)
+    one, two, together = (decode(mask) for mask in masks)
     np.testing.assert_array_equal(together, one | two)
     assert one.sum() == 80 and two.sum() == 9 * 13
 
