@@ -6,6 +6,15 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def printable(text: str) -> str:
+    """Return a text from a file with control codes, which a terminal would obey, written out."""
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
+
+
 def is_fault(error: BaseException) -> bool:
     """Return whether a library failed, and nobody interrupted it.
 
@@ -23,9 +32,11 @@ class InputError(ValueError):
 
     Attributes
     ----------
-    faults : one message for each fault; the error's own message joins them.
+    faults : one message for each fault, with control codes written out; the error's own message
+        joins them.
     """
 
     def __init__(self, *faults: str) -> None:
+        faults = tuple(map(printable, faults))
         super().__init__("; ".join(faults))
         self.faults = faults

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from shamsul import lazy
-from shamsul.errors import InputError
+from shamsul.errors import InputError, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ class Rejections:
         InputError
             The source is not to be read in part.
         """
-        rejection = Rejection(self.source, kind, image_id, str(file), row, field, reason)
+        rejection = Rejection(self.source, kind, image_id, str(file), row, field, printable(reason))
         if not self.quarantine:
             raise InputError(str(rejection))
         self.found.append(rejection)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shamsul.errors import InputError, first_line
+from shamsul.errors import InputError, first_line, printable
 
 StateDict = dict[str, Tensor]
 
@@ -116,11 +116,6 @@ def _reason(error: Exception) -> str:
     if line.startswith("Weights only"):
         return ""
     return f" ({printable(line.partition('. ')[0]).rstrip('.')})"
-
-
-def printable(text: str) -> str:
-    """Return a text from a file with control codes, which a terminal would obey, written out."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -335,6 +335,9 @@ CASES: dict[str, Case] = {
         lambda f: f.root.joinpath(TABLE).unlink(), TABLE, "does not exist", "SHAMSUL_DATA"
     ),
     "NUL in a cell": stops(cell("sex", "F\0"), TABLE, "row 5", "NUL"),
+    "codes of a terminal in a header": stops(
+        lambda f: f.replace("Edema,Mass", "\x1b[2J,Mass"), TABLE, r"allowed are \x1b[2J, Mass"
+    ),
     "column twice": stops(
         lambda f: f.replace("Edema,Mass", "Edema,Edema"), TABLE, "both called 'Edema'", "rename"
     ),
@@ -545,6 +548,11 @@ CASES: dict[str, Case] = {
     ),
     "box in 0..1": mask(
         boxes("p3.png,Mass,0.1,0.1,0.5,0.2"), "unit: fraction", file="boxes.csv", line=5, masks=BOX
+    ),
+    "box beside columns without names": told(
+        lambda f: f.write("boxes.csv", [f"{line}{end}" for line, end in zip(
+            (f.root / "boxes.csv").read_text().splitlines(), [",,"] + [",1,2"] * 6, strict=True
+        )]),
     ),
     "box of no image": told(
         boxes("p33.png,Mass,8,6,20,12"), "'p33.png' is none of the images", masks=BOX

@@ -63,7 +63,7 @@ class TableRows(AnnotationFile):
 
     def _cells(self, table: pd.DataFrame, name: str) -> list[str]:
         """Return the cells of a column, or the name itself for each row if there is no column."""
-        return table[name].str.strip().tolist() if name in table else [name] * len(table)
+        return table[name].str.strip().tolist() if name and name in table else [name] * len(table)
 
     def _size(self, table: pd.DataFrame, row: int) -> tuple[int, int] | None:
         """Return the height and width that the frame of a row has; raises a ValueError."""

@@ -130,7 +130,11 @@ class ColourMasks(ImageFiles):
             if pixels is None:
                 continue
             rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-            numbers = rgb[..., :3].astype(np.int64) @ np.array([65536, 256, 1])
+            # In place, for the largest mask takes 400 MB here.
+            numbers = rgb[..., 0].astype(np.uint32)
+            for channel in (1, 2):
+                numbers <<= 8
+                numbers |= rgb[..., channel]
             found, counts = np.unique(numbers, return_counts=True)
             for number, count in zip(found.tolist(), counts.tolist(), strict=True):
                 if number and number not in colours:
