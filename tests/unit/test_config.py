@@ -46,7 +46,7 @@ def changed(path, value):
         (["train", "epochs"], 0, ["train.epochs", "greater than 0"]),
         (["data", "geometry"], "warp", ["data.geometry", "'stretch', 'pad' or 'crop'", "'warp'"]),
         (["data", "sources", 0, "heigth"], 3, ["heigth", "did you mean 'height'"]),
-        (["data", "sources", 0, "adapter"], "mimic", ["adapter", "'chexpert'"]),
+        (["data", "sources", 0, "adapter"], "mimics", ["adapter", "'chexpert'"]),
         (["data", "sources", 0], {"name": "x"}, ["data.sources.0: needs `adapter:`"]),
         (["data", "sources"], [{**NIH, "split": {"tune": 0.5}}], ["sum to 0.5"]),
         (
