@@ -50,7 +50,8 @@ def test_every_file_has_a_caption_of_its_own_and_a_category(bundle):
         assert "{{" not in caption and "System Message" not in caption
     categories = embedded(page, "categories")
     assert set(categories) == {
-        *("Report", "Classifier", "Localisation", "Heatmaps", "Faithfulness and sanity", "Run")
+        *("Report", "Data", "Classifier", "Localisation", "Heatmaps", "Faithfulness and sanity"),
+        "Run",
     }
     placed = [path for parts in categories.values() for paths in parts.values() for path in paths]
     assert sorted(placed) == sorted(results)
