@@ -434,7 +434,7 @@ OUTPUTS = {
     "chexlocalize": ["chexlocalize/{method}.parquet"],
     "chexlocalize_summary": ["tables/chexlocalize.parquet"],
     "runtime": ["tables/runtime.parquet"],
-    "report": ["report.html", "configuration.json"],
+    "report": ["report.html"],
 }
 
 
