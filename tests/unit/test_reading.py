@@ -223,7 +223,7 @@ def test_a_file_that_is_no_radiograph_is_told_in_one_line(tmp_path, name):
         with pytest.raises(InputError) as error:
             load(file)
     assert said in facts.reason and "\n" not in facts.reason and facts.sha256
-    assert str(error.value) == f"{file}: {facts.reason}; replace it, or add it to data.exclude"
+    assert str(error.value) == f"{file}: not a readable image: it {facts.reason}"
 
 
 @pytest.mark.parametrize(

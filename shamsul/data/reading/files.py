@@ -131,7 +131,7 @@ def load(path: Path, depth: int | None = None) -> NDArray[np.uint8]:
     try:
         picture = decode(content(path))
     except UnreadableError as error:
-        raise InputError(f"{path}: {error}; {SUGGESTION}") from None
+        raise InputError(f"{path}: not a readable image: it {error}") from None
     if depth is None and not picture.own_range:
         depth = max(int(picture.grey.max()).bit_length(), LEAST)
         logger.warning(
