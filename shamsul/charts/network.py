@@ -53,7 +53,7 @@ def learning(run: Run, measure: Measure, width: int) -> Drawn | None:
         return None
     losses = table.melt("epoch", ["train_loss", "tune_loss"], "of", "loss")
     across = alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"))
-    shape = {"width": max(width // 2 - 30, 60), "height": 90}
+    shape = {"width": max(width // 2 - 30, 36), "height": 90}
     loss = (
         alt.Chart(losses)
         .mark_line(point=True)

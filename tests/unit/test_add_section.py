@@ -102,6 +102,7 @@ def test_the_new_section_is_in_the_page_and_its_navigation(made, copy, tmp_path)
         *("--masked", files.pop("masked")),
         *("--tables", *files.values(), "--heatmaps", *results.heatmaps),
         *("--images", *results.images, "--digests", files["numbers"], "--html", page),
+        *("--configuration", tmp_path / "configuration.json"),
         *("--roots", json.dumps({name: str(folder) for name, folder in results.roots.items()})),
     )
     html = page.read_text()

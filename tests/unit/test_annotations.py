@@ -319,7 +319,7 @@ def test_polygons_that_cannot_be_are_rejected_by_reason(tmp_path, points, said):
     drawn, found = read(tmp_path, quarantine=True, form="coco", file=file)
     assert drawn.empty and said in found[0].reason
     assert (found[0].kind, found[0].image_id, found[0].field) == ("mask", "a", "annotations[0]")
-    with pytest.raises(InputError, match=r"f\.json, column 'annotations\[0\]': "):
+    with pytest.raises(InputError, match=r"f\.json: annotations\[0\]: "):
         read(tmp_path, form="coco", file=file)
 
 

@@ -20,7 +20,7 @@ from hypothesis.extra.numpy import arrays
 import shamsul
 from shamsul.data.masks import MASK_COLUMNS, encode
 from shamsul.errors import InputError
-from shamsul.evaluate import per_image, scores
+from shamsul.evaluate import per_image
 from shamsul.evaluate.parameters import Measurement
 from shamsul.explain import registry
 from shamsul.explain.base import Explainer
@@ -33,6 +33,7 @@ from shamsul.results import open_run
 from shamsul.storage.heatmaps import Heatmaps, write_heatmaps
 from shamsul.storage.images import Images
 from shamsul.storage.tables import write_table
+from tests.frames import score
 from tests.methods import ATTENTION
 from tests.networks import classifier, network
 
@@ -213,7 +214,7 @@ def test_scores_are_those_of_a_run(data, sign):
     masks = pd.DataFrame([row], columns=MASK_COLUMNS[:7])
     maps = Heatmaps(heatmap[None, None], ["p"], np.ones((1, 1), bool), ["Edema"], "m", {}, "0")
     frame = Frame.fit(*shape, side, "stretch")
-    scored, _ = scores.score(maps, {"p": frame}, masks, ["Edema"], sign)
+    scored, _ = score(maps, {"p": frame}, masks, ["Edema"], sign)
     scored = scored.assign(split="test", patient_id="p", repeats="")
     manifest = pd.DataFrame({"image_id": ["p"], "patient_id": "p", "split": "test", "Edema": 1.0})
     predictions = pd.DataFrame({"image_id": ["p"], "class": "Edema", "probability": 0.5})

@@ -48,7 +48,7 @@ def made(tmp_path, box, transposed=False):
             "counts": encode(mask.T if transposed else mask),
         }
     )
-    manifest = pd.DataFrame({"image_id": names, "source": "s", "path": "a.png"})
+    manifest = pd.DataFrame({"image_id": names, "source": "s", "path": "a.png", "depth": 8})
     tell_outside(manifest, masks, {"s": tmp_path})
 
 

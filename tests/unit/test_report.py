@@ -266,6 +266,7 @@ def test_program_writes_the_page(made, html, tmp_path):
     arguments += ["--heatmaps", *results.heatmaps, "--images", *results.images]
     arguments += ["--roots", json.dumps({k: str(v) for k, v in results.roots.items()})]
     arguments += ["--digests", tmp_path / "predictions.parquet", "--html", tmp_path / "r.html"]
+    arguments += ["--configuration", tmp_path / "configuration.json"]
     command = [sys.executable, SCRIPT, *arguments]
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, check=False
