@@ -558,7 +558,7 @@ CASES: dict[str, Case] = {
         boxes("p33.png,Mass,8,6,20,12"), "'p33.png' is none of the images", masks=BOX
     ),
     "column of boxes that is missing": stops(
-        boxes(columns=["x", "y", "w", "hight"]), "boxes.csv", "'hight'"
+        boxes(columns=["x", "y", "w", "size"]), "boxes.csv", "'size'"
     ),
     # Run lengths in a table.
     "run lengths of an odd number": mask(
