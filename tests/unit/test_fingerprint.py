@@ -18,7 +18,11 @@ def names(*programs):
 
 def test_imports_are_followed_however_deep():
     found = names(fingerprint.PROJECT / "scripts" / "manifest.py")
-    assert {"scripts/manifest.py", "shamsul/data/sources.py", "shamsul/data/reading/files.py"} <= found
+    assert {
+        "scripts/manifest.py",
+        "shamsul/data/sources.py",
+        "shamsul/data/reading/files.py",
+    } <= found
     assert {"shamsul/__init__.py", "shamsul/data/__init__.py"} <= found
     assert "shamsul/config.py" not in found and "shamsul/explain/lrp.py" not in found
 

@@ -521,7 +521,7 @@ def test_gallery_draws_outlines_and_whole_radiographs(tmp_path, monkeypatch):
         ["cam", "reader"],
         {},
         {},
-        pd.DataFrame([("a", "s", "a.png")], columns=["image_id", "source", "path"]),
+        pd.DataFrame([("a", "s", "a.png", 8)], columns=["image_id", "source", "path", "depth"]),
         pd.DataFrame(masks, columns=MASK_COLUMNS),
         "segmentation",
         shards,
