@@ -177,6 +177,12 @@ def made(name, file):
         )
 
 
+def places(wildcards):
+    """Return the table of the places of a part's image files."""
+    made("listing", "listing/images.parquet")
+    return f"{PRIVATE or RUN}/listing/{wildcards.part}.parquet"
+
+
 def listed(wildcards=None):
     """Return no input, and have Snakemake look at the job anew once the manifest has been made."""
     made("manifest", "manifest.parquet")

@@ -66,12 +66,6 @@ rule phantom:
         "python {input.code:q} {params.options} --threads {threads} 2>&1 | tee {log:q}"
 
 
-def places(wildcards):
-    """Return the table of the places of a part's image files."""
-    made("listing", "listing/images.parquet")
-    return f"{PRIVATE or RUN}/listing/{wildcards.part}.parquet"
-
-
 checkpoint listing:
     """List every image by the tables of its source, and divide images among parts to read."""
     input:
