@@ -182,7 +182,8 @@ def test_rules_cut_where_they_say(open_page):
     assert "Otsu (none is tuned)" in told(page, "lime")
     # A click on the curve chooses a threshold.
     page.click('.pane[data-method="lime"] .curve', position={"x": 60, "y": 20})
-    assert page.is_checked('input[name="rule"][value="fixed"]')
+    # The controls follow in the next frame.
+    page.wait_for_selector('input[name="rule"][value="fixed"]:checked', state="attached")
     chosen = float(page.text_content("#threshold-value"))
     assert 0 < chosen < 0.5 and f"at {chosen:.2f}" in told(page, "grad_cam")
 
