@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco
 
 from shamsul import lazy
-from shamsul.data.masks import MASK_COLUMNS, decode, encode
+from shamsul.data.masks import MASK_COLUMNS
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 
@@ -87,43 +87,6 @@ def united(counts: Sequence[str], height: int, width: int) -> str:
     """Return the union of compressed run lengths of one size."""
     runs = [{"counts": run.encode("ascii"), "size": [height, width]} for run in counts]
     return str(coco.merge(runs)["counts"].decode("ascii"))
-
-
-Readers = Literal["apart", "union", "majority"]
-"""Treatment of several readers of an image: a mask of each, all that any of them marked, or what
-most of those marked who marked anything of the class."""
-
-
-def of_readers(masks: pd.DataFrame, readers: Readers) -> pd.DataFrame:
-    """Return the masks of several readers as asked for.
-
-    Parameters
-    ----------
-    masks : columns `MASK_COLUMNS`, one row for each image, class, kind and annotator.
-    readers : treatment of the readers of an image.
-
-    Returns
-    -------
-    Columns `MASK_COLUMNS`. A mask of several readers has all their names, and the most instances.
-    """
-    if readers == "apart":
-        return masks
-    rows = []
-    for _, group in masks.groupby(["image_id", "class", "kind"]):
-        found = group.to_dict("records")
-        height, width = int(found[0]["height"]), int(found[0]["width"])
-        if readers == "union" or len(found) == 1:
-            counts = united([row["counts"] for row in found], height, width)
-        else:
-            votes = np.sum([decode(row) for row in found], axis=0)
-            most = votes > len(found) // 2
-            if not most.any():
-                continue
-            counts = encode(most)
-        names = "+".join(row["annotator"] for row in found)
-        instances = max(row["instances"] for row in found)
-        rows.append({**found[0], "annotator": names, "counts": counts, "instances": instances})
-    return pd.DataFrame(rows, columns=MASK_COLUMNS)
 
 
 def used(marks: pd.DataFrame, images: pd.DataFrame, file: Path, source: str) -> pd.DataFrame:

@@ -14,12 +14,12 @@ from shamsul.data.boxes import (
     BOX_COLUMNS,
     box_counts,
     draw,
-    of_readers,
     relative_counts,
     united,
     used,
 )
 from shamsul.data.masks import MASK_COLUMNS, decode, encode, from_boxes
+from shamsul.data.readers import of_readers
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 from shamsul.phantom.layouts.challenges import relative_run_lengths

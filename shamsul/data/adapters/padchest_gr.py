@@ -16,10 +16,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from shamsul import lazy
-from shamsul.data.boxes import BOX_COLUMNS, Readers, draw, of_readers, used
+from shamsul.data.boxes import BOX_COLUMNS, draw, used
 from shamsul.data.packed_tables import read
 from shamsul.data.padchest_findings import PADCHEST_FINDINGS
 from shamsul.data.published import PublishedSource, of_sets, paths, sexes
+from shamsul.data.readers import Readers, of_readers
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 

@@ -19,9 +19,10 @@ import numpy as np
 from pydantic import PositiveInt
 
 from shamsul import lazy
-from shamsul.data.boxes import BOX_COLUMNS, Readers, draw, of_readers, used
+from shamsul.data.boxes import BOX_COLUMNS, draw, used
 from shamsul.data.packed_tables import read, values
 from shamsul.data.published import PublishedSource, paths
+from shamsul.data.readers import Readers, of_readers
 from shamsul.data.rejected import Rejections
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shamsul.data.annotations.runs import Runs
+from shamsul.data.readers import Readers
 from shamsul.data.rejected import Rejections
 from shamsul.settings import Section
 
@@ -86,7 +87,7 @@ class AnnotationFile(Section):
     """Classes by the name that the file gives them; those of the source where absent."""
     reader: str = ""
     """Name of the reader, where the file names none."""
-    readers: Literal["apart", "union", "majority"] = "apart"
+    readers: Readers = "apart"
     """Treatment of several readers of an image: `apart` keeps a mask of each, and judges heatmaps
     by the first by name; `union` unites them; `majority` takes the pixels that more than half have
     marked."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from shamsul.data.annotations.json_files import LARGEST_SIDE
 from shamsul.data.annotations.runs import Runs
 from shamsul.data.masks import MASK_COLUMNS, decode, encode, from_boxes, from_polygons
 from shamsul.data.matching import Names
+from shamsul.data.readers import Readers, of_readers
 from shamsul.data.rejected import Rejections
 from shamsul.errors import InputError
 
@@ -249,31 +250,10 @@ def _tell_strangers(
     )  # fmt: skip
 
 
-def _table(
-    drawn: Mapping[Key, _Drawn], readers: Literal["apart", "union", "majority"]
-) -> pd.DataFrame:
+def _table(drawn: Mapping[Key, _Drawn], readers: Readers) -> pd.DataFrame:
     """Return the rows of masks, those of several readers as asked for."""
-    groups: dict[tuple[str, str, str], dict[str, _Drawn]] = {}
-    for (image_id, name, kind, reader), one in sorted(drawn.items(), key=lambda item: item[0]):
-        groups.setdefault((image_id, name, kind), {})[reader] = one
-    rows: list[tuple[Any, ...]] = []
-    for (image_id, name, kind), found in groups.items():
-        if readers == "apart" or len(found) == 1:
-            rows += [
-                (image_id, name, reader, kind, *one.size, one.counts(), one.instances)
-                for reader, one in found.items()
-            ]
-            continue
-        sizes = {one.size for one in found.values()}
-        if len(sizes) > 1:
-            raise InputError(
-                f"image {image_id!r}, {name!r}: masks of readers {' and '.join(found)} have "
-                f"different sizes, so that there is no {readers} of them"
-            )
-        votes = np.sum([one.mask() for one in found.values()], axis=0)
-        mask = votes >= (1 if readers == "union" else len(found) // 2 + 1)
-        if mask.any():  # No pixel may have a majority.
-            instances = max(one.instances for one in found.values())
-            reader = "+".join(found)
-            rows.append((image_id, name, reader, kind, *mask.shape, encode(mask), instances))
-    return pd.DataFrame(rows, columns=MASK_COLUMNS)
+    rows = [
+        (image_id, name, reader, kind, *one.size, one.counts(), one.instances)
+        for (image_id, name, kind, reader), one in sorted(drawn.items(), key=lambda item: item[0])
+    ]
+    return of_readers(pd.DataFrame(rows, columns=MASK_COLUMNS), readers)
