@@ -14,8 +14,8 @@ from shamsul.charts.measure import Measure
 from shamsul.charts.style import PIXELS, dressed, pixels
 from shamsul.errors import InputError
 from shamsul.results import Run
+from shamsul.storage.cells import to_csv
 from shamsul.storage.files import replacing
-from shamsul.storage.spreadsheets import to_csv
 
 if TYPE_CHECKING:
     import pandas as pd

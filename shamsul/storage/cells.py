@@ -6,6 +6,11 @@ start programs (OWASP, CSV Injection). Names of files and images come from other
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """Characters that begin a formula in Excel, LibreOffice or Google Sheets, or hide one."""
 QUOTE = "'"
@@ -34,3 +39,11 @@ def restore(cell: str) -> str:
     ('=1+1', 'a=b')
     """
     return cell.removeprefix(QUOTE)
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Return a table as CSV for people who open it in a spreadsheet; texts are escaped."""
+    safe = table.copy()
+    for column in safe.select_dtypes(["object", "string"]):
+        safe[column] = safe[column].astype("str").map(escape, na_action="ignore")
+    return str(safe.to_csv(index=False, lineterminator="\n"))

@@ -27,7 +27,7 @@ from PIL import Image
 from shamsul.data.image_list import list_images
 from shamsul.data.settings import Data
 from shamsul.errors import InputError
-from shamsul.storage.spreadsheets import to_csv
+from shamsul.storage.cells import to_csv
 from tests.hostile import (
     HEIGHT,
     POLYGON,
