@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shamsul.command.drawing import Shown
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -16,10 +18,7 @@ if TYPE_CHECKING:
 def compare(
     a: Annotated[Path, typer.Argument(metavar="RUN", help="The first run's folder.")],
     b: Annotated[Path, typer.Argument(metavar="RUN", help="The second run's folder.")],
-    measure: Annotated[
-        str,
-        typer.Option(help="The measure to show; after a colon, how its threshold is found."),
-    ] = "iou:tuned",
+    measure: Shown = "iou:tuned",
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE.csv", help="Write all measures and classes to this file."),
@@ -36,8 +35,8 @@ def compare(
     from shamsul.charts import run_pair
     from shamsul.charts.measure import Measure
     from shamsul.results import open_run
+    from shamsul.storage.cells import to_csv
     from shamsul.storage.files import replacing
-    from shamsul.storage.spreadsheets import to_csv
 
     one, other = open_run(a), open_run(b)
     shown = Measure.of(measure, one.table("per_image"))

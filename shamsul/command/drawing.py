@@ -7,14 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
+Shown = Annotated[
+    str, typer.Option(help="The measure to show; after a colon, how its threshold is found.")
+]
+"""Option that names a measure, such as `iou:tuned`."""
+
 
 def figures(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, results/<run>.")],
     directory: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write to.")],
-    measure: Annotated[
-        str,
-        typer.Option(help="The measure to show; after a colon, how its threshold is found."),
-    ] = "iou:tuned",
+    measure: Shown = "iou:tuned",
     column: Annotated[
         Literal["single", "double"], typer.Option(help="The width: 89 or 183 millimetres.")
     ] = "double",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,34 @@ def comparisons(table: pd.DataFrame, settings: Comparison, seed: int) -> pd.Data
     `shamsul.evaluate.verdicts` tells of the mean of a - b: difference, low, high, p, p_adjusted,
     p_least, p_equivalent, detectable, verdict, note.
     """
+    parts = of_families(
+        table,
+        lambda wide, metric, places: _family(wide, metric, places, settings, seed),
+    )
+    result = stacked(parts, COMPARISONS)
+    return result.sort_values([*GROUP, "method_a", "method_b"], ignore_index=True)
+
+
+def of_families(
+    table: pd.DataFrame,
+    rows: Callable[[ValueMatrix, str, dict[str, int]], dict[str, Any] | None],
+) -> list[dict[str, Any]]:
+    """Return the rows of each family on test: each metric, threshold_rule and class.
+
+    Parameters
+    ----------
+    table : table that `per_image` returns.
+    rows : function of a class's matrix, a metric and the places of the methods' columns, which
+        returns columns by name, or None where there is nothing to compare.
+    """
     parts = []
     for matrix in matrices(table[table["split"] == "test"]):
         for name, wide in matrix.classes():
             for rule, metric, places in families(wide):
-                part = _family(wide, metric, places, settings, seed)
+                part = rows(wide, metric, places)
                 if part is not None:
                     parts.append(part | {"class": name, "threshold_rule": rule, "metric": metric})
-    result = stacked(parts, COMPARISONS)
-    return result.sort_values([*GROUP, "method_a", "method_b"], ignore_index=True)
+    return parts
 
 
 def families(wide: ValueMatrix) -> Iterator[tuple[str, str, dict[str, int]]]:

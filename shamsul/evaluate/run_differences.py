@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shamsul.evaluate.comparisons import families
+from shamsul.evaluate.comparisons import of_families
 from shamsul.evaluate.parameters import Comparison
 from shamsul.evaluate.patients import weighted_mean
-from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, matrices, stacked
+from shamsul.evaluate.value_matrix import NUMBERS, ValueMatrix, stacked
 from shamsul.evaluate.verdicts import TESTED, tested
 
 FAMILY = ["metric", "threshold_rule", "class"]
@@ -40,13 +40,10 @@ def run_differences(
     """
     marked = other.assign(method=other["method"] + MARK)
     both = pd.concat([one, marked])
-    parts = []
-    for matrix in matrices(both[both["split"] == "test"]):
-        for name, wide in matrix.classes():
-            for rule, metric, places in families(wide):
-                part = _family(wide, metric, places, settings, seed)
-                if part is not None:
-                    parts.append(part | {"class": name, "threshold_rule": rule, "metric": metric})
+    parts = of_families(
+        both,
+        lambda wide, metric, places: _family(wide, metric, places, settings, seed),
+    )
     result = stacked(parts, RUN_DIFFERENCES)
     return result.sort_values([*FAMILY, "method"], ignore_index=True)
 
